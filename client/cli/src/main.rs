@@ -1,0 +1,2 @@
+//! Porchlight.
+fn main() {}
