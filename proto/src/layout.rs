@@ -182,7 +182,9 @@ mod tests {
     use alloc::{string::String, vec::Vec};
 
     /// The SPEC's tables, as `(name, len, [(at, len, field)])`.
-    fn spec_tables() -> Vec<(String, usize, Vec<(usize, usize, String)>)> {
+    type Row = (usize, usize, String);
+
+    fn spec_tables() -> Vec<(String, usize, Vec<Row>)> {
         let spec = include_str!("../../docs/SPEC.md");
         let mut tables = Vec::new();
         for line in spec.lines() {

@@ -1,4 +1,5 @@
 //! Letters up, answers down, through the real cells: what must work, and what must be refused.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::print_stdout, reason = "a test that fails says so by panicking")]
 mod support;
 use porchlight_proto::{
     answer::Answer,

@@ -1,4 +1,5 @@
 //! Every parser meets hostile bytes: random ones, and honest ones with one thing changed.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::print_stdout, reason = "a test that fails says so by panicking")]
 mod support;
 use porchlight_proto::{
     answer::Answer,

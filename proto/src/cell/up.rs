@@ -135,7 +135,7 @@ impl LetterPart {
         };
         let part = &letter.part;
         let dummy_shape = letter.seq == 0 && part.parts == 1;
-        let sound = letter.time.0 % LETTER_TIME_STEP == 0
+        let sound = letter.time.0.is_multiple_of(LETTER_TIME_STEP)
             && fits(part.part, part.parts, part.bytes.len(), LETTER_PART_LEN)
             && if dummy {
                 dummy_shape && part.bytes.len() == LETTER_PART_LEN
