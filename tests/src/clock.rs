@@ -25,9 +25,9 @@ impl Start {
 pub(crate) struct Passed(Duration);
 
 impl Passed {
-    /// Whether it is longer than `limit`.
-    pub(crate) fn exceeds(self, limit: Duration) -> bool {
-        self.0 > limit
+    /// What is left of `limit`; nothing when it has passed.
+    pub(crate) fn left_of(self, limit: Duration) -> Duration {
+        limit.saturating_sub(self.0)
     }
 }
 
@@ -48,12 +48,7 @@ mod tests {
 
     #[test]
     fn a_span_reads_as_people_say_it() {
-        for (millis, said) in [
-            (0, "0.0 s"),
-            (440, "0.4 s"),
-            (41_200, "41 s"),
-            (185_900, "3 min 05 s"),
-        ] {
+        for (millis, said) in [(0, "0.0 s"), (440, "0.4 s"), (41_200, "41 s"), (185_900, "3 min 05 s")] {
             assert_eq!(Passed(Duration::from_millis(millis)).to_string(), said);
         }
     }

@@ -38,9 +38,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         _ => {
-            say::aside(&format!(
-                "porchlight-runner: not understood: {words:?}\n{USAGE}"
-            ));
+            say::aside(&format!("porchlight-runner: not understood: {words:?}\n{USAGE}"));
             ExitCode::FAILURE
         }
     }

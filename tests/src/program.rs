@@ -9,13 +9,7 @@ use std::thread;
 use crate::leash::Leash;
 
 /// What `cargo run` tells the runner about the runner's own package. Handed on, it would misinform the cargo started next.
-const OURS_ALONE: [&str; 5] = [
-    "CARGO_PKG_",
-    "CARGO_MANIFEST_",
-    "CARGO_BIN_",
-    "CARGO_CRATE_",
-    "CARGO_PRIMARY_",
-];
+const OURS_ALONE: [&str; 5] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
 
 /// A command, not yet run.
 pub(crate) struct Program {
@@ -33,18 +27,12 @@ pub(crate) struct Ended {
 impl Program {
     /// A command as it is typed, its words parted by spaces.
     pub(crate) fn typed(line: &str) -> Self {
-        Self {
-            words: line.split_whitespace().map(str::to_owned).collect(),
-            settings: Vec::new(),
-        }
+        Self { words: line.split_whitespace().map(str::to_owned).collect(), settings: Vec::new() }
     }
 
     /// A line for `sh`.
     pub(crate) fn shell(line: &str) -> Self {
-        Self {
-            words: vec!["sh".into(), "-c".into(), line.into()],
-            settings: Vec::new(),
-        }
+        Self { words: vec!["sh".into(), "-c".into(), line.into()], settings: Vec::new() }
     }
 
     /// Adds a word that may hold spaces.
@@ -71,14 +59,8 @@ impl Program {
     /// Whether it can be started and ends well. Quiet.
     pub(crate) fn succeeds(&self, leash: &Leash) -> bool {
         let mut command = self.command();
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        leash
-            .start(&mut command)
-            .and_then(|mut child| child.wait())
-            .is_ok_and(|status| status.success())
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        leash.start(&mut command).and_then(|mut child| child.wait()).is_ok_and(|status| status.success())
     }
 
     /// Runs it to its end with `input` as its standard input, and keeps what it says.
@@ -88,10 +70,7 @@ impl Program {
     /// When it cannot be started, or says something that is not UTF-8.
     pub(crate) fn hear(&self, leash: &Leash, input: &str) -> io::Result<Ended> {
         let mut command = self.command();
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = leash.start(&mut command)?;
         if let Some(mut pipe) = child.stdin.take() {
             // A program that does not want its input closes it: what it says about that matters more than the pipe.
@@ -111,11 +90,7 @@ impl Program {
             Some(Ok(text)) => text?,
             _ => String::new(),
         };
-        Ok(Ended {
-            status: child.wait()?,
-            stdout,
-            stderr,
-        })
+        Ok(Ended { status: child.wait()?, stdout, stderr })
     }
 
     /// The command, to be started in another way, in the workspace's folder.
@@ -124,10 +99,7 @@ impl Program {
         let mut command = Command::new(real_name(words.next().map_or("", String::as_str)));
         command.args(words).current_dir(workspace());
         for (name, _) in env::vars_os() {
-            if OURS_ALONE
-                .iter()
-                .any(|prefix| name.to_string_lossy().starts_with(prefix))
-            {
+            if OURS_ALONE.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
                 command.env_remove(&name);
             }
         }
@@ -139,13 +111,8 @@ impl Program {
 impl std::fmt::Display for Program {
     /// As a person would type it, quotes where a shell wants them.
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let settings = self
-            .settings
-            .iter()
-            .map(|(name, value)| format!("{name}={}", quoted(value)));
-        let words: Vec<String> = settings
-            .chain(self.words.iter().map(|word| quoted(word)))
-            .collect();
+        let settings = self.settings.iter().map(|(name, value)| format!("{name}={}", quoted(value)));
+        let words: Vec<String> = settings.chain(self.words.iter().map(|word| quoted(word))).collect();
         out.write_str(&words.join(" "))
     }
 }
@@ -167,11 +134,7 @@ fn real_name(name: &str) -> PathBuf {
 
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
@@ -180,13 +143,8 @@ mod tests {
 
     #[test]
     fn a_command_is_shown_as_it_can_be_typed() {
-        let program = Program::typed("cargo doc --no-deps")
-            .word("it's")
-            .set("RUSTDOCFLAGS", "-D warnings");
-        assert_eq!(
-            program.to_string(),
-            r"RUSTDOCFLAGS='-D warnings' cargo doc --no-deps 'it'\''s'"
-        );
+        let program = Program::typed("cargo doc --no-deps").word("it's").set("RUSTDOCFLAGS", "-D warnings");
+        assert_eq!(program.to_string(), r"RUSTDOCFLAGS='-D warnings' cargo doc --no-deps 'it'\''s'");
     }
 
     #[test]
@@ -194,10 +152,7 @@ mod tests {
         let leash = Leash::take(&[])?;
         let ended = Program::shell("cat; echo aside >&2; exit 7").hear(&leash, "안녕")?;
         leash.release();
-        assert_eq!(
-            (ended.stdout.as_str(), ended.stderr.as_str()),
-            ("안녕", "aside\n")
-        );
+        assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("안녕", "aside\n"));
         assert_eq!(ended.status.code(), Some(7));
         Ok(())
     }

@@ -53,10 +53,7 @@ pub(crate) fn everything() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err((passed_count, failure)) => {
-            say::aside(&format!(
-                "{}\nTo repeat this step alone:\n    {}",
-                failure.why, failure.repeat
-            ));
+            say::aside(&format!("{}\nTo repeat this step alone:\n    {}", failure.why, failure.repeat));
             say::line(&format!("{passed_count} passed, 1 failed"));
             ExitCode::FAILURE
         }
@@ -65,51 +62,29 @@ pub(crate) fn everything() -> ExitCode {
 
 fn steps(leash: &Leash) -> Vec<Step> {
     vec![
-        Step {
-            name: "this machine has what the checks need",
-            act: Act::Provide,
-        },
-        Step {
-            name: "dependencies, as Cargo.lock says",
-            act: Act::Fetch(Program::typed("cargo fetch --locked")),
-        },
+        Step { name: "this machine has what the checks need", act: Act::Provide },
+        Step { name: "dependencies, as Cargo.lock says", act: Act::Fetch(Program::typed("cargo fetch --locked")) },
         run("format", Program::typed("cargo fmt --all --check")),
-        run(
-            "lints",
-            Program::typed("cargo clippy --workspace --all-targets --locked -- -D warnings"),
-        ),
+        run("lints", Program::typed("cargo clippy --workspace --all-targets --locked -- -D warnings")),
         run(
             "proto without an operating system",
             Program::typed("cargo build -p porchlight-proto --target wasm32v1-none --locked"),
         ),
-        run(
-            "licences, bans, sources",
-            Program::typed("cargo deny --offline --locked check licenses bans sources"),
-        ),
+        run("licences, bans, sources", Program::typed("cargo deny --offline --locked check licenses bans sources")),
         run("tests", tests(leash)),
-        run(
-            "examples in the docs",
-            Program::typed("cargo test --workspace --doc --locked"),
-        ),
+        run("examples in the docs", Program::typed("cargo test --workspace --doc --locked")),
         run(
             "docs without warnings",
-            Program::typed("cargo doc --workspace --no-deps --locked")
-                .set("RUSTDOCFLAGS", "-D warnings"),
+            Program::typed("cargo doc --workspace --no-deps --locked").set("RUSTDOCFLAGS", "-D warnings"),
         ),
-        Step {
-            name: "documents name no machine",
-            act: Act::Paths,
-        },
+        Step { name: "documents name no machine", act: Act::Paths },
         run("demo", Program::typed("cargo demo --once")),
     ]
 }
 
 fn run(name: &'static str, program: Program) -> Step {
     // What had to be downloaded has been: from here on a missing network changes nothing.
-    Step {
-        name,
-        act: Act::Run(program.set("CARGO_NET_OFFLINE", "true")),
-    }
+    Step { name, act: Act::Run(program.set("CARGO_NET_OFFLINE", "true")) }
 }
 
 /// nextest is quicker and ends what hangs; where it is not installed, cargo's own runner runs the same tests.
@@ -134,30 +109,18 @@ fn pass_all(steps: &[Step], leash: &Leash) -> Result<(), (usize, Failure)> {
 fn pass(act: &Act, leash: &Leash) -> Result<(), Failure> {
     let (program, hint) = match act {
         Act::Provide => {
-            return needs::provide(&needs::of_verify(), leash).map_err(|why| Failure {
-                why,
-                repeat: "cargo verify".into(),
-            });
+            return needs::provide(&needs::of_verify(), leash).map_err(|why| Failure { why, repeat: "cargo verify".into() });
         }
         Act::Paths => {
-            return paths::check(&workspace()).map_err(|why| Failure {
-                why,
-                repeat: "cargo verify".into(),
-            });
+            return paths::check(&workspace()).map_err(|why| Failure { why, repeat: "cargo verify".into() });
         }
         Act::Run(program) => (program, ""),
-        Act::Fetch(program) => (program, NETWORK_HINT),
+        Act::Fetch(program) => (program, needs::NETWORK_HINT),
     };
     let why = match program.run(leash) {
         Ok(status) if status.success() => return Ok(()),
         Ok(status) => format!("verify: this step failed ({status}){hint}"),
         Err(error) => format!("verify: this step could not be started: {error}"),
     };
-    Err(Failure {
-        why,
-        repeat: program.to_string(),
-    })
+    Err(Failure { why, repeat: program.to_string() })
 }
-
-/// Said after a download failed.
-pub(crate) const NETWORK_HINT: &str = "\nIt downloads packages: if the lines above speak of a connection, a name or a time-out, check this machine's network and proxy settings first.";

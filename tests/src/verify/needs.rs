@@ -6,11 +6,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::NETWORK_HINT;
 use crate::clock::Start;
 use crate::leash::Leash;
 use crate::program::{Program, workspace};
 use crate::say;
+
+/// Said after a download failed.
+pub(crate) const NETWORK_HINT: &str = "
+It downloads packages: if the lines above speak of a connection, a name or a time-out, check this machine's network and proxy settings first.";
 
 /// Where the second implementation's Python packages live.
 const SECOND_VENV: &str = "target/second-venv";
@@ -55,17 +58,13 @@ pub(crate) fn of_verify() -> Vec<Need> {
         compiler(),
         Need {
             name: "rustfmt and clippy",
-            test: Test::Succeeds(Program::shell(
-                "cargo fmt --version && cargo clippy --version",
-            )),
+            test: Test::Succeeds(Program::shell("cargo fmt --version && cargo clippy --version")),
             install: "rustup component add rustfmt clippy".into(),
             by_root: false,
         },
         Need {
             name: "Rust's library for wasm32v1-none",
-            test: Test::Succeeds(Program::shell(
-                r#"test -d "$(rustc --print target-libdir --target wasm32v1-none)""#,
-            )),
+            test: Test::Succeeds(Program::shell(r#"test -d "$(rustc --print target-libdir --target wasm32v1-none)""#)),
             install: "rustup target add wasm32v1-none".into(),
             by_root: false,
         },
@@ -83,10 +82,7 @@ pub(crate) fn of_verify() -> Vec<Need> {
         },
         Need {
             name: "the second implementation's Python packages",
-            test: Test::SameFile(
-                SECOND_REQUIREMENTS,
-                format!("{SECOND_VENV}/requirements.txt"),
-            ),
+            test: Test::SameFile(SECOND_REQUIREMENTS, format!("{SECOND_VENV}/requirements.txt")),
             install: format!(
                 "rm -rf {SECOND_VENV} && python3 -m venv {SECOND_VENV} \
                  && {SECOND_VENV}/bin/python -m pip install -q --disable-pip-version-check -r {SECOND_REQUIREMENTS} \
@@ -128,20 +124,12 @@ impl Need {
         let start = Start::now();
         say::line(&format!("   installing {}: {}", self.name, self.install));
         let program = Program::shell(&self.install).set("DEBIAN_FRONTEND", "noninteractive");
-        let ended = program
-            .run(leash)
-            .map_err(|error| format!("verify: cannot start sh: {error}"))?;
+        let ended = program.run(leash).map_err(|error| format!("verify: cannot start sh: {error}"))?;
         if !ended.success() {
-            return Err(format!(
-                "verify: {} could not be installed ({ended}): {}{NETWORK_HINT}",
-                self.name, self.install
-            ));
+            return Err(format!("verify: {} could not be installed ({ended}): {}{NETWORK_HINT}", self.name, self.install));
         }
         if !self.is_met(leash) {
-            return Err(format!(
-                "verify: {} is still missing after: {}",
-                self.name, self.install
-            ));
+            return Err(format!("verify: {} is still missing after: {}", self.name, self.install));
         }
         say::line(&format!("   installed {} ({})", self.name, start.since()));
         Ok(())
@@ -153,13 +141,7 @@ fn one_line(missing: &[&Need]) -> String {
     let names: Vec<&str> = missing.iter().map(|need| need.name).collect();
     let lines: Vec<String> = missing
         .iter()
-        .map(|need| {
-            if need.by_root {
-                format!("sudo sh -c '{}'", need.install)
-            } else {
-                need.install.clone()
-            }
-        })
+        .map(|need| if need.by_root { format!("sudo sh -c '{}'", need.install) } else { need.install.clone() })
         .collect();
     format!(
         "This machine lacks: {}. Nothing was changed. Run this line, then the command again:\n    {}",
@@ -178,26 +160,15 @@ mod tests {
     use super::*;
 
     fn need(name: &'static str, install: &str, by_root: bool) -> Need {
-        Need {
-            name,
-            test: Test::Succeeds(Program::typed("false")),
-            install: install.into(),
-            by_root,
-        }
+        Need { name, test: Test::Succeeds(Program::typed("false")), install: install.into(), by_root }
     }
 
     #[test]
     fn without_root_the_one_line_names_everything_missing() {
-        let (tool, target) = (
-            need("a tool", "apt-get install -y tool", true),
-            need("a target", "rustup target add t", false),
-        );
+        let (tool, target) = (need("a tool", "apt-get install -y tool", true), need("a target", "rustup target add t", false));
         let said = one_line(&[&tool, &target]);
         assert!(said.contains("lacks: a tool; a target."), "{said}");
-        assert!(
-            said.ends_with("sudo sh -c 'apt-get install -y tool' && rustup target add t"),
-            "{said}"
-        );
+        assert!(said.ends_with("sudo sh -c 'apt-get install -y tool' && rustup target add t"), "{said}");
     }
 
     #[test]

@@ -5,14 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// How a path of somebody's own machine begins.
-const PRIVATE: [&str; 6] = [
-    "/root/",
-    "/home/",
-    "/work/",
-    "/Users/",
-    "/.cargo/registry",
-    ".rustup/toolchains",
-];
+const PRIVATE: [&str; 6] = ["/root/", "/home/", "/work/", "/Users/", "/.cargo/registry", ".rustup/toolchains"];
 const READ_BY_PEOPLE: [&str; 6] = ["md", "toml", "txt", "json", "tsv", "yml"];
 const NOT_OURS: [&str; 5] = ["target", ".git", "node_modules", ".venv", "__pycache__"];
 
@@ -22,23 +15,12 @@ const NOT_OURS: [&str; 5] = ["target", ".git", "node_modules", ".venv", "__pycac
 ///
 /// The places found, one a line; or the folder that could not be read.
 pub(crate) fn check(folder: &Path) -> Result<(), String> {
-    let documents =
-        documents(folder).map_err(|error| format!("verify: {}: {error}", folder.display()))?;
+    let documents = documents(folder).map_err(|error| format!("verify: {}: {error}", folder.display()))?;
     if documents.is_empty() {
         return Err(format!("verify: no documents below {}", folder.display()));
     }
-    let found: Vec<String> = documents
-        .iter()
-        .flat_map(|path| private_paths(path))
-        .collect();
-    if found.is_empty() {
-        Ok(())
-    } else {
-        Err(format!(
-            "verify: paths of somebody's own machine:\n{}",
-            found.join("\n")
-        ))
-    }
+    let found: Vec<String> = documents.iter().flat_map(|path| private_paths(path)).collect();
+    if found.is_empty() { Ok(()) } else { Err(format!("verify: paths of somebody's own machine:\n{}", found.join("\n"))) }
 }
 
 fn documents(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -46,9 +28,8 @@ fn documents(folder: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
-        let named = |names: &[&str], part: Option<&std::ffi::OsStr>| {
-            part.is_some_and(|part| names.iter().any(|name| part == *name))
-        };
+        let named =
+            |names: &[&str], part: Option<&std::ffi::OsStr>| part.is_some_and(|part| names.iter().any(|name| part == *name));
         if entry.file_type()?.is_dir() {
             if !named(&NOT_OURS, path.file_name()) {
                 found.append(&mut documents(&path)?);
@@ -83,12 +64,7 @@ mod tests {
         let outcome = check(&folder);
         fs::remove_dir_all(&folder)?;
         let said = outcome.err().unwrap_or_default();
-        assert!(
-            said.contains("a.md:2: see /home/ann/notes")
-                && !said.contains("b.rs")
-                && !said.contains("c.md"),
-            "{said}"
-        );
+        assert!(said.contains("a.md:2: see /home/ann/notes") && !said.contains("b.rs") && !said.contains("c.md"), "{said}");
         Ok(())
     }
 }
