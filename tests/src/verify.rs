@@ -10,6 +10,9 @@ use crate::leash::Leash;
 use crate::program::{Program, workspace};
 use crate::say;
 
+/// What `tests/second` checks by itself; the tests hold it against our code, both ways.
+const SECOND_CHECKS: &str = "cd tests/second && ../../target/second-venv/bin/python -m unittest discover -s checks -t .";
+
 /// One check.
 struct Step {
     name: &'static str,
@@ -71,6 +74,7 @@ fn steps(leash: &Leash) -> Vec<Step> {
             Program::typed("cargo build -p porchlight-proto --target wasm32v1-none --locked"),
         ),
         run("licences, bans, sources", Program::typed("cargo deny --offline --locked check licenses bans sources")),
+        run("the second implementation's own checks", Program::shell(SECOND_CHECKS)),
         run("tests", tests(leash)),
         run("examples in the docs", Program::typed("cargo test --workspace --doc --locked")),
         run(

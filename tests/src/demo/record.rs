@@ -9,6 +9,9 @@ pub(crate) struct Record(Vec<(String, String)>);
 impl Record {
     /// Reads a line. What is not an object has no values.
     pub(crate) fn read(line: &str) -> Self {
+        if !line.trim_start().starts_with('{') {
+            return Self(Vec::new());
+        }
         let mut pairs = Vec::new();
         let mut name = None;
         let mut rest = line.chars().peekable();
