@@ -39,11 +39,7 @@ impl Answer {
         if text.is_empty() && self.introduction.is_none() {
             return Err(ContentError::Empty);
         }
-        if self
-            .introduction
-            .as_ref()
-            .is_some_and(|card| card.len() > crate::limits::CARD_MAX)
-        {
+        if self.introduction.as_ref().is_some_and(|card| card.len() > crate::limits::CARD_MAX) {
             return Err(ContentError::TooLong);
         }
         let mut map = MapWriter::new();
@@ -78,10 +74,6 @@ impl Answer {
             }
             Ok(true)
         })?;
-        if numbered {
-            Ok(answer)
-        } else {
-            Err(ContentError::Malformed)
-        }
+        if numbered { Ok(answer) } else { Err(ContentError::Malformed) }
     }
 }

@@ -1,11 +1,9 @@
 //! What travels between clients and a relay, besides cells (SPEC §11).
 use crate::cell::{down::DownCell, up::UpCell};
-use crate::layout::{
-    Fields, Put, Span, desk_beat, desk_reply, lane_page, notice, up_post, up_reply,
-};
+use crate::layout::{Fields, Put, Span, desk_beat, desk_reply, lane_page, notice, up_post, up_reply};
 use crate::limits::{
-    BULLETIN_LEN, DESK_BEAT_LEN, DESK_REPLY_LEN, LANE_GROUP, LANE_PAGE_LEN, LANE_PAGE_MAX_CELLS,
-    NOTICE_LEN, ROSTER_LEN, UP_CELL_LEN, UP_POST_LEN, UP_REPLY_LEN,
+    BULLETIN_LEN, DESK_BEAT_LEN, DESK_REPLY_LEN, LANE_GROUP, LANE_PAGE_LEN, LANE_PAGE_MAX_CELLS, NOTICE_LEN, ROSTER_LEN,
+    UP_CELL_LEN, UP_POST_LEN, UP_REPLY_LEN,
 };
 use crate::time::{Millis, Timing};
 use alloc::{boxed::Box, vec::Vec};
@@ -89,8 +87,7 @@ impl Notice {
             return Err(BadBytes);
         }
         Ok(Self {
-            roster: (!fields.is_zero(notice::roster))
-                .then(|| Box::new(fields.array(notice::roster))),
+            roster: (!fields.is_zero(notice::roster)).then(|| Box::new(fields.array(notice::roster))),
             clock_ms: Millis(fields.u64(notice::clock_ms)),
             difficulty: fields.u8(notice::difficulty),
             up_epoch: fields.u32(notice::up_epoch),
@@ -131,10 +128,7 @@ impl UpPost {
     pub fn parse(bytes: &[u8]) -> Result<Self, BadBytes> {
         let bytes = sized::<UP_POST_LEN>(bytes)?;
         let fields = Fields(bytes.as_slice());
-        Ok(Self {
-            stamp: fields.array(up_post::stamp),
-            cell: Box::new(fields.array(up_post::cell)),
-        })
+        Ok(Self { stamp: fields.array(up_post::stamp), cell: Box::new(fields.array(up_post::cell)) })
     }
 }
 
@@ -237,14 +231,8 @@ impl DeskBeat {
     #[must_use]
     pub fn to_bytes(&self) -> Box<[u8; DESK_BEAT_LEN]> {
         let mut bytes = Box::new([0; DESK_BEAT_LEN]);
-        bytes.put(
-            desk_beat::fast_slot,
-            &self.fast_slot.unwrap_or(NO_SLOT).to_be_bytes(),
-        );
-        bytes.put(
-            desk_beat::slow_slot,
-            &self.slow_slot.unwrap_or(NO_SLOT).to_be_bytes(),
-        );
+        bytes.put(desk_beat::fast_slot, &self.fast_slot.unwrap_or(NO_SLOT).to_be_bytes());
+        bytes.put(desk_beat::slow_slot, &self.slow_slot.unwrap_or(NO_SLOT).to_be_bytes());
         bytes.put(desk_beat::floor_life, &self.floor.life.to_be_bytes());
         bytes.put(desk_beat::floor_n, &self.floor.n.to_be_bytes());
         bytes.put(desk_beat::fast_cell, self.fast_cell.as_slice());
@@ -266,28 +254,16 @@ impl DeskBeat {
         Ok(Self {
             fast_slot: slot(desk_beat::fast_slot),
             slow_slot: slot(desk_beat::slow_slot),
-            floor: Floor {
-                life: fields.u64(desk_beat::floor_life),
-                n: fields.u64(desk_beat::floor_n),
-            },
+            floor: Floor { life: fields.u64(desk_beat::floor_life), n: fields.u64(desk_beat::floor_n) },
             fast_cell: Box::new(fields.array(desk_beat::fast_cell)),
             slow_cell: Box::new(fields.array(desk_beat::slow_cell)),
-            team_cells: [
-                Box::new(fields.array(FIRST_TEAM_CELL)),
-                Box::new(fields.array(SECOND_TEAM_CELL)),
-            ],
+            team_cells: [Box::new(fields.array(FIRST_TEAM_CELL)), Box::new(fields.array(SECOND_TEAM_CELL))],
         })
     }
 }
 
-const FIRST_TEAM_CELL: Span = Span {
-    at: desk_beat::team_cells.at,
-    len: UP_CELL_LEN,
-};
-const SECOND_TEAM_CELL: Span = Span {
-    at: desk_beat::team_cells.at + UP_CELL_LEN,
-    len: UP_CELL_LEN,
-};
+const FIRST_TEAM_CELL: Span = Span { at: desk_beat::team_cells.at, len: UP_CELL_LEN };
+const SECOND_TEAM_CELL: Span = Span { at: desk_beat::team_cells.at + UP_CELL_LEN, len: UP_CELL_LEN };
 
 /// What a relay did with a desk's request as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -423,28 +399,15 @@ impl LanePage {
         let (header, body) = bytes.split_first_chunk::<LANE_PAGE_LEN>().ok_or(BadBytes)?;
         let fields = Fields(header);
         let count = usize::try_from(fields.u32(lane_page::cells)).map_err(|_| BadBytes)?;
-        if count > LANE_PAGE_MAX_CELLS
-            || bytes.len() != Self::len_with(count)
-            || !fields.is_zero(lane_page::zero)
-        {
+        if count > LANE_PAGE_MAX_CELLS || bytes.len() != Self::len_with(count) || !fields.is_zero(lane_page::zero) {
             return Err(BadBytes);
         }
-        let cells = body
-            .chunks_exact(UP_CELL_LEN)
-            .take(count)
-            .map(sized::<UP_CELL_LEN>)
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            life: fields.u64(lane_page::life),
-            first: fields.u64(lane_page::first),
-            cells,
-        })
+        let cells = body.chunks_exact(UP_CELL_LEN).take(count).map(sized::<UP_CELL_LEN>).collect::<Result<_, _>>()?;
+        Ok(Self { life: fields.u64(lane_page::life), first: fields.u64(lane_page::first), cells })
     }
     /// The position after which to read on.
     #[must_use]
     pub fn last(&self) -> u64 {
-        self.first
-            .saturating_add(self.cells.len() as u64)
-            .saturating_sub(1)
+        self.first.saturating_add(self.cells.len() as u64).saturating_sub(1)
     }
 }

@@ -76,10 +76,7 @@ impl Bulletin {
         bytes.put(layout::code, &[self.code.code()]);
         bytes.put(layout::seat, &[self.seat.number()]);
         bytes.put(layout::time, &self.time.0.to_be_bytes());
-        let signature = seat.sign(
-            "bulletin",
-            &[line.as_bytes(), Fields(&bytes).before(layout::signature)],
-        );
+        let signature = seat.sign("bulletin", &[line.as_bytes(), Fields(&bytes).before(layout::signature)]);
         bytes.put(layout::signature, &signature);
         bytes
     }
@@ -88,11 +85,7 @@ impl Bulletin {
     /// # Errors
     ///
     /// In this order: [`BulletinError::Malformed`], [`BulletinError::Forged`], [`BulletinError::Void`].
-    pub fn check(
-        bytes: &[u8],
-        roster: &SignedRoster,
-        now: Seconds,
-    ) -> Result<Option<Self>, BulletinError> {
+    pub fn check(bytes: &[u8], roster: &SignedRoster, now: Seconds) -> Result<Option<Self>, BulletinError> {
         let bytes: &[u8; BULLETIN_LEN] = bytes.try_into().map_err(|_| BulletinError::Malformed)?;
         if bytes.iter().all(|b| *b == 0) {
             return Ok(None);
@@ -105,11 +98,7 @@ impl Bulletin {
         let signature: Signature = fields.array(layout::signature);
         let line = roster.line();
         let signed = [line.as_bytes().as_slice(), fields.before(layout::signature)];
-        if !roster
-            .seat_keys(seat)
-            .iter()
-            .any(|key| key.verify("bulletin", &signed, &signature).is_ok())
-        {
+        if !roster.seat_keys(seat).iter().any(|key| key.verify("bulletin", &signed, &signature).is_ok()) {
             return Err(BulletinError::Forged);
         }
         let time = Seconds(fields.u64(layout::time));

@@ -81,12 +81,8 @@ impl Card {
             .map(|c| c.to_ascii_uppercase())
             .collect();
         let body = compact.strip_prefix(PREFIX).ok_or(CardError::NotACard)?;
-        let bytes = BASE32_NOPAD
-            .decode(body.as_bytes())
-            .map_err(|_| CardError::Mistyped)?;
-        let (cbor, check) = bytes
-            .split_last_chunk::<CHECK_LEN>()
-            .ok_or(CardError::Mistyped)?;
+        let bytes = BASE32_NOPAD.decode(body.as_bytes()).map_err(|_| CardError::Mistyped)?;
+        let (cbor, check) = bytes.split_last_chunk::<CHECK_LEN>().ok_or(CardError::Mistyped)?;
         if *check != check_bytes(cbor) {
             return Err(CardError::Mistyped);
         }
@@ -95,19 +91,14 @@ impl Card {
     /// The card as CBOR, as an answer may carry it.
     #[must_use]
     pub fn to_cbor(&self) -> Vec<u8> {
-        let relays: Vec<Vec<u8>> = (0u8..)
-            .zip(&self.relays)
-            .map(|(at, relay)| relay.to_cbor(at))
-            .collect();
+        let relays: Vec<Vec<u8>> = (0u8..).zip(&self.relays).map(|(at, relay)| relay.to_cbor(at)).collect();
         let mut map = MapWriter::new();
-        map.uint(0, VERSION)
-            .bytes(1, self.root.as_bytes())
-            .field(2, |out| {
-                infallible(out.array(relays.len() as u64));
-                for relay in &relays {
-                    out.writer_mut().extend_from_slice(relay);
-                }
-            });
+        map.uint(0, VERSION).bytes(1, self.root.as_bytes()).field(2, |out| {
+            infallible(out.array(relays.len() as u64));
+            for relay in &relays {
+                out.writer_mut().extend_from_slice(relay);
+            }
+        });
         map.finish()
     }
     /// Reads the CBOR form.
@@ -132,28 +123,17 @@ impl Card {
             }
             Ok(true)
         })?;
-        let card = Self {
-            root: root.ok_or(BadCbor)?,
-            relays,
-        };
-        if version == VERSION && !card.relays.is_empty() {
-            Ok(card)
-        } else {
-            Err(BadCbor)
-        }
+        let card = Self { root: root.ok_or(BadCbor)?, relays };
+        if version == VERSION && !card.relays.is_empty() { Ok(card) } else { Err(BadCbor) }
     }
 }
 
 fn check_bytes(cbor: &[u8]) -> [u8; CHECK_LEN] {
-    *hash("card", &[cbor])
-        .first_chunk()
-        .expect("a hash is longer than its check bytes")
+    *hash("card", &[cbor]).first_chunk().expect("a hash is longer than its check bytes")
 }
 
 fn read_relays(value: &mut Decoder<'_>) -> Result<Vec<RelayAddress>, BadCbor> {
-    (0..items(value, RELAYS_MAX as u64)?)
-        .map(|at| RelayAddress::read(value, u8::try_from(at).map_err(|_| BadCbor)?))
-        .collect()
+    (0..items(value, RELAYS_MAX as u64)?).map(|at| RelayAddress::read(value, u8::try_from(at).map_err(|_| BadCbor)?)).collect()
 }
 
 impl RelayAddress {
@@ -174,12 +154,7 @@ impl RelayAddress {
         map.finish()
     }
     fn read(decoder: &mut Decoder<'_>, at: u8) -> Result<Self, BadCbor> {
-        let mut relay = Self {
-            url: String::new(),
-            gates: Vec::new(),
-            pin: None,
-            number: at,
-        };
+        let mut relay = Self { url: String::new(), gates: Vec::new(), pin: None, number: at };
         read_map_in(decoder, |key, value| {
             match key {
                 0 => relay.url = read_url(value.str()?)?,
@@ -190,26 +165,16 @@ impl RelayAddress {
             }
             Ok(true)
         })?;
-        if relay.url.is_empty() || relay.gates.is_empty() {
-            Err(BadCbor)
-        } else {
-            Ok(relay)
-        }
+        if relay.url.is_empty() || relay.gates.is_empty() { Err(BadCbor) } else { Ok(relay) }
     }
 }
 
 fn read_gates(value: &mut Decoder<'_>) -> Result<Vec<Gate>, BadCbor> {
-    (0..items(value, RELAYS_MAX as u64)?)
-        .map(|_| Gate::parse(value.str()?).map_err(|_| BadCbor))
-        .collect()
+    (0..items(value, RELAYS_MAX as u64)?).map(|_| Gate::parse(value.str()?).map_err(|_| BadCbor)).collect()
 }
 
 fn read_url(text: &str) -> Result<String, BadCbor> {
-    if is_relay_url(text) {
-        Ok(text.into())
-    } else {
-        Err(BadCbor)
-    }
+    if is_relay_url(text) { Ok(text.into()) } else { Err(BadCbor) }
 }
 
 /// Whether a text is `https://host[:port]`, without path, user or query.
@@ -218,19 +183,11 @@ pub fn is_relay_url(text: &str) -> bool {
     let Some(authority) = text.strip_prefix("https://") else {
         return false;
     };
-    let (host, port) = match authority
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-    {
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, port)) => (host, port.strip_prefix(':')),
-        None => authority
-            .split_once(':')
-            .map_or((authority, None), |(host, port)| (host, Some(port))),
+        None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
     };
-    let host_fits = !host.is_empty()
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'));
+    let host_fits = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'));
     let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
     text.len() <= URL_MAX && host_fits && port_fits
 }
@@ -252,10 +209,7 @@ impl Door {
     /// [`CardError::NotACard`] if there is no host or gate; [`CardError::Mistyped`] if it is longer than can be said aloud.
     pub fn parse(text: &str) -> Result<Self, CardError> {
         let text = text.trim();
-        let rest = text
-            .strip_prefix("https://")
-            .unwrap_or(text)
-            .trim_end_matches('/');
+        let rest = text.strip_prefix("https://").unwrap_or(text).trim_end_matches('/');
         let (host, gate) = rest.split_once('/').ok_or(CardError::NotACard)?;
         let gate = Gate::parse(gate).map_err(|_| CardError::NotACard)?;
         if !is_relay_url(&alloc::format!("https://{host}")) {
@@ -264,10 +218,7 @@ impl Door {
         if rest.len() > DOOR_MAX {
             return Err(CardError::Mistyped);
         }
-        Ok(Self {
-            host: host.into(),
-            gate,
-        })
+        Ok(Self { host: host.into(), gate })
     }
     /// As it is printed, always with its scheme.
     #[must_use]

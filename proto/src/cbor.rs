@@ -22,10 +22,7 @@ pub(crate) struct MapWriter {
 
 impl MapWriter {
     pub(crate) const fn new() -> Self {
-        Self {
-            body: Vec::new(),
-            fields: 0,
-        }
+        Self { body: Vec::new(), fields: 0 }
     }
     /// Adds a field; keys must come in ascending order.
     pub(crate) fn field(&mut self, key: u8, value: impl FnOnce(&mut Out<'_>)) -> &mut Self {
@@ -39,11 +36,7 @@ impl MapWriter {
         self.field(key, |out| infallible(out.u64(value)))
     }
     pub(crate) fn uint_unless_zero(&mut self, key: u8, value: u64) -> &mut Self {
-        if value == 0 {
-            self
-        } else {
-            self.uint(key, value)
-        }
+        if value == 0 { self } else { self.uint(key, value) }
     }
     pub(crate) fn bytes(&mut self, key: u8, value: &[u8]) -> &mut Self {
         self.field(key, |out| infallible(out.bytes(value)))
@@ -52,11 +45,7 @@ impl MapWriter {
         self.field(key, |out| infallible(out.str(value)))
     }
     pub(crate) fn truth(&mut self, key: u8, value: bool) -> &mut Self {
-        if value {
-            self.field(key, |out| infallible(out.bool(true)))
-        } else {
-            self
-        }
+        if value { self.field(key, |out| infallible(out.bool(true))) } else { self }
     }
     /// The whole map.
     pub(crate) fn finish(&self) -> Vec<u8> {
@@ -80,11 +69,7 @@ pub(crate) fn read_map<'b>(
 ) -> Result<(), BadCbor> {
     let mut decoder = Decoder::new(bytes);
     read_map_in(&mut decoder, take)?;
-    if decoder.position() == bytes.len() {
-        Ok(())
-    } else {
-        Err(BadCbor)
-    }
+    if decoder.position() == bytes.len() { Ok(()) } else { Err(BadCbor) }
 }
 
 /// The same for a map inside something larger.
@@ -114,8 +99,5 @@ pub(crate) fn array<const N: usize>(decoder: &mut Decoder<'_>) -> Result<[u8; N]
 
 /// Reads the length of an array of at most `most` items.
 pub(crate) fn items(decoder: &mut Decoder<'_>, most: u64) -> Result<u64, BadCbor> {
-    decoder
-        .array()?
-        .filter(|count| *count <= most)
-        .ok_or(BadCbor)
+    decoder.array()?.filter(|count| *count <= most).ok_or(BadCbor)
 }

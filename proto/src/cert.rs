@@ -34,31 +34,16 @@ pub struct DeskCert {
 impl DeskCert {
     /// Vouches for a desk signing key.
     #[must_use]
-    pub fn sign(
-        root: &SecretKey,
-        desk_pk: &PublicKey,
-        generation: u32,
-        not_before: Seconds,
-        not_after: Seconds,
-    ) -> Self {
+    pub fn sign(root: &SecretKey, desk_pk: &PublicKey, generation: u32, not_before: Seconds, not_after: Seconds) -> Self {
         let line = LineId::from_root(&root.public());
         let mut bytes = [0; DESK_CERT_LEN];
         bytes.put(desk_cert::desk_pk, desk_pk.as_bytes());
         bytes.put(desk_cert::generation, &generation.to_be_bytes());
         bytes.put(desk_cert::not_before, &not_before.0.to_be_bytes());
         bytes.put(desk_cert::not_after, &not_after.0.to_be_bytes());
-        let signature = root.sign(
-            "desk-cert",
-            &[line.as_bytes(), Fields(&bytes).before(desk_cert::signature)],
-        );
+        let signature = root.sign("desk-cert", &[line.as_bytes(), Fields(&bytes).before(desk_cert::signature)]);
         bytes.put(desk_cert::signature, &signature);
-        Self {
-            desk_pk: *desk_pk,
-            generation,
-            not_before,
-            not_after,
-            bytes,
-        }
+        Self { desk_pk: *desk_pk, generation, not_before, not_after, bytes }
     }
     /// Believes the 116 bytes, if `root` signed them.
     ///
@@ -70,12 +55,8 @@ impl DeskCert {
         let fields = Fields(&bytes);
         let line = LineId::from_root(root);
         let signature: Signature = fields.array(desk_cert::signature);
-        root.verify(
-            "desk-cert",
-            &[line.as_bytes(), fields.before(desk_cert::signature)],
-            &signature,
-        )
-        .map_err(|_| CertError::Forged)?;
+        root.verify("desk-cert", &[line.as_bytes(), fields.before(desk_cert::signature)], &signature)
+            .map_err(|_| CertError::Forged)?;
         Ok(Self {
             desk_pk: PublicKey::from_bytes(fields.array(desk_cert::desk_pk)),
             generation: fields.u32(desk_cert::generation),
@@ -174,22 +155,9 @@ impl DeviceCert {
         bytes.put(device_cert::device_pk, device_pk.as_bytes());
         bytes.put(device_cert::not_before, &not_before.0.to_be_bytes());
         bytes.put(device_cert::not_after, &not_after.0.to_be_bytes());
-        let signature = desk.sign(
-            "device-cert",
-            &[
-                line.as_bytes(),
-                Fields(&bytes).before(device_cert::signature),
-            ],
-        );
+        let signature = desk.sign("device-cert", &[line.as_bytes(), Fields(&bytes).before(device_cert::signature)]);
         bytes.put(device_cert::signature, &signature);
-        Ok(Self {
-            role,
-            seat,
-            device_pk: *device_pk,
-            not_before,
-            not_after,
-            bytes,
-        })
+        Ok(Self { role, seat, device_pk: *device_pk, not_before, not_after, bytes })
     }
     /// Believes the 114 bytes, if `desk` signed them.
     ///
@@ -200,12 +168,8 @@ impl DeviceCert {
         let bytes: [u8; DEVICE_CERT_LEN] = bytes.try_into().map_err(|_| CertError::Malformed)?;
         let fields = Fields(&bytes);
         let signature: Signature = fields.array(device_cert::signature);
-        desk.verify(
-            "device-cert",
-            &[line.as_bytes(), fields.before(device_cert::signature)],
-            &signature,
-        )
-        .map_err(|_| CertError::Forged)?;
+        desk.verify("device-cert", &[line.as_bytes(), fields.before(device_cert::signature)], &signature)
+            .map_err(|_| CertError::Forged)?;
         let role = Role::from_code(fields.u8(device_cert::role)).ok_or(CertError::Malformed)?;
         let seat = match fields.u8(device_cert::seat) {
             NO_SEAT => None,

@@ -134,11 +134,7 @@ impl Event {
         let mut map = MapWriter::new();
         match self {
             Self::DeviceKey(key) => map.uint(0, 1).bytes(1, key.as_slice()),
-            Self::Acknowledge {
-                held,
-                life,
-                position,
-            } => map
+            Self::Acknowledge { held, life, position } => map
                 .uint(0, 2)
                 .field(1, |out| {
                     infallible(out.map(held.len() as u64));
@@ -149,27 +145,13 @@ impl Event {
                 })
                 .bytes(2, life)
                 .uint(3, *position),
-            Self::Claim {
-                caller,
-                lease,
-                reason,
-            } => map
-                .uint(0, 3)
-                .bytes(1, &caller.0)
-                .uint(2, u64::from(*lease))
-                .text(3, reason),
+            Self::Claim { caller, lease, reason } => {
+                map.uint(0, 3).bytes(1, &caller.0).uint(2, u64::from(*lease)).text(3, reason)
+            }
             Self::Release { caller } => map.uint(0, 4).bytes(1, &caller.0),
             Self::Note { caller, text } => map.uint(0, 5).bytes(1, &caller.0).text(2, text),
             Self::Answer(answer) => answer.write(&mut map),
-            Self::Shown {
-                caller,
-                session,
-                seq,
-            } => map
-                .uint(0, 7)
-                .bytes(1, &caller.0)
-                .bytes(2, session)
-                .uint(3, u64::from(*seq)),
+            Self::Shown { caller, session, seq } => map.uint(0, 7).bytes(1, &caller.0).bytes(2, session).uint(3, u64::from(*seq)),
             Self::Seen { caller, answer } => map.uint(0, 8).bytes(1, &caller.0).bytes(2, answer),
             Self::Slots(slots) => map.uint(0, 9).field(1, |out| {
                 infallible(out.array(slots.len() as u64));
@@ -177,13 +159,8 @@ impl Event {
                     infallible(out.u8(*slot));
                 }
             }),
-            Self::Secret(secret) => map
-                .uint(0, 10)
-                .uint(1, u64::from(secret.period))
-                .bytes(2, secret.seed.as_slice()),
-            Self::StopSending { caller, answer } => {
-                map.uint(0, 11).bytes(1, &caller.0).bytes(2, answer)
-            }
+            Self::Secret(secret) => map.uint(0, 10).uint(1, u64::from(secret.period)).bytes(2, secret.seed.as_slice()),
+            Self::StopSending { caller, answer } => map.uint(0, 11).bytes(1, &caller.0).bytes(2, answer),
             Self::Unknown(body) => return body.clone(),
         };
         map.finish()
@@ -237,10 +214,7 @@ struct Raw<'b> {
 
 impl<'b> Raw<'b> {
     fn read(bytes: &'b [u8], kind: u64) -> Result<Self, BadCbor> {
-        let mut raw = Self {
-            kind,
-            ..Self::default()
-        };
+        let mut raw = Self { kind, ..Self::default() };
         read_map(bytes, |key, value| raw.take(key, value))?;
         Ok(raw)
     }
@@ -249,24 +223,14 @@ impl<'b> Raw<'b> {
             (_, 0) => return Ok(false),
             (2, 1) => self.held = read_held(value)?,
             (3, 3) | (5, 2) => self.text = Some(value.str()?),
-            (9, 1) => {
-                self.slots = (0..items(value, 8)?)
-                    .map(|_| Ok(value.u8()?))
-                    .collect::<Result<_, BadCbor>>()?
-            }
+            (9, 1) => self.slots = (0..items(value, 8)?).map(|_| Ok(value.u8()?)).collect::<Result<_, BadCbor>>()?,
             (1 | 3..=8 | 11, 1) | (2 | 6 | 7 | 8 | 10 | 11, 2) | (6, 3 | 5) => {
                 let bytes = value.bytes()?;
-                *self
-                    .bytes
-                    .get_mut(usize::try_from(key).map_err(|_| BadCbor)?)
-                    .ok_or(BadCbor)? = Some(bytes);
+                *self.bytes.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(bytes);
             }
             (2 | 7, 3) | (3, 2) | (6, 4 | 6 | 7 | 8) | (10, 1) => {
                 let uint = value.u64()?;
-                *self
-                    .uints
-                    .get_mut(usize::try_from(key).map_err(|_| BadCbor)?)
-                    .ok_or(BadCbor)? = Some(uint);
+                *self.uints.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(uint);
             }
             _ => return Ok(false),
         }
@@ -283,10 +247,7 @@ impl<'b> Raw<'b> {
         T::try_from(uint).map_err(|_| BadCbor)
     }
     fn text(&self) -> Result<String, BadCbor> {
-        self.text
-            .filter(|text| text.len() <= TEXT_MAX)
-            .map(Into::into)
-            .ok_or(BadCbor)
+        self.text.filter(|text| text.len() <= TEXT_MAX).map(Into::into).ok_or(BadCbor)
     }
     fn caller(&self) -> Result<CallerId, BadCbor> {
         self.array(1).map(CallerId)
@@ -294,42 +255,16 @@ impl<'b> Raw<'b> {
     fn event(self, whole: &[u8]) -> Result<Event, BadCbor> {
         Ok(match self.kind {
             1 => Event::DeviceKey(Box::new(self.array(1)?)),
-            2 => Event::Acknowledge {
-                life: self.array(2)?,
-                position: self.uint(3)?,
-                held: self.held,
-            },
-            3 => Event::Claim {
-                caller: self.caller()?,
-                lease: self.uint(2)?,
-                reason: self.text()?,
-            },
-            4 => Event::Release {
-                caller: self.caller()?,
-            },
-            5 => Event::Note {
-                caller: self.caller()?,
-                text: self.text()?,
-            },
+            2 => Event::Acknowledge { life: self.array(2)?, position: self.uint(3)?, held: self.held },
+            3 => Event::Claim { caller: self.caller()?, lease: self.uint(2)?, reason: self.text()? },
+            4 => Event::Release { caller: self.caller()? },
+            5 => Event::Note { caller: self.caller()?, text: self.text()? },
             6 => Event::Answer(self.answer()?),
-            7 => Event::Shown {
-                caller: self.caller()?,
-                session: self.array(2)?,
-                seq: self.uint(3)?,
-            },
-            8 => Event::Seen {
-                caller: self.caller()?,
-                answer: self.array(2)?,
-            },
+            7 => Event::Shown { caller: self.caller()?, session: self.array(2)?, seq: self.uint(3)? },
+            8 => Event::Seen { caller: self.caller()?, answer: self.array(2)? },
             9 => Event::Slots(self.slots),
-            10 => Event::Secret(DeskSecret {
-                period: self.uint(1)?,
-                seed: Zeroizing::new(self.array(2)?),
-            }),
-            11 => Event::StopSending {
-                caller: self.caller()?,
-                answer: self.array(2)?,
-            },
+            10 => Event::Secret(DeskSecret { period: self.uint(1)?, seed: Zeroizing::new(self.array(2)?) }),
+            11 => Event::StopSending { caller: self.caller()?, answer: self.array(2)? },
             _ => Event::Unknown(whole.into()),
         })
     }
@@ -352,10 +287,7 @@ impl<'b> Raw<'b> {
 }
 
 fn read_held(value: &mut Decoder<'_>) -> Result<BTreeMap<DeviceId, u64>, BadCbor> {
-    let count = value
-        .map()?
-        .filter(|count| *count <= DEVICES_MAX)
-        .ok_or(BadCbor)?;
+    let count = value.map()?.filter(|count| *count <= DEVICES_MAX).ok_or(BadCbor)?;
     let mut held = BTreeMap::new();
     for _ in 0..count {
         if held.insert(DeviceId(array(value)?), value.u64()?).is_some() {

@@ -37,14 +37,7 @@ impl Have {
     /// The receipt for the visit.
     #[must_use]
     pub fn receipt(&self, session: Session) -> Receipt {
-        let bit = |seq: &u16| {
-            1u64.checked_shl(u32::from(seq - self.upto - 1))
-                .unwrap_or(0)
-        };
-        Receipt {
-            session,
-            upto: self.upto,
-            map: self.beyond.iter().map(bit).fold(0, |map, bit| map | bit),
-        }
+        let bit = |seq: &u16| 1u64.checked_shl(u32::from(seq - self.upto - 1)).unwrap_or(0);
+        Receipt { session, upto: self.upto, map: self.beyond.iter().map(bit).fold(0, |map, bit| map | bit) }
     }
 }

@@ -30,10 +30,7 @@ const fn span(fields: &[(&str, usize)], index: usize) -> Span {
         i += 1;
     }
     #[expect(clippy::indexing_slicing, reason = "evaluated at compile time only")]
-    Span {
-        at,
-        len: fields[index].1,
-    }
+    Span { at, len: fields[index].1 }
 }
 
 macro_rules! layouts {
@@ -122,15 +119,11 @@ pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 impl<'a> Fields<'a> {
     /// The field's bytes.
     pub(crate) fn slice(&self, span: Span) -> &'a [u8] {
-        self.0
-            .get(span.at..span.at + span.len)
-            .expect("a layout's spans lie within its length")
+        self.0.get(span.at..span.at + span.len).expect("a layout's spans lie within its length")
     }
     /// The field as an array; `N` is the field's length.
     pub(crate) fn array<const N: usize>(&self, span: Span) -> [u8; N] {
-        self.slice(span)
-            .try_into()
-            .expect("an array is as long as its field")
+        self.slice(span).try_into().expect("an array is as long as its field")
     }
     pub(crate) fn u8(&self, span: Span) -> u8 {
         u8::from_be_bytes(self.array(span))
@@ -146,15 +139,11 @@ impl<'a> Fields<'a> {
     }
     /// All bytes before the field.
     pub(crate) fn before(&self, span: Span) -> &'a [u8] {
-        self.0
-            .get(..span.at)
-            .expect("a layout's spans lie within its length")
+        self.0.get(..span.at).expect("a layout's spans lie within its length")
     }
     /// All bytes after the field.
     pub(crate) fn after(&self, span: Span) -> &'a [u8] {
-        self.0
-            .get(span.at + span.len..)
-            .expect("a layout's spans lie within its length")
+        self.0.get(span.at + span.len..).expect("a layout's spans lie within its length")
     }
     /// Whether the field is all zero.
     pub(crate) fn is_zero(&self, span: Span) -> bool {
@@ -170,9 +159,7 @@ pub(crate) trait Put {
 
 impl Put for [u8] {
     fn put(&mut self, span: Span, bytes: &[u8]) {
-        self.get_mut(span.at..span.at + span.len)
-            .expect("a layout's spans lie within its length")
-            .copy_from_slice(bytes);
+        self.get_mut(span.at..span.at + span.len).expect("a layout's spans lie within its length").copy_from_slice(bytes);
     }
 }
 
@@ -190,17 +177,10 @@ mod tests {
         for line in spec.lines() {
             if let Some(rest) = line.strip_prefix("#### Layout `") {
                 let (name, rest) = rest.split_once("` (").expect("a heading names its length");
-                let len = rest
-                    .trim_end_matches(')')
-                    .parse()
-                    .expect("a length is a number");
+                let len = rest.trim_end_matches(')').parse().expect("a length is a number");
                 tables.push((String::from(name), len, Vec::new()));
             } else if let (Some(table), Some(row)) = (tables.last_mut(), line.strip_prefix("| ")) {
-                let cells: Vec<&str> = row
-                    .trim_end_matches('|')
-                    .split('|')
-                    .map(str::trim)
-                    .collect();
+                let cells: Vec<&str> = row.trim_end_matches('|').split('|').map(str::trim).collect();
                 if let [at, len, field] = cells[..]
                     && let (Ok(at), Ok(len)) = (at.parse(), len.parse())
                 {

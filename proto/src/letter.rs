@@ -120,11 +120,7 @@ pub fn normal(text: &str) -> Result<Zeroizing<String>, ContentError> {
 /// A text as it was received: bounded, and in NFC.
 pub(crate) fn read_text(value: &mut Decoder<'_>) -> Result<Zeroizing<String>, BadCbor> {
     let text = value.str()?;
-    if text.len() <= TEXT_MAX && unicode_normalization::is_nfc(text) {
-        Ok(Zeroizing::new(text.into()))
-    } else {
-        Err(BadCbor)
-    }
+    if text.len() <= TEXT_MAX && unicode_normalization::is_nfc(text) { Ok(Zeroizing::new(text.into())) } else { Err(BadCbor) }
 }
 
 pub(crate) const fn language_code(language: Language) -> u64 {
@@ -160,9 +156,7 @@ impl Letter {
         if !text.is_empty() {
             map.text(1, &text);
         }
-        map.uint_unless_zero(2, self.next.unwrap_or(0))
-            .truth(3, self.quiet)
-            .truth(4, self.relative);
+        map.uint_unless_zero(2, self.next.unwrap_or(0)).truth(3, self.quiet).truth(4, self.relative);
         if let Some(language) = self.language {
             map.uint(5, language_code(language));
         }

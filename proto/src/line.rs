@@ -84,11 +84,7 @@ impl Seat {
     /// Seat `number`, if there is one.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
-        if number <= 8 {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if number <= 8 { Some(Self(number)) } else { None }
     }
     /// Its number.
     #[must_use]
@@ -122,15 +118,8 @@ impl Gate {
     ///
     /// [`BadGate`] if it has other characters or another length.
     pub fn parse(text: &str) -> Result<Self, BadGate> {
-        let fits = (4..=32).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if fits {
-            Ok(Self(text.into()))
-        } else {
-            Err(BadGate)
-        }
+        let fits = (4..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        if fits { Ok(Self(text.into())) } else { Err(BadGate) }
     }
     /// The path segment.
     #[must_use]

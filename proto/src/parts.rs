@@ -18,37 +18,18 @@ pub struct Part {
 /// `None` if it would take more than 32.
 #[must_use]
 pub fn cut(content: &[u8], size: usize) -> Option<Vec<Part>> {
-    let parts = u8::try_from(content.len().div_ceil(size).max(1))
-        .ok()
-        .filter(|parts| *parts <= PARTS_MAX)?;
+    let parts = u8::try_from(content.len().div_ceil(size).max(1)).ok().filter(|parts| *parts <= PARTS_MAX)?;
     if content.is_empty() {
-        return Some(vec![Part {
-            part: 0,
-            parts,
-            bytes: Zeroizing::default(),
-        }]);
+        return Some(vec![Part { part: 0, parts, bytes: Zeroizing::default() }]);
     }
     let cut = (0..parts).zip(content.chunks(size));
-    Some(
-        cut.map(|(part, bytes)| Part {
-            part,
-            parts,
-            bytes: Zeroizing::new(bytes.into()),
-        })
-        .collect(),
-    )
+    Some(cut.map(|(part, bytes)| Part { part, parts, bytes: Zeroizing::new(bytes.into()) }).collect())
 }
 
 /// Whether part numbers and a length agree with each other, for parts of `size` bytes.
 pub(crate) fn fits(part: u8, parts: u8, len: usize, size: usize) -> bool {
     let last = u16::from(part) + 1 == u16::from(parts);
-    part < parts
-        && parts <= PARTS_MAX
-        && if last {
-            (1..=size).contains(&len)
-        } else {
-            len == size
-        }
+    part < parts && parts <= PARTS_MAX && if last { (1..=size).contains(&len) } else { len == size }
 }
 
 /// What became of a part.
@@ -73,10 +54,7 @@ impl Join {
     /// Waits for this many parts.
     #[must_use]
     pub fn of(parts: u8) -> Self {
-        Self {
-            parts: vec![None; usize::from(parts.clamp(1, PARTS_MAX))],
-            whole: false,
-        }
+        Self { parts: vec![None; usize::from(parts.clamp(1, PARTS_MAX))], whole: false }
     }
     /// Takes a part. Gives the content once, with the part that completes it.
     pub fn take(&mut self, part: &Part) -> Joined {
@@ -93,13 +71,7 @@ impl Join {
             return Joined::Waiting;
         }
         self.whole = true;
-        Joined::Whole(Zeroizing::new(
-            self.parts
-                .iter()
-                .flatten()
-                .flat_map(|part| part.iter().copied())
-                .collect(),
-        ))
+        Joined::Whole(Zeroizing::new(self.parts.iter().flatten().flat_map(|part| part.iter().copied()).collect()))
     }
     /// How many parts are here.
     #[must_use]

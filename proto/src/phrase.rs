@@ -41,10 +41,7 @@ impl Phrase {
     /// A phrase of eight indexes below 1,024; `None` if one is not.
     #[must_use]
     pub fn from_indexes(indexes: [u16; PHRASE_WORDS]) -> Option<Self> {
-        indexes
-            .iter()
-            .all(|index| *index < words::WORD_COUNT)
-            .then(|| Self(Box::new(indexes)))
+        indexes.iter().all(|index| *index < words::WORD_COUNT).then(|| Self(Box::new(indexes)))
     }
     /// The eight indexes.
     #[must_use]
@@ -60,10 +57,7 @@ impl Phrase {
     #[must_use]
     pub fn stretch(&self, line: &LineId) -> Stretched {
         let password = words::password(self.0.as_slice());
-        Stretched {
-            line: *line,
-            key: stretch(PHRASE, &password, line.as_bytes()),
-        }
+        Stretched { line: *line, key: stretch(PHRASE, &password, line.as_bytes()) }
     }
 }
 

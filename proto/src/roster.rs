@@ -52,14 +52,8 @@ impl UncheckedRoster {
     pub fn parse(bytes: &[u8]) -> Result<Self, RosterError> {
         let bytes: [u8; ROSTER_LEN] = bytes.try_into().map_err(|_| RosterError::Malformed)?;
         let fields = Fields(&bytes);
-        let known = fields.u8(layout::version) == VERSION
-            && fields.is_zero(layout::flags)
-            && fields.is_zero(layout::zero);
-        if known {
-            Ok(Self(Box::new(bytes)))
-        } else {
-            Err(RosterError::Malformed)
-        }
+        let known = fields.u8(layout::version) == VERSION && fields.is_zero(layout::flags) && fields.is_zero(layout::zero);
+        if known { Ok(Self(Box::new(bytes))) } else { Err(RosterError::Malformed) }
     }
     /// Believes who signed it, but not yet that it is in force.
     ///
@@ -69,17 +63,12 @@ impl UncheckedRoster {
     pub fn check_signed(self, root: &PublicKey) -> Result<SignedRoster, RosterError> {
         let fields = Fields(self.0.as_slice());
         let line = LineId::from_root(root);
-        if fields.slice(layout::root_pk) != root.as_bytes()
-            || fields.slice(layout::line_id) != line.as_bytes()
-        {
+        if fields.slice(layout::root_pk) != root.as_bytes() || fields.slice(layout::line_id) != line.as_bytes() {
             return Err(RosterError::Forged);
         }
-        let cert = DeskCert::check(fields.slice(layout::desk_cert), root)
-            .map_err(|_| RosterError::Forged)?;
+        let cert = DeskCert::check(fields.slice(layout::desk_cert), root).map_err(|_| RosterError::Forged)?;
         let signature: Signature = fields.array(layout::signature);
-        cert.desk_pk
-            .verify("roster", &[fields.before(layout::signature)], &signature)
-            .map_err(|_| RosterError::Forged)?;
+        cert.desk_pk.verify("roster", &[fields.before(layout::signature)], &signature).map_err(|_| RosterError::Forged)?;
         SignedRoster::within_bounds(self.0, line, cert)
     }
     /// Believes the roster, if a desk key of `root` signed it and it is in force at `now`.
@@ -103,47 +92,25 @@ pub struct SignedRoster {
 }
 
 impl SignedRoster {
-    fn within_bounds(
-        bytes: Box<[u8; ROSTER_LEN]>,
-        line: LineId,
-        cert: DeskCert,
-    ) -> Result<Self, RosterError> {
+    fn within_bounds(bytes: Box<[u8; ROSTER_LEN]>, line: LineId, cert: DeskCert) -> Result<Self, RosterError> {
         let fields = Fields(bytes.as_slice());
         let malformed = |_| RosterError::Malformed;
-        let desk_key =
-            SealingKey::from_bytes(&fields.array(layout::desk_key)).map_err(malformed)?;
-        let safe_key =
-            SealingKey::from_bytes(&fields.array(layout::safe_key)).map_err(malformed)?;
-        let roster = Self {
-            bytes,
-            line,
-            cert,
-            desk_key,
-            safe_key,
-        };
-        roster
-            .timing()
-            .check()
-            .map_err(|_| RosterError::Malformed)?;
+        let desk_key = SealingKey::from_bytes(&fields.array(layout::desk_key)).map_err(malformed)?;
+        let safe_key = SealingKey::from_bytes(&fields.array(layout::safe_key)).map_err(malformed)?;
+        let roster = Self { bytes, line, cert, desk_key, safe_key };
+        roster.timing().check().map_err(|_| RosterError::Malformed)?;
         let life = roster.not_after().0.checked_sub(roster.not_before().0);
         let bounds = (1..=26).contains(&roster.reply_weeks())
             && roster.answer_within() <= 5
             && roster.serial() >= 1
             && life.is_some_and(|life| (1..=LIFE_MAX).contains(&life));
-        if bounds {
-            Ok(roster)
-        } else {
-            Err(RosterError::Malformed)
-        }
+        if bounds { Ok(roster) } else { Err(RosterError::Malformed) }
     }
     fn fields(&self) -> Fields<'_> {
         Fields(self.bytes.as_slice())
     }
     fn key_at(&self, seats: Span, index: usize) -> PublicKey {
-        PublicKey::from_bytes(self.fields().array(Span {
-            at: seats.at + 32 * index,
-            len: 32,
-        }))
+        PublicKey::from_bytes(self.fields().array(Span { at: seats.at + 32 * index, len: 32 }))
     }
     /// Believes that it is in force at `now`.
     ///
@@ -225,25 +192,16 @@ impl SignedRoster {
     #[must_use]
     pub fn seat_keys(&self, seat: Seat) -> [PublicKey; 2] {
         if seat.is_safeguarding() {
-            [
-                self.key_at(layout::safe_seat_now, 0),
-                self.key_at(layout::safe_seat_previous, 0),
-            ]
+            [self.key_at(layout::safe_seat_now, 0), self.key_at(layout::safe_seat_previous, 0)]
         } else {
             let index = usize::from(seat.number());
-            [
-                self.key_at(layout::seats_now, index),
-                self.key_at(layout::seats_previous, index),
-            ]
+            [self.key_at(layout::seats_now, index), self.key_at(layout::seats_previous, index)]
         }
     }
     /// Whether it names the device as revoked.
     #[must_use]
     pub fn revoked(&self, device: DeviceId) -> bool {
-        self.fields()
-            .slice(layout::revoked)
-            .chunks_exact(8)
-            .any(|id| id == device.0)
+        self.fields().slice(layout::revoked).chunks_exact(8).any(|id| id == device.0)
     }
     /// SHA-256 of the roster of the serial before; zero for the first.
     #[must_use]
@@ -344,21 +302,13 @@ impl RosterBody {
     /// # Errors
     ///
     /// [`RosterError::Malformed`] for values out of bounds; [`RosterError::Forged`] if `desk` is not the certificate's key or `cert` not the root's.
-    pub fn sign(
-        &self,
-        desk: &SecretKey,
-        cert: &DeskCert,
-        root: &PublicKey,
-    ) -> Result<SignedRoster, RosterError> {
+    pub fn sign(&self, desk: &SecretKey, cert: &DeskCert, root: &PublicKey) -> Result<SignedRoster, RosterError> {
         let mut bytes = Box::new([0; ROSTER_LEN]);
         self.write(bytes.as_mut_slice());
         bytes.put(layout::line_id, LineId::from_root(root).as_bytes());
         bytes.put(layout::root_pk, root.as_bytes());
         bytes.put(layout::desk_cert, cert.bytes());
-        let signature = desk.sign(
-            "roster",
-            &[Fields(bytes.as_slice()).before(layout::signature)],
-        );
+        let signature = desk.sign("roster", &[Fields(bytes.as_slice()).before(layout::signature)]);
         bytes.put(layout::signature, &signature);
         UncheckedRoster::parse(bytes.as_slice())?.check_signed(root)
     }
@@ -377,18 +327,14 @@ impl RosterBody {
         bytes.put(layout::answer_within, &[self.answer_within]);
         bytes.put(layout::desk_key, self.desk_key.as_bytes());
         bytes.put(layout::safe_key, self.safe_key.as_bytes());
-        let ([now @ .., safe_now], [previous @ .., safe_previous]) =
-            (&self.seats_now, &self.seats_previous);
+        let ([now @ .., safe_now], [previous @ .., safe_previous]) = (&self.seats_now, &self.seats_previous);
         bytes.put(layout::seats_now, &keys(now));
         bytes.put(layout::seats_previous, &keys(previous));
         bytes.put(layout::safe_seat_now, safe_now.as_bytes());
         bytes.put(layout::safe_seat_previous, safe_previous.as_bytes());
         bytes.put(layout::revoked, &self.revoked.map(|id| id.0).concat());
         bytes.put(layout::previous_hash, &self.previous_hash);
-        bytes.put(
-            layout::bulletins_void_before,
-            &self.bulletins_void_before.0.to_be_bytes(),
-        );
+        bytes.put(layout::bulletins_void_before, &self.bulletins_void_before.0.to_be_bytes());
         bytes.put(layout::closed_until, &self.closed_until.0.to_be_bytes());
     }
 }
@@ -409,20 +355,12 @@ impl Rosters {
     /// None yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            known: Vec::new(),
-            generation: 0,
-            serial: 0,
-        }
+        Self { known: Vec::new(), generation: 0, serial: 0 }
     }
     /// Remembers what was seen in an earlier life: lower generations are refused from the start.
     #[must_use]
     pub const fn after(generation: u32, serial: u32) -> Self {
-        Self {
-            known: Vec::new(),
-            generation,
-            serial,
-        }
+        Self { known: Vec::new(), generation, serial }
     }
     /// Takes a roster in. One that is known already changes nothing.
     ///
@@ -442,11 +380,7 @@ impl Rosters {
         self.generation = roster.generation();
         self.serial = self.serial.max(roster.serial());
         let generation = self.generation;
-        self.known.retain(|known| {
-            known.generation() >= generation
-                && !voids(&roster, known)
-                && known.hash() != roster.hash()
-        });
+        self.known.retain(|known| known.generation() >= generation && !voids(&roster, known) && known.hash() != roster.hash());
         self.known.push(roster);
         Ok(())
     }

@@ -3,10 +3,7 @@ use crate::limits::{ENC_LEN, SEALING_KEY_LEN};
 use crate::{kdf::digest, line::LineId};
 use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
-use hpke::{
-    Deserializable, Kem, OpModeR, OpModeS, Serializable, aead::ChaCha20Poly1305, kdf::HkdfSha256,
-    kem::XWing,
-};
+use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, aead::ChaCha20Poly1305, kdf::HkdfSha256, kem::XWing};
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -68,9 +65,7 @@ impl SealingKey {
     /// [`SealError::BadKey`] if the ML-KEM part is not reduced, or the X25519 part is zero or of small order.
     pub fn from_bytes(bytes: &[u8; SEALING_KEY_LEN]) -> Result<Self, SealError> {
         <XWing as Kem>::PublicKey::from_bytes(bytes).map_err(|_| SealError::BadKey)?;
-        contributes(bytes)
-            .then(|| Self(Box::new(*bytes)))
-            .ok_or(SealError::BadKey)
+        contributes(bytes).then(|| Self(Box::new(*bytes))).ok_or(SealError::BadKey)
     }
     /// Its bytes.
     #[must_use]
@@ -88,8 +83,7 @@ impl SealingKey {
         rng: &mut impl CryptoRng,
         write: impl FnOnce(&[u8; 32]) -> Zeroizing<Vec<u8>>,
     ) -> ([u8; ENC_LEN], Vec<u8>) {
-        let key =
-            <XWing as Kem>::PublicKey::from_bytes(self.0.as_slice()).expect("checked when made");
+        let key = <XWing as Kem>::PublicKey::from_bytes(self.0.as_slice()).expect("checked when made");
         let (enc, mut sender) = hpke::setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, XWing>(
             &OpModeS::Base,
             &key,
@@ -100,9 +94,7 @@ impl SealingKey {
         let mut enc_bytes = [0; ENC_LEN];
         enc.write_exact(&mut enc_bytes);
         let plain = write(&digest(&enc_bytes));
-        let sealed = sender
-            .seal(&plain, &[aad_head, &enc_bytes].concat())
-            .expect("the first message of a context");
+        let sealed = sender.seal(&plain, &[aad_head, &enc_bytes].concat()).expect("the first message of a context");
         (enc_bytes, sealed)
     }
 }
@@ -128,10 +120,7 @@ impl SealingSecret {
         let secret = <XWing as Kem>::PrivateKey::from_bytes(seed).expect("any 32 bytes are a seed");
         let mut public = Box::new([0; SEALING_KEY_LEN]);
         XWing::sk_to_pk(&secret).write_exact(public.as_mut_slice());
-        Self {
-            seed: Box::new(Zeroizing::new(*seed)),
-            public: SealingKey(public),
-        }
+        Self { seed: Box::new(Zeroizing::new(*seed)), public: SealingKey(public) }
     }
     /// A new random key.
     #[must_use]
@@ -165,10 +154,8 @@ impl SealingSecret {
         if !contributes(enc) {
             return Err(SealError::DoesNotOpen);
         }
-        let secret = <XWing as Kem>::PrivateKey::from_bytes(self.seed.as_slice())
-            .expect("any 32 bytes are a seed");
-        let share =
-            <XWing as Kem>::EncappedKey::from_bytes(enc).map_err(|_| SealError::DoesNotOpen)?;
+        let secret = <XWing as Kem>::PrivateKey::from_bytes(self.seed.as_slice()).expect("any 32 bytes are a seed");
+        let share = <XWing as Kem>::EncappedKey::from_bytes(enc).map_err(|_| SealError::DoesNotOpen)?;
         let mut receiver = hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, XWing>(
             &OpModeR::Base,
             &secret,
@@ -176,9 +163,7 @@ impl SealingSecret {
             &info(context, self.public.as_bytes()),
         )
         .map_err(|_| SealError::DoesNotOpen)?;
-        let plain = receiver
-            .open(sealed, &[aad_head, enc].concat())
-            .map_err(|_| SealError::DoesNotOpen)?;
+        let plain = receiver.open(sealed, &[aad_head, enc].concat()).map_err(|_| SealError::DoesNotOpen)?;
         Ok(Zeroizing::new(plain))
     }
 }
@@ -213,7 +198,5 @@ fn contributes(key_or_share: &[u8]) -> bool {
     let Some(point) = key_or_share.last_chunk::<32>() else {
         return false;
     };
-    x25519_dalek::x25519([0x42; 32], *point)
-        .iter()
-        .any(|b| *b != 0)
+    x25519_dalek::x25519([0x42; 32], *point).iter().any(|b| *b != 0)
 }

@@ -37,18 +37,9 @@ impl PublicKey {
     /// # Errors
     ///
     /// [`BadSignature`], whatever the reason.
-    pub fn verify(
-        &self,
-        name: &str,
-        parts: &[&[u8]],
-        signature: &Signature,
-    ) -> Result<(), BadSignature> {
+    pub fn verify(&self, name: &str, parts: &[&[u8]], signature: &Signature) -> Result<(), BadSignature> {
         let key = VerifyingKey::from_bytes(&self.0).map_err(|_| BadSignature)?;
-        key.verify_strict(
-            &message(name, parts),
-            &ed25519_dalek::Signature::from_bytes(signature),
-        )
-        .map_err(|_| BadSignature)
+        key.verify_strict(&message(name, parts), &ed25519_dalek::Signature::from_bytes(signature)).map_err(|_| BadSignature)
     }
 }
 

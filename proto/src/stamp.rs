@@ -24,12 +24,7 @@ impl<'a> StampFor<'a> {
     /// For this cell.
     #[must_use]
     pub fn cell(cell: &[u8], salt: &'a [u8; 16], line: &'a LineId, up_epoch: u32) -> Self {
-        Self {
-            salt,
-            cell_hash: digest(cell),
-            line,
-            up_epoch,
-        }
+        Self { salt, cell_hash: digest(cell), line, up_epoch }
     }
     /// Whether the stamp shows at least `difficulty` leading zero bits. Difficulty 0 takes any stamp.
     #[must_use]
@@ -37,16 +32,7 @@ impl<'a> StampFor<'a> {
         leading_zeros(&self.hash(stamp)) >= u32::from(difficulty)
     }
     fn hash(&self, stamp: &[u8; STAMP_LEN]) -> [u8; 32] {
-        hash(
-            "stamp",
-            &[
-                self.salt,
-                &self.cell_hash,
-                self.line.as_bytes(),
-                &self.up_epoch.to_be_bytes(),
-                stamp,
-            ],
-        )
+        hash("stamp", &[self.salt, &self.cell_hash, self.line.as_bytes(), &self.up_epoch.to_be_bytes(), stamp])
     }
     /// Makes a stamp: random for difficulty 0, else about 2^difficulty hashes. Difficulties above 20 count as 20.
     #[must_use]
@@ -56,9 +42,7 @@ impl<'a> StampFor<'a> {
         let mut count = 0u64;
         while !self.is_paid(&stamp, difficulty.min(STAMP_BITS_MAX)) {
             count += 1;
-            let (_, tail) = stamp
-                .split_last_chunk_mut::<8>()
-                .expect("a stamp is longer than its counter");
+            let (_, tail) = stamp.split_last_chunk_mut::<8>().expect("a stamp is longer than its counter");
             *tail = count.to_be_bytes();
         }
         stamp

@@ -13,21 +13,14 @@ pub struct Cost {
 }
 
 /// For a caller's phrase: 80 bits of words, on an old phone. One setting for everyone, for ever within version 1.
-pub const PHRASE: Cost = Cost {
-    memory_kib: 19_456,
-    passes: 2,
-};
+pub const PHRASE: Cost = Cost { memory_kib: 19_456, passes: 2 };
 /// For a line's root: done a few times in its life, on a laptop.
-pub const ROOT: Cost = Cost {
-    memory_kib: 262_144,
-    passes: 3,
-};
+pub const ROOT: Cost = Cost { memory_kib: 262_144, passes: 3 };
 
 /// 32 bytes of Argon2id v1.3 with one lane. Wiped when dropped, and so is the memory it took.
 #[must_use]
 pub fn stretch(cost: Cost, password: &[u8], salt: &[u8]) -> Box<Zeroizing<[u8; 32]>> {
-    let params = Params::new(cost.memory_kib, cost.passes, 1, Some(32))
-        .expect("the two settings are within Argon2's bounds");
+    let params = Params::new(cost.memory_kib, cost.passes, 1, Some(32)).expect("the two settings are within Argon2's bounds");
     let mut blocks = alloc::vec![Block::default(); params.block_count()];
     let mut out = Box::new(Zeroizing::new([0; 32]));
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)

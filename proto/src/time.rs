@@ -97,13 +97,7 @@ pub enum TimingError {
 
 impl Timing {
     /// The pace of a line in production.
-    pub const PRODUCTION: Self = Self {
-        up_beat_ms: 10_000,
-        beat_ms: 30_000,
-        fast_slots: 4,
-        slow_s: 1800,
-        slow_days: 7,
-    };
+    pub const PRODUCTION: Self = Self { up_beat_ms: 10_000, beat_ms: 30_000, fast_slots: 4, slow_s: 1800, slow_days: 7 };
 
     /// Holds the pace against its bounds.
     ///
@@ -113,21 +107,12 @@ impl Timing {
     pub fn check(&self) -> Result<(), TimingError> {
         let bounds = [
             (self.up_beat_ms >= 10, TimingError::UpBeat),
-            (
-                self.beat_ms >= 100 && 86_400_000 % u32::from(self.beat_ms.max(1)) == 0,
-                TimingError::Beat,
-            ),
+            (self.beat_ms >= 100 && 86_400_000 % u32::from(self.beat_ms.max(1)) == 0, TimingError::Beat),
             ((1..=8).contains(&self.fast_slots), TimingError::FastSlots),
-            (
-                self.slow_s >= 1 && 86_400 % u32::from(self.slow_s.max(1)) == 0,
-                TimingError::SlowSlot,
-            ),
+            (self.slow_s >= 1 && 86_400 % u32::from(self.slow_s.max(1)) == 0, TimingError::SlowSlot),
             ((1..=31).contains(&self.slow_days), TimingError::SlowDays),
         ];
-        bounds
-            .into_iter()
-            .find(|(holds, _)| !holds)
-            .map_or(Ok(()), |(_, error)| Err(error))
+        bounds.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, error)| Err(error))
     }
 
     /// The beat that `now` lies in.
@@ -143,8 +128,7 @@ impl Timing {
     /// The number of a fast slot.
     #[must_use]
     pub fn fast_slot(&self, beat: u64, index: u8) -> u64 {
-        beat.saturating_mul(u64::from(self.fast_slots))
-            .saturating_add(u64::from(index))
+        beat.saturating_mul(u64::from(self.fast_slots)).saturating_add(u64::from(index))
     }
     /// The beat that a fast slot lies in.
     #[must_use]

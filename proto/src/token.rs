@@ -56,13 +56,7 @@ pub struct Credentials<'a> {
 impl Credentials<'_> {
     /// The token for one request to the relay whose certificate's public key info has this SHA-256, as base64url.
     #[must_use]
-    pub fn token(
-        &self,
-        spki: &[u8; 32],
-        request: &Request<'_>,
-        now: Seconds,
-        rng: &mut impl CryptoRng,
-    ) -> String {
+    pub fn token(&self, spki: &[u8; 32], request: &Request<'_>, now: Seconds, rng: &mut impl CryptoRng) -> String {
         let mut bytes = [0; TOKEN_LEN];
         let mut nonce = [0; 16];
         rng.fill_bytes(&mut nonce);
@@ -70,21 +64,13 @@ impl Credentials<'_> {
         bytes.put(layout::device_cert, self.device_cert.bytes());
         bytes.put(layout::time, &now.0.to_be_bytes());
         bytes.put(layout::nonce, &nonce);
-        let signature = self
-            .device
-            .sign("token", &[&signed(self.line, spki, request, now, &nonce)]);
+        let signature = self.device.sign("token", &[&signed(self.line, spki, request, now, &nonce)]);
         bytes.put(layout::signature, &signature);
         BASE64URL_NOPAD.encode(&bytes)
     }
 }
 
-fn signed(
-    line: &LineId,
-    spki: &[u8; 32],
-    request: &Request<'_>,
-    time: Seconds,
-    nonce: &[u8; 16],
-) -> Vec<u8> {
+fn signed(line: &LineId, spki: &[u8; 32], request: &Request<'_>, time: Seconds, nonce: &[u8; 16]) -> Vec<u8> {
     let method = u8::try_from(request.method.len()).unwrap_or(u8::MAX);
     let path = u16::try_from(request.path.len()).unwrap_or(u16::MAX);
     [
@@ -141,38 +127,25 @@ impl UncheckedToken {
     ///
     /// [`TokenError::Malformed`] for other text or another length.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
-        let bytes = BASE64URL_NOPAD
-            .decode(text.as_bytes())
-            .map_err(|_| TokenError::Malformed)?;
-        bytes
-            .try_into()
-            .map(Self)
-            .map_err(|_| TokenError::Malformed)
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| TokenError::Malformed)?;
+        bytes.try_into().map(Self).map_err(|_| TokenError::Malformed)
     }
     /// Believes the token for this request.
     ///
     /// # Errors
     ///
     /// [`TokenError::Forged`] first, then [`TokenError::OutOfTime`].
-    pub fn check(
-        &self,
-        request: &Request<'_>,
-        keeper: &Gatekeeper<'_>,
-    ) -> Result<Access, TokenError> {
+    pub fn check(&self, request: &Request<'_>, keeper: &Gatekeeper<'_>) -> Result<Access, TokenError> {
         let forged = |_| TokenError::Forged;
         let fields = Fields(self.0.as_slice());
         let line = LineId::from_root(keeper.root);
         let desk = DeskCert::check(fields.slice(layout::desk_cert), keeper.root).map_err(forged)?;
-        let device = DeviceCert::check(fields.slice(layout::device_cert), &desk.desk_pk, &line)
-            .map_err(forged)?;
+        let device = DeviceCert::check(fields.slice(layout::device_cert), &desk.desk_pk, &line).map_err(forged)?;
         let time = Seconds(fields.u64(layout::time));
         let nonce = fields.array(layout::nonce);
         let signature: Signature = fields.array(layout::signature);
         let message = signed(&line, keeper.spki, request, time, &nonce);
-        device
-            .device_pk
-            .verify("token", &[&message], &signature)
-            .map_err(|_| TokenError::Forged)?;
+        device.device_pk.verify("token", &[&message], &signature).map_err(|_| TokenError::Forged)?;
         let lives = desk.lives_at(keeper.now)
             && device.lives_at(keeper.now)
             && desk.generation >= keeper.generation
@@ -181,13 +154,6 @@ impl UncheckedToken {
             return Err(TokenError::OutOfTime);
         }
         let id = device.device(&line);
-        Ok(Access {
-            device: id,
-            role: device.role,
-            seat: device.seat,
-            nonce,
-            time,
-            generation: desk.generation,
-        })
+        Ok(Access { device: id, role: device.role, seat: device.seat, nonce, time, generation: desk.generation })
     }
 }

@@ -76,9 +76,7 @@ pub enum VisitError {
     #[error("the relay shows an older roster than before; do not trust it")]
     RolledBack,
     /// The device's clock and the relay's differ by more than a day.
-    #[error(
-        "this device's clock and the relay's differ by more than a day; set the clock, then try again"
-    )]
+    #[error("this device's clock and the relay's differ by more than a day; set the clock, then try again")]
     Clock,
     /// The phrase is not known to the visit yet.
     #[error("the eight words come first")]
@@ -160,12 +158,7 @@ impl Visit {
     /// # Errors
     ///
     /// [`VisitError::NotARelay`], [`VisitError::Clock`], [`VisitError::NoRoster`], [`VisitError::Roster`], [`VisitError::RolledBack`], in this order.
-    pub fn notice(
-        &mut self,
-        bytes: &[u8],
-        now: Millis,
-        clock: Clock,
-    ) -> Result<Vec<Event>, VisitError> {
+    pub fn notice(&mut self, bytes: &[u8], now: Millis, clock: Clock) -> Result<Vec<Event>, VisitError> {
         let notice = Notice::parse(bytes).map_err(|_| VisitError::NotARelay)?;
         let line_now = match clock {
             Clock::Relays => notice.clock_ms,
@@ -185,29 +178,17 @@ impl Visit {
         self.clock_ahead_ms = i128::from(notice.clock_ms.0) - i128::from(now.0);
         self.relays.insert(
             notice.relay_no,
-            RelayState {
-                stamp_salt: notice.stamp_salt,
-                up_epoch: notice.up_epoch,
-                difficulty: notice.difficulty,
-            },
+            RelayState { stamp_salt: notice.stamp_salt, up_epoch: notice.up_epoch, difficulty: notice.difficulty },
         );
-        let bulletin = Bulletin::check(&notice.bulletin, &roster, line_now.seconds())
-            .ok()
-            .flatten();
+        let bulletin = Bulletin::check(&notice.bulletin, &roster, line_now.seconds()).ok().flatten();
         self.take_roster((*roster).clone());
         let news = bulletin.filter(|bulletin| self.bulletin != Some(*bulletin));
         self.bulletin = bulletin;
-        Ok(news
-            .map(|bulletin| Event::Bulletin(bulletin.code))
-            .into_iter()
-            .collect())
+        Ok(news.map(|bulletin| Event::Bulletin(bulletin.code)).into_iter().collect())
     }
 
     fn take_roster(&mut self, roster: SignedRoster) {
-        let moved = self
-            .roster
-            .as_ref()
-            .is_some_and(|old| old.week() != roster.week() || old.timing() != roster.timing());
+        let moved = self.roster.as_ref().is_some_and(|old| old.week() != roster.week() || old.timing() != roster.timing());
         if moved {
             self.tables.clear();
         }
@@ -231,9 +212,7 @@ impl Visit {
     /// The line's pace; production's before the first notice.
     #[must_use]
     pub fn timing(&self) -> Timing {
-        self.roster
-            .as_ref()
-            .map_or(Timing::PRODUCTION, SignedRoster::timing)
+        self.roster.as_ref().map_or(Timing::PRODUCTION, SignedRoster::timing)
     }
     /// The line's clock at the driver's `now`.
     #[must_use]
@@ -245,9 +224,7 @@ impl Visit {
     pub fn days(&self, now: Millis) -> Vec<u32> {
         let timing = self.timing();
         let today = timing.day(self.line_now(now));
-        (0..u32::from(timing.slow_days))
-            .filter_map(|back| today.checked_sub(back))
-            .collect()
+        (0..u32::from(timing.slow_days)).filter_map(|back| today.checked_sub(back)).collect()
     }
     /// The id of this visit as the desk sees it.
     #[must_use]
@@ -258,20 +235,12 @@ impl Visit {
     /// Learns who she is. From now on dummies carry her keys too, and what was fetched before is read.
     pub fn know(&mut self, stretched: Stretched, now: Millis) -> Vec<Event> {
         let week = self.roster.as_ref().map_or(0, SignedRoster::week);
-        self.desk
-            .know(stretched.sign_key(), stretched.reply_key(week), &self.line);
-        self.safe.know(
-            stretched.safe_sign_key(),
-            stretched.safe_reply_key(week),
-            &self.line,
-        );
+        self.desk.know(stretched.sign_key(), stretched.reply_key(week), &self.line);
+        self.safe.know(stretched.safe_sign_key(), stretched.safe_reply_key(week), &self.line);
         self.stretched = Some(stretched);
         self.known = true;
         let unread = core::mem::take(&mut self.slow_unread);
-        unread
-            .into_iter()
-            .flat_map(|(relay, cell)| self.read_slow(relay, &cell, now))
-            .collect()
+        unread.into_iter().flat_map(|(relay, cell)| self.read_slow(relay, &cell, now)).collect()
     }
 
     /// Takes a letter to send, and gives its number in the visit.
@@ -316,51 +285,27 @@ impl Visit {
     /// # Errors
     ///
     /// [`VisitError::NoRoster`] before the first notice of this relay.
-    pub fn beat(
-        &mut self,
-        relay_no: u8,
-        now: Millis,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Box<[u8; UP_POST_LEN]>, VisitError> {
+    pub fn beat(&mut self, relay_no: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<Box<[u8; UP_POST_LEN]>, VisitError> {
         let line_now = self.line_now(now);
         let roster = self.roster.clone().ok_or(VisitError::NoRoster)?;
-        let to = if !self.desk.has_work() && self.safe.has_work() {
-            To::Safeguarding
-        } else {
-            To::Desk
-        };
+        let to = if !self.desk.has_work() && self.safe.has_work() { To::Safeguarding } else { To::Desk };
         let (outgoing, part) = self.voice(to).next(line_now.seconds(), rng);
         let (key, purpose) = match to {
             To::Desk => (roster.desk_key(), crate::seal::Use::Desk),
             To::Safeguarding => (roster.safe_key(), crate::seal::Use::Safeguarding),
         };
-        let recipient = Recipient {
-            line: &self.line,
-            period: roster.period(),
-            purpose,
-            key,
-        };
+        let recipient = Recipient { line: &self.line, period: roster.period(), purpose, key };
         let voice = match to {
             To::Desk => &self.desk,
             To::Safeguarding => &self.safe,
         };
         let cell = match voice.signer() {
             Some(signer) => part.seal(&recipient, signer, rng),
-            None => LetterPart {
-                reply_key: self.stranger_reply.clone(),
-                ..part
-            }
-            .seal(&recipient, &self.stranger, rng),
+            None => LetterPart { reply_key: self.stranger_reply.clone(), ..part }.seal(&recipient, &self.stranger, rng),
         };
         self.in_flight = Some((to, outgoing));
         let state = self.relays.get(&relay_no).ok_or(VisitError::NoRoster)?;
-        let stamp = StampFor::cell(
-            cell.as_slice(),
-            &state.stamp_salt,
-            &self.line,
-            state.up_epoch,
-        )
-        .mint(state.difficulty, rng);
+        let stamp = StampFor::cell(cell.as_slice(), &state.stamp_salt, &self.line, state.up_epoch).mint(state.difficulty, rng);
         Ok(UpPost { stamp, cell }.to_bytes())
     }
 
@@ -381,12 +326,7 @@ impl Visit {
             state.difficulty = reply.difficulty.min(crate::limits::STAMP_BITS_MAX);
         }
         let mut events: Vec<Event> = match reply.outcome {
-            UpOutcome::Stored => self
-                .voice(to)
-                .posted(&outgoing)
-                .map(Event::InBox)
-                .into_iter()
-                .collect(),
+            UpOutcome::Stored => self.voice(to).posted(&outgoing).map(Event::InBox).into_iter().collect(),
             UpOutcome::Full => [Event::Full].into(),
             UpOutcome::Stamp => [Event::StampAsked].into(),
         };
@@ -401,12 +341,7 @@ impl Visit {
     /// # Errors
     ///
     /// [`VisitError::NotARelay`] for another length than 49,152.
-    pub fn slow_day(
-        &mut self,
-        relay_no: u8,
-        bytes: &[u8],
-        now: Millis,
-    ) -> Result<Vec<Event>, VisitError> {
+    pub fn slow_day(&mut self, relay_no: u8, bytes: &[u8], now: Millis) -> Result<Vec<Event>, VisitError> {
         let slots = usize::try_from(SLOTS_PER_DAY).map_err(|_| VisitError::NotARelay)?;
         let mut events = Vec::new();
         for cell in cells(bytes, slots)? {
@@ -424,31 +359,19 @@ impl Visit {
     /// # Errors
     ///
     /// [`VisitError::NotARelay`] for another length than two beats have.
-    pub fn fast(
-        &mut self,
-        relay_no: u8,
-        bytes: &[u8],
-        now: Millis,
-    ) -> Result<Vec<Event>, VisitError> {
+    pub fn fast(&mut self, relay_no: u8, bytes: &[u8], now: Millis) -> Result<Vec<Event>, VisitError> {
         let slots = 2 * usize::from(self.timing().fast_slots);
         let read: Vec<_> = cells(bytes, slots)?.collect();
         if !self.known {
             return Ok(Vec::new());
         }
-        Ok(read
-            .into_iter()
-            .flat_map(|cell| self.read_fast(relay_no, cell, now))
-            .collect())
+        Ok(read.into_iter().flat_map(|cell| self.read_fast(relay_no, cell, now)).collect())
     }
 
     fn read_fast(&mut self, relay_no: u8, cell: &[u8; DOWN_CELL_LEN], now: Millis) -> Vec<Event> {
         let tag = down::tag(cell);
         let hit = Seat::all().find_map(|seat| {
-            let seen = self
-                .fast_seen
-                .get(&(relay_no, seat.number()))
-                .copied()
-                .unwrap_or(0);
+            let seen = self.fast_seen.get(&(relay_no, seat.number())).copied().unwrap_or(0);
             let tags = self.fast_tags(seat);
             // A cell read before lies below what was seen; its answer is known by its id.
             let from = seen.saturating_sub(FAST_TAG_WINDOW);
@@ -457,28 +380,17 @@ impl Visit {
                 .find(|place| tags.tag(*place) == tag)
         });
         let Some(place) = hit else { return Vec::new() };
-        let live_key = if place.seat.is_safeguarding() {
-            self.safe.live_key.clone()
-        } else {
-            self.desk.live_key.clone()
-        };
+        let live_key = if place.seat.is_safeguarding() { self.safe.live_key.clone() } else { self.desk.live_key.clone() };
         let events = self.take_cell(cell, Track::Fast(&live_key), place, now);
         if events.is_some() {
-            let seen = self
-                .fast_seen
-                .entry((relay_no, place.seat.number()))
-                .or_default();
+            let seen = self.fast_seen.entry((relay_no, place.seat.number())).or_default();
             *seen = (*seen).max(place.i.saturating_add(1));
         }
         events.unwrap_or_default()
     }
 
     fn fast_tags(&self, seat: Seat) -> down::Tags<'_> {
-        let key = if seat.is_safeguarding() {
-            &self.safe.live_key
-        } else {
-            &self.desk.live_key
-        };
+        let key = if seat.is_safeguarding() { &self.safe.live_key } else { &self.desk.live_key };
         down::Tags::of(Track::Fast(key), &self.line)
     }
 
@@ -498,52 +410,26 @@ impl Visit {
         let Some(hit) = table.find(&down::tag(cell)) else {
             return Vec::new();
         };
-        let reply_key = if hit.place.seat.is_safeguarding() {
-            stretched.safe_reply_key(hit.week)
-        } else {
-            stretched.reply_key(hit.week)
-        };
-        self.take_cell(cell, Track::Slow(&reply_key, hit.day), hit.place, now)
-            .unwrap_or_default()
+        let reply_key =
+            if hit.place.seat.is_safeguarding() { stretched.safe_reply_key(hit.week) } else { stretched.reply_key(hit.week) };
+        self.take_cell(cell, Track::Slow(&reply_key, hit.day), hit.place, now).unwrap_or_default()
     }
 
     /// Opens a cell and takes it in; `None` if it is not to be believed.
-    fn take_cell(
-        &mut self,
-        cell: &[u8; DOWN_CELL_LEN],
-        track: Track<'_>,
-        place: Place,
-        now: Millis,
-    ) -> Option<Vec<Event>> {
+    fn take_cell(&mut self, cell: &[u8; DOWN_CELL_LEN], track: Track<'_>, place: Place, now: Millis) -> Option<Vec<Event>> {
         let line_now = self.line_now(now).seconds();
         let roster = self.roster.as_ref()?;
-        let to = if place.seat.is_safeguarding() {
-            To::Safeguarding
-        } else {
-            To::Desk
-        };
+        let to = if place.seat.is_safeguarding() { To::Safeguarding } else { To::Desk };
         let voice = match to {
             To::Desk => &mut self.desk,
             To::Safeguarding => &mut self.safe,
         };
-        let reader = Reader {
-            caller: voice.caller.as_ref()?,
-            roster,
-            now: line_now,
-        };
+        let reader = Reader { caller: voice.caller.as_ref()?, roster, now: line_now };
         let part = down::open(cell, (track, place), &reader).ok()?;
-        let mut events: Vec<Event> = voice
-            .receipted(&part.have)
-            .into_iter()
-            .map(Event::Receipt)
-            .collect();
+        let mut events: Vec<Event> = voice.receipted(&part.have).into_iter().map(Event::Receipt).collect();
         let (session, seq) = part.answers;
         if session == voice.session && voice.told(seq, part.withdrawal) {
-            events.push(if part.withdrawal.done {
-                Event::Withdrawn(seq)
-            } else {
-                Event::TooLate(seq)
-            });
+            events.push(if part.withdrawal.done { Event::Withdrawn(seq) } else { Event::TooLate(seq) });
         }
         if part.kind != Kind::Receipt
             && let Some(answer) = self.reading.take(place.seat, &part)
@@ -567,16 +453,11 @@ pub enum Clock {
     Own,
 }
 
-fn cells(
-    bytes: &[u8],
-    count: usize,
-) -> Result<impl Iterator<Item = &[u8; DOWN_CELL_LEN]>, VisitError> {
+fn cells(bytes: &[u8], count: usize) -> Result<impl Iterator<Item = &[u8; DOWN_CELL_LEN]>, VisitError> {
     if bytes.len() != count * DOWN_CELL_LEN {
         return Err(VisitError::NotARelay);
     }
-    Ok(bytes
-        .chunks_exact(DOWN_CELL_LEN)
-        .filter_map(|cell| cell.try_into().ok()))
+    Ok(bytes.chunks_exact(DOWN_CELL_LEN).filter_map(|cell| cell.try_into().ok()))
 }
 
 /// The id of an answer that was never shown: what `saw` holds when there is nothing to name.

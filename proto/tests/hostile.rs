@@ -1,5 +1,12 @@
 //! Every parser meets hostile bytes: random ones, and honest ones with one thing changed.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::print_stdout, reason = "a test that fails says so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    reason = "a test that fails says so by panicking"
+)]
 mod support;
 use porchlight_proto::{
     answer::Answer,
@@ -84,18 +91,10 @@ proptest! {
 #[test]
 fn a_card_survives_case_and_spacing_but_no_single_wrong_letter() {
     let line = Line::new(&mut rng("card"));
-    let relay = |url: &str, pin| RelayAddress {
-        url: url.into(),
-        gates: vec![Gate::parse("tofu7").unwrap()],
-        pin,
-        number: 0,
-    };
+    let relay = |url: &str, pin| RelayAddress { url: url.into(), gates: vec![Gate::parse("tofu7").unwrap()], pin, number: 0 };
     let mut second = relay("https://[::1]:8443", None);
     second.number = 9;
-    let card = Card {
-        root: line.root.public(),
-        relays: vec![relay("https://relay.example", Some([3; 32])), second],
-    };
+    let card = Card { root: line.root.public(), relays: vec![relay("https://relay.example", Some([3; 32])), second] };
     let text = card.to_text();
     assert_eq!(Card::parse_text(&text).unwrap(), card);
     let messy: String = text.to_lowercase().chars().flat_map(|c| [c, ' ']).collect();
@@ -103,34 +102,18 @@ fn a_card_survives_case_and_spacing_but_no_single_wrong_letter() {
     for at in "PORCHLIGHT1-".len()..text.len() {
         let mut wrong = text.clone().into_bytes();
         wrong[at] = if wrong[at] == b'A' { b'B' } else { b'A' };
-        assert!(
-            Card::parse_text(&String::from_utf8(wrong).unwrap()).is_err(),
-            "letter {at}"
-        );
+        assert!(Card::parse_text(&String::from_utf8(wrong).unwrap()).is_err(), "letter {at}");
     }
 }
 
 #[test]
 fn urls_with_paths_users_or_other_schemes_are_no_relays() {
-    for bad in [
-        "http://a",
-        "https://",
-        "https://a/b",
-        "https://u@a",
-        "https://a:0",
-        "https://a:99999",
-        "https://a:x",
-        "https://a b",
-    ] {
+    for bad in
+        ["http://a", "https://", "https://a/b", "https://u@a", "https://a:0", "https://a:99999", "https://a:x", "https://a b"]
+    {
         assert!(!porchlight_proto::card::is_relay_url(bad), "{bad}");
     }
-    for good in [
-        "https://a",
-        "https://127.0.0.1:1",
-        "https://[::1]",
-        "https://[::1]:443",
-        "https://relay.example:8443",
-    ] {
+    for good in ["https://a", "https://127.0.0.1:1", "https://[::1]", "https://[::1]:443", "https://relay.example:8443"] {
         assert!(porchlight_proto::card::is_relay_url(good), "{good}");
     }
 }
@@ -146,8 +129,5 @@ fn a_visit_takes_no_garbage_for_a_relay() {
     assert!(visit.slow_day(0, &[1; 49_151], now).is_err());
     assert!(visit.fast(0, &[1; 8191], now).is_err());
     assert!(visit.beat(0, now, &mut rng).is_err());
-    assert!(
-        visit.posted(0, Some(&[9; 16])).unwrap().is_empty(),
-        "nothing was in flight"
-    );
+    assert!(visit.posted(0, Some(&[9; 16])).unwrap().is_empty(), "nothing was in flight");
 }

@@ -4,9 +4,7 @@ use crate::event::AnswerId;
 use crate::kdf::label;
 use crate::layout::{Fields, Put, Span, down_cell, down_inner};
 use crate::letter::Session;
-use crate::limits::{
-    ANSWER_LIFE_MAX, ANSWER_PART_LEN, DOWN_CELL_LEN, DOWN_PLAIN_LEN, NONCE_LEN, TAG_LEN,
-};
+use crate::limits::{ANSWER_LIFE_MAX, ANSWER_PART_LEN, DOWN_CELL_LEN, DOWN_PLAIN_LEN, NONCE_LEN, TAG_LEN};
 use crate::line::{CallerId, LineId, Seat};
 use crate::parts::{Part, fits};
 use crate::roster::SignedRoster;
@@ -72,20 +70,12 @@ impl<'a> Tags<'a> {
             Track::Fast(key) => (key, None),
             Track::Slow(key, day) => (key, Some(day)),
         };
-        Self {
-            hkdf: Hkdf::from_prk(key).expect("32 bytes are a PRK"),
-            line,
-            day,
-        }
+        Self { hkdf: Hkdf::from_prk(key).expect("32 bytes are a PRK"), line, day }
     }
     /// The same key's tags on another day of the slow track.
     #[must_use]
     pub fn on_day(&self, day: u32) -> Self {
-        Self {
-            hkdf: self.hkdf.clone(),
-            line: self.line,
-            day: Some(day),
-        }
+        Self { hkdf: self.hkdf.clone(), line: self.line, day: Some(day) }
     }
     fn info(&self, place: Place) -> Vec<u8> {
         let mut info = label(if self.day.is_some() { "slow" } else { "fast" });
@@ -102,23 +92,16 @@ impl<'a> Tags<'a> {
     #[must_use]
     pub fn tag(&self, place: Place) -> Tag {
         let mut tag = [0; TAG_LEN];
-        self.hkdf
-            .expand(&self.info(place), &mut tag)
-            .expect("a tag is shorter than 255 blocks");
+        self.hkdf.expand(&self.info(place), &mut tag).expect("a tag is shorter than 255 blocks");
         tag
     }
     /// The tag and the key that seals its cell.
     #[must_use]
     pub fn tag_and_key(&self, place: Place) -> (Tag, Zeroizing<[u8; 32]>) {
         let mut both = Zeroizing::new([0; TAG_LEN + 32]);
-        self.hkdf
-            .expand(&self.info(place), both.as_mut_slice())
-            .expect("48 bytes are fewer than 255 blocks");
+        self.hkdf.expand(&self.info(place), both.as_mut_slice()).expect("48 bytes are fewer than 255 blocks");
         let (tag, key) = both.split_first_chunk().expect("48 is more than 16");
-        (
-            *tag,
-            Zeroizing::new(key.try_into().expect("48 is 16 and 32")),
-        )
+        (*tag, Zeroizing::new(key.try_into().expect("48 is 16 and 32")))
     }
 }
 
@@ -151,10 +134,7 @@ impl Withdrawal {
     /// From the cells' flags.
     #[must_use]
     pub const fn from_flags(flags: u8) -> Self {
-        Self {
-            done: flags & 1 != 0,
-            too_late: flags & 2 != 0,
-        }
+        Self { done: flags & 1 != 0, too_late: flags & 2 != 0 }
     }
 }
 
@@ -212,11 +192,7 @@ impl AnswerPart {
             kind: Kind::Receipt,
             withdrawal: Withdrawal::default(),
             answer: [0; 8],
-            part: Part {
-                part: 0,
-                parts: 1,
-                bytes: Zeroizing::default(),
-            },
+            part: Part { part: 0, parts: 1, bytes: Zeroizing::default() },
             time,
             good_until: time.plus(ANSWER_LIFE_MAX),
             answers: ([0; 8], 0),
@@ -236,25 +212,14 @@ impl AnswerPart {
         let mut inner = Zeroizing::new(vec![0; DOWN_PLAIN_LEN]);
         self.write(&mut inner);
         let fields = Fields(&inner);
-        let signed: [&[u8]; 5] = [
-            line.as_bytes(),
-            &caller.0,
-            &tag,
-            fields.before(down_inner::sig),
-            fields.after(down_inner::sig),
-        ];
+        let signed: [&[u8]; 5] =
+            [line.as_bytes(), &caller.0, &tag, fields.before(down_inner::sig), fields.after(down_inner::sig)];
         let signature = seat.sign("answer", &signed);
         inner.put(down_inner::sig, &signature);
         let mut nonce = [0; NONCE_LEN];
         rng.fill_bytes(&mut nonce);
         let ct = cipher(&key)
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: &inner,
-                    aad: &tag,
-                },
-            )
+            .encrypt(&XNonce::from(nonce), Payload { msg: &inner, aad: &tag })
             .expect("an inner cell is shorter than the cipher's limit");
         let mut cell = Box::new([0; DOWN_CELL_LEN]);
         cell.put(down_cell::tag, &tag);
@@ -274,10 +239,7 @@ impl AnswerPart {
         inner.put(down_inner::part, &[self.part.part]);
         inner.put(down_inner::parts, &[self.part.parts]);
         inner.put(down_inner::time, &self.time.to_u32().to_be_bytes());
-        inner.put(
-            down_inner::good_until,
-            &self.good_until.to_u32().to_be_bytes(),
-        );
+        inner.put(down_inner::good_until, &self.good_until.to_u32().to_be_bytes());
         inner.put(down_inner::answers_session, &self.answers.0);
         inner.put(down_inner::answers_seq, &self.answers.1.to_be_bytes());
         inner.put(down_inner::have_session, &self.have.session);
@@ -285,13 +247,7 @@ impl AnswerPart {
         inner.put(down_inner::have_map, &self.have.map.to_be_bytes());
         let len = u16::try_from(self.part.bytes.len()).expect("a part is shorter than a cell");
         inner.put(down_inner::len, &len.to_be_bytes());
-        inner.put(
-            Span {
-                at: down_inner::content.at,
-                len: self.part.bytes.len(),
-            },
-            &self.part.bytes,
-        );
+        inner.put(Span { at: down_inner::content.at, len: self.part.bytes.len() }, &self.part.bytes);
     }
     fn read(fields: &Fields<'_>) -> Result<Self, CellError> {
         let kind = match fields.u8(down_inner::kind) {
@@ -301,14 +257,9 @@ impl AnswerPart {
             _ => return Err(CellError::Malformed),
         };
         let content = fields.slice(down_inner::content);
-        let (bytes, rest) = content
-            .split_at_checked(usize::from(fields.u16(down_inner::len)))
-            .ok_or(CellError::Malformed)?;
-        let part = Part {
-            part: fields.u8(down_inner::part),
-            parts: fields.u8(down_inner::parts),
-            bytes: Zeroizing::new(bytes.into()),
-        };
+        let (bytes, rest) = content.split_at_checked(usize::from(fields.u16(down_inner::len))).ok_or(CellError::Malformed)?;
+        let part =
+            Part { part: fields.u8(down_inner::part), parts: fields.u8(down_inner::parts), bytes: Zeroizing::new(bytes.into()) };
         let flags = fields.u8(down_inner::flags);
         let answer = fields.array(down_inner::answer_id);
         let empty = part.part == 0 && part.parts == 1 && part.bytes.is_empty();
@@ -327,10 +278,7 @@ impl AnswerPart {
             part,
             time: Seconds(u64::from(fields.u32(down_inner::time))),
             good_until: Seconds(u64::from(fields.u32(down_inner::good_until))),
-            answers: (
-                fields.array(down_inner::answers_session),
-                fields.u16(down_inner::answers_seq),
-            ),
+            answers: (fields.array(down_inner::answers_session), fields.u16(down_inner::answers_seq)),
             have: Receipt {
                 session: fields.array(down_inner::have_session),
                 upto: fields.u16(down_inner::have_upto),
@@ -381,38 +329,20 @@ pub fn open(
     }
     let nonce: [u8; NONCE_LEN] = fields.array(down_cell::nonce);
     let inner = cipher(&key)
-        .decrypt(
-            &XNonce::from(nonce),
-            Payload {
-                msg: fields.slice(down_cell::ct),
-                aad: &tag,
-            },
-        )
+        .decrypt(&XNonce::from(nonce), Payload { msg: fields.slice(down_cell::ct), aad: &tag })
         .map(Zeroizing::new)
         .map_err(|_| CellError::DoesNotOpen)?;
     let inner = Fields(&inner);
     let signature: Signature = inner.array(down_inner::sig);
-    let signed: [&[u8]; 5] = [
-        line.as_bytes(),
-        &reader.caller.0,
-        &tag,
-        inner.before(down_inner::sig),
-        inner.after(down_inner::sig),
-    ];
+    let signed: [&[u8]; 5] =
+        [line.as_bytes(), &reader.caller.0, &tag, inner.before(down_inner::sig), inner.after(down_inner::sig)];
     let keys = reader.roster.seat_keys(place.seat);
-    if !keys
-        .iter()
-        .any(|key| key.verify("answer", &signed, &signature).is_ok())
-    {
+    if !keys.iter().any(|key| key.verify("answer", &signed, &signature).is_ok()) {
         return Err(CellError::Forged);
     }
     let part = AnswerPart::read(&inner)?;
     let in_time = time_fits(&part, track, reader) && reader.now <= part.good_until;
-    if in_time {
-        Ok(part)
-    } else {
-        Err(CellError::OutOfTime)
-    }
+    if in_time { Ok(part) } else { Err(CellError::OutOfTime) }
 }
 
 fn time_fits(part: &AnswerPart, track: Track<'_>, reader: &Reader<'_>) -> bool {
@@ -422,8 +352,7 @@ fn time_fits(part: &AnswerPart, track: Track<'_>, reader: &Reader<'_>) -> bool {
             let day_s = reader.roster.timing().day_s();
             let slack = day_s.max(SLOW_TIME_FITS_LEAST);
             let begins = u64::from(day).saturating_mul(day_s);
-            part.time.0.saturating_add(slack) >= begins
-                && part.time.0 < begins.saturating_add(day_s).saturating_add(slack)
+            part.time.0.saturating_add(slack) >= begins && part.time.0 < begins.saturating_add(day_s).saturating_add(slack)
         }
     }
 }

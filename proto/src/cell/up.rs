@@ -74,11 +74,7 @@ impl LetterPart {
     pub fn dummy_part(rng: &mut impl CryptoRng) -> Part {
         let mut bytes = Zeroizing::new(vec![0; LETTER_PART_LEN]);
         rng.fill_bytes(&mut bytes);
-        Part {
-            part: 0,
-            parts: 1,
-            bytes,
-        }
+        Part { part: 0, parts: 1, bytes }
     }
     /// Seals it in the caller's name. Letters and dummies take the same path.
     #[must_use]
@@ -88,13 +84,8 @@ impl LetterPart {
         seal(to, rng, |enc_hash| {
             let fields = Fields(&plain);
             let head = [to.purpose.code()];
-            let parts: [&[u8]; 5] = [
-                to.line.as_bytes(),
-                &head,
-                enc_hash,
-                fields.before(up_letter::sig),
-                fields.after(up_letter::sig),
-            ];
+            let parts: [&[u8]; 5] =
+                [to.line.as_bytes(), &head, enc_hash, fields.before(up_letter::sig), fields.after(up_letter::sig)];
             let signature = caller.sign("letter", &parts);
             let mut plain = plain.clone();
             plain.put(up_letter::sig, &signature);
@@ -102,10 +93,7 @@ impl LetterPart {
         })
     }
     fn write(&self, plain: &mut [u8], caller: &PublicKey) {
-        plain.put(
-            up_letter::kind,
-            &[if self.dummy { KIND_DUMMY } else { KIND_LETTER }],
-        );
+        plain.put(up_letter::kind, &[if self.dummy { KIND_DUMMY } else { KIND_LETTER }]);
         plain.put(up_letter::caller_pk, caller.as_bytes());
         plain.put(up_letter::session, &self.session);
         plain.put(up_letter::seq, &self.seq.to_be_bytes());
@@ -137,16 +125,8 @@ impl LetterPart {
         let dummy_shape = letter.seq == 0 && part.parts == 1;
         let sound = letter.time.0.is_multiple_of(LETTER_TIME_STEP)
             && fits(part.part, part.parts, part.bytes.len(), LETTER_PART_LEN)
-            && if dummy {
-                dummy_shape && part.bytes.len() == LETTER_PART_LEN
-            } else {
-                letter.seq > 0
-            };
-        if sound {
-            Ok(letter)
-        } else {
-            Err(CellError::Malformed)
-        }
+            && if dummy { dummy_shape && part.bytes.len() == LETTER_PART_LEN } else { letter.seq > 0 };
+        if sound { Ok(letter) } else { Err(CellError::Malformed) }
     }
 }
 
@@ -174,12 +154,7 @@ pub struct TeamPart {
 impl TeamPart {
     /// A part of an event, signed.
     #[must_use]
-    pub fn sign(
-        stamp: &EventStamp,
-        part: Part,
-        (line, purpose): (&LineId, Use),
-        device: &SecretKey,
-    ) -> Self {
+    pub fn sign(stamp: &EventStamp, part: Part, (line, purpose): (&LineId, Use), device: &SecretKey) -> Self {
         let mut unsigned = Self {
             dummy: false,
             device_pk: device.public(),
@@ -195,12 +170,7 @@ impl TeamPart {
     }
     /// A signed dummy full of random bytes.
     #[must_use]
-    pub fn dummy(
-        time: Seconds,
-        (line, purpose): (&LineId, Use),
-        device: &SecretKey,
-        rng: &mut impl CryptoRng,
-    ) -> Self {
+    pub fn dummy(time: Seconds, (line, purpose): (&LineId, Use), device: &SecretKey, rng: &mut impl CryptoRng) -> Self {
         let mut bytes = Zeroizing::new(vec![0; TEAM_PART_LEN]);
         rng.fill_bytes(&mut bytes);
         let mut unsigned = Self {
@@ -210,11 +180,7 @@ impl TeamPart {
             previous: [0; 32],
             lamport: 0,
             time,
-            part: Part {
-                part: 0,
-                parts: 1,
-                bytes,
-            },
+            part: Part { part: 0, parts: 1, bytes },
             signature: [0; 64],
         };
         unsigned.signature = device.sign("team", &unsigned.signed(line, purpose).each());
@@ -233,14 +199,7 @@ impl TeamPart {
     }
     fn write(&self) -> Zeroizing<Vec<u8>> {
         let mut plain = Zeroizing::new(vec![0; UP_PLAIN_LEN]);
-        plain.put(
-            up_team::kind,
-            &[if self.dummy {
-                KIND_TEAM_DUMMY
-            } else {
-                KIND_TEAM
-            }],
-        );
+        plain.put(up_team::kind, &[if self.dummy { KIND_TEAM_DUMMY } else { KIND_TEAM }]);
         plain.put(up_team::device_pk, self.device_pk.as_bytes());
         plain.put(up_team::sig, &self.signature);
         plain.put(up_team::device_seq, &self.device_seq.to_be_bytes());
@@ -253,11 +212,7 @@ impl TeamPart {
         plain
     }
     fn signed(&self, line: &LineId, purpose: Use) -> SignedTeam {
-        SignedTeam {
-            line: *line,
-            purpose: [purpose.code()],
-            plain: self.write(),
-        }
+        SignedTeam { line: *line, purpose: [purpose.code()], plain: self.write() }
     }
     fn read(fields: &Fields<'_>, opener: &Opener<'_>) -> Result<Self, CellError> {
         let dummy = fields.u8(up_team::kind) == KIND_TEAM_DUMMY;
@@ -279,16 +234,8 @@ impl TeamPart {
         let part = &team.part;
         let dummy_shape = team.device_seq == 0 && team.previous == [0; 32] && part.parts == 1;
         let sound = fits(part.part, part.parts, part.bytes.len(), TEAM_PART_LEN)
-            && if dummy {
-                dummy_shape && part.bytes.len() == TEAM_PART_LEN
-            } else {
-                team.device_seq > 0
-            };
-        if sound {
-            Ok(team)
-        } else {
-            Err(CellError::Malformed)
-        }
+            && if dummy { dummy_shape && part.bytes.len() == TEAM_PART_LEN } else { team.device_seq > 0 };
+        if sound { Ok(team) } else { Err(CellError::Malformed) }
     }
     /// Whether the device it names signed it: for parts that come from a vault or a colleague.
     ///
@@ -296,9 +243,7 @@ impl TeamPart {
     ///
     /// [`CellError::Forged`].
     pub fn check_signature(&self, line: &LineId, purpose: Use) -> Result<(), CellError> {
-        self.device_pk
-            .verify("team", &self.signed(line, purpose).each(), &self.signature)
-            .map_err(|_| CellError::Forged)
+        self.device_pk.verify("team", &self.signed(line, purpose).each(), &self.signature).map_err(|_| CellError::Forged)
     }
 }
 
@@ -311,12 +256,7 @@ struct SignedTeam {
 impl SignedTeam {
     fn each(&self) -> [&[u8]; 4] {
         let fields = Fields(&self.plain);
-        [
-            self.line.as_bytes(),
-            &self.purpose,
-            fields.before(up_team::sig),
-            fields.after(up_team::sig),
-        ]
+        [self.line.as_bytes(), &self.purpose, fields.before(up_team::sig), fields.after(up_team::sig)]
     }
 }
 
@@ -381,16 +321,9 @@ pub fn enc_hash(cell: &[u8; UP_CELL_LEN]) -> [u8; 32] {
 pub fn open(cell: &[u8; UP_CELL_LEN], opener: &Opener<'_>) -> Result<Opened, CellError> {
     let fields = Fields(cell);
     let enc: [u8; ENC_LEN] = fields.array(up_cell::enc);
-    let context = Context {
-        line: opener.line,
-        period: opener.period,
-        purpose: opener.purpose,
-    };
+    let context = Context { line: opener.line, period: opener.period, purpose: opener.purpose };
     let head = aad_head(fields.u8(up_cell::period_lo));
-    let plain = opener
-        .secret
-        .open(&context, &head, &enc, fields.slice(up_cell::ct))
-        .map_err(|_| CellError::DoesNotOpen)?;
+    let plain = opener.secret.open(&context, &head, &enc, fields.slice(up_cell::ct)).map_err(|_| CellError::DoesNotOpen)?;
     if plain.len() != UP_PLAIN_LEN {
         return Err(CellError::Malformed);
     }
@@ -402,41 +335,18 @@ pub fn open(cell: &[u8; UP_CELL_LEN], opener: &Opener<'_>) -> Result<Opened, Cel
     }
 }
 
-fn open_letter(
-    plain: &Fields<'_>,
-    enc_hash: &[u8; 32],
-    opener: &Opener<'_>,
-) -> Result<Opened, CellError> {
+fn open_letter(plain: &Fields<'_>, enc_hash: &[u8; 32], opener: &Opener<'_>) -> Result<Opened, CellError> {
     let caller = PublicKey::from_bytes(plain.array(up_letter::caller_pk));
     let signature: Signature = plain.array(up_letter::sig);
     let head = [opener.purpose.code()];
-    let parts: [&[u8]; 5] = [
-        opener.line.as_bytes(),
-        &head,
-        enc_hash,
-        plain.before(up_letter::sig),
-        plain.after(up_letter::sig),
-    ];
-    caller
-        .verify("letter", &parts, &signature)
-        .map_err(|_| CellError::Forged)?;
-    Ok(Opened::Letter(
-        CallerId::of(opener.line, &caller),
-        LetterPart::read(plain)?,
-    ))
+    let parts: [&[u8]; 5] = [opener.line.as_bytes(), &head, enc_hash, plain.before(up_letter::sig), plain.after(up_letter::sig)];
+    caller.verify("letter", &parts, &signature).map_err(|_| CellError::Forged)?;
+    Ok(Opened::Letter(CallerId::of(opener.line, &caller), LetterPart::read(plain)?))
 }
 
-fn seal(
-    to: &Recipient<'_>,
-    rng: &mut impl CryptoRng,
-    write: impl FnOnce(&[u8; 32]) -> Zeroizing<Vec<u8>>,
-) -> UpCell {
+fn seal(to: &Recipient<'_>, rng: &mut impl CryptoRng, write: impl FnOnce(&[u8; 32]) -> Zeroizing<Vec<u8>>) -> UpCell {
     let [.., period_lo] = to.period.to_be_bytes();
-    let context = Context {
-        line: to.line,
-        period: to.period,
-        purpose: to.purpose,
-    };
+    let context = Context { line: to.line, period: to.period, purpose: to.purpose };
     let (enc, ct) = to.key.seal(&context, &aad_head(period_lo), rng, write);
     let mut cell = Box::new([0; UP_CELL_LEN]);
     cell.put(up_cell::period_lo, &[period_lo]);
@@ -453,25 +363,13 @@ fn aad_head(period_lo: u8) -> [u8; 4] {
 fn write_content(plain: &mut [u8], len: Span, content: Span, bytes: &[u8]) {
     let count = u16::try_from(bytes.len()).expect("a part is shorter than a cell");
     plain.put(len, &count.to_be_bytes());
-    plain.put(
-        Span {
-            at: content.at,
-            len: bytes.len(),
-        },
-        bytes,
-    );
+    plain.put(Span { at: content.at, len: bytes.len() }, bytes);
 }
 
 /// The content's bytes, if its length fits and nothing follows them.
-fn read_content(
-    fields: &Fields<'_>,
-    len: Span,
-    content: Span,
-) -> Result<Zeroizing<Vec<u8>>, CellError> {
+fn read_content(fields: &Fields<'_>, len: Span, content: Span) -> Result<Zeroizing<Vec<u8>>, CellError> {
     let whole = fields.slice(content);
-    let (bytes, rest) = whole
-        .split_at_checked(usize::from(fields.u16(len)))
-        .ok_or(CellError::Malformed)?;
+    let (bytes, rest) = whole.split_at_checked(usize::from(fields.u16(len))).ok_or(CellError::Malformed)?;
     if rest.iter().any(|b| *b != 0) {
         return Err(CellError::Malformed);
     }

@@ -28,38 +28,16 @@ pub fn read_words<const N: usize>(text: &str) -> Result<[u16; N], PhraseError> {
     if text.len() > TEXT_MAX {
         return Err(PhraseError::WordCount(text.split_whitespace().count()));
     }
-    let plain: Zeroizing<String> =
-        Zeroizing::new(text.nfkc().flat_map(char::to_lowercase).collect());
+    let plain: Zeroizing<String> = Zeroizing::new(text.nfkc().flat_map(char::to_lowercase).collect());
     let mut indexes = Zeroizing::new(Vec::with_capacity(N));
-    for chunk in plain
-        .split(is_separator)
-        .filter(|chunk| !chunk.is_empty() && !is_number(chunk))
-    {
+    for chunk in plain.split(is_separator).filter(|chunk| !chunk.is_empty() && !is_number(chunk)) {
         read_chunk(chunk, &mut indexes)?;
     }
-    indexes
-        .as_slice()
-        .try_into()
-        .map_err(|_| PhraseError::WordCount(indexes.len()))
+    indexes.as_slice().try_into().map_err(|_| PhraseError::WordCount(indexes.len()))
 }
 
 fn is_separator(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            ',' | '，'
-                | '、'
-                | '。'
-                | '.'
-                | '·'
-                | '-'
-                | ';'
-                | '/'
-                | '('
-                | ')'
-                | '\u{feff}'
-                | '\u{200b}'
-        )
+    c.is_whitespace() || matches!(c, ',' | '，' | '、' | '。' | '.' | '·' | '-' | ';' | '/' | '(' | ')' | '\u{feff}' | '\u{200b}')
 }
 
 /// A numbered shopping list is still the same list.
@@ -71,8 +49,7 @@ fn is_number(chunk: &str) -> bool {
 fn read_chunk(chunk: &str, indexes: &mut Vec<u16>) -> Result<(), PhraseError> {
     let mut rest = chunk;
     while !rest.is_empty() {
-        let (index, word) =
-            longest_word_at(rest).ok_or(PhraseError::UnknownWord(indexes.len() + 1))?;
+        let (index, word) = longest_word_at(rest).ok_or(PhraseError::UnknownWord(indexes.len() + 1))?;
         indexes.push(index);
         rest = rest.get(word.len()..).unwrap_or_default();
     }

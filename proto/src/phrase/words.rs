@@ -41,20 +41,13 @@ fn rows(file: &'static str) -> impl Iterator<Item = &'static str> {
 }
 
 fn cell(row: &'static str, column: usize) -> &'static str {
-    row.split('\t')
-        .nth(column)
-        .expect("a test holds every row to its columns")
+    row.split('\t').nth(column).expect("a test holds every row to its columns")
 }
 
 /// The word of an index, in one language.
 #[must_use]
 pub fn word(index: u16, language: Language) -> &'static str {
-    cell(
-        rows(WORDS)
-            .nth(usize::from(index))
-            .expect("indexes are below 1,024"),
-        language.column(),
-    )
+    cell(rows(WORDS).nth(usize::from(index)).expect("indexes are below 1,024"), language.column())
 }
 
 /// Every word of a language, in the order of its index.
@@ -70,12 +63,7 @@ pub fn shelves(language: Language) -> impl Iterator<Item = &'static str> {
 /// The name of a recognition picture, whose index is below 64.
 #[must_use]
 pub fn picture(index: u8, language: Language) -> &'static str {
-    cell(
-        rows(PICTURES)
-            .nth(usize::from(index % 64))
-            .expect("there are 64 pictures"),
-        language.column() - 1,
-    )
+    cell(rows(PICTURES).nth(usize::from(index % 64)).expect("there are 64 pictures"), language.column() - 1)
 }
 
 /// Draws `N` indexes, each evenly.
@@ -89,12 +77,7 @@ pub(crate) fn draw<const N: usize>(rng: &mut impl CryptoRng) -> [u16; N] {
 
 /// What is stretched: the indexes, two bytes each.
 pub(crate) fn password(indexes: &[u16]) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(
-        indexes
-            .iter()
-            .flat_map(|index| index.to_be_bytes())
-            .collect(),
-    )
+    Zeroizing::new(indexes.iter().flat_map(|index| index.to_be_bytes()).collect())
 }
 
 #[cfg(test)]

@@ -46,9 +46,7 @@ impl Reading {
             Kind::Stop => None,
             Kind::Answer => Some(self.join(seat, part)?),
         };
-        let hash = content
-            .as_deref()
-            .map_or([0; 32], |content| digest(content));
+        let hash = content.as_deref().map_or([0; 32], |content| digest(content));
         let content = match content {
             Some(content) => Some(Answer::parse(&content).ok()?),
             None => None,
@@ -64,30 +62,14 @@ impl Reading {
     }
     /// Whether an answer of this id was shown.
     pub(super) fn was_shown(&self, answer: &AnswerId) -> bool {
-        self.shown
-            .range((*answer, [0; 32])..=(*answer, [0xff; 32]))
-            .next()
-            .is_some()
+        self.shown.range((*answer, [0; 32])..=(*answer, [0xff; 32])).next().is_some()
     }
-    fn join(
-        &mut self,
-        seat: Seat,
-        part: &AnswerPart,
-    ) -> Option<zeroize::Zeroizing<alloc::vec::Vec<u8>>> {
-        let key = (
-            seat,
-            part.answer,
-            part.part.parts,
-            part.good_until,
-            part.answers,
-        );
+    fn join(&mut self, seat: Seat, part: &AnswerPart) -> Option<zeroize::Zeroizing<alloc::vec::Vec<u8>>> {
+        let key = (seat, part.answer, part.part.parts, part.good_until, part.answers);
         if self.joins.len() >= JOINS_MAX && !self.joins.contains_key(&key) {
             self.joins.pop_first();
         }
-        let join = self
-            .joins
-            .entry(key)
-            .or_insert_with(|| Join::of(part.part.parts));
+        let join = self.joins.entry(key).or_insert_with(|| Join::of(part.part.parts));
         match join.take(&part.part) {
             Joined::Whole(content) => {
                 self.joins.remove(&key);

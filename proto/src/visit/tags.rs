@@ -25,21 +25,13 @@ pub(super) struct TagTable {
 
 impl TagTable {
     pub(super) const fn empty() -> Self {
-        Self {
-            today: None,
-            rows: Vec::new(),
-        }
+        Self { today: None, rows: Vec::new() }
     }
     /// Whether it was made for this day.
     pub(super) fn covers(&self, today: u32) -> bool {
         self.today == Some(today)
     }
-    pub(super) fn build(
-        stretched: &Stretched,
-        relay_no: u8,
-        roster: &SignedRoster,
-        today: u32,
-    ) -> Self {
+    pub(super) fn build(stretched: &Stretched, relay_no: u8, roster: &SignedRoster, today: u32) -> Self {
         let back = DAYS_BACK.max(u32::from(roster.timing().slow_days) - 1);
         let days = today.saturating_sub(back)..=today.saturating_add(1);
         let mut rows = Vec::new();
@@ -50,11 +42,7 @@ impl TagTable {
             for day in days.clone() {
                 let (desk_day, safe_day) = (desk_tags.on_day(day), safe_tags.on_day(day));
                 for seat in Seat::all() {
-                    let tags = if seat.is_safeguarding() {
-                        &safe_day
-                    } else {
-                        &desk_day
-                    };
+                    let tags = if seat.is_safeguarding() { &safe_day } else { &desk_day };
                     rows.extend((0..SLOW_TAG_COUNT).map(|i| {
                         let place = Place { relay_no, seat, i };
                         (tags.tag(place), Hit { week, day, place })
@@ -63,10 +51,7 @@ impl TagTable {
             }
         }
         rows.sort_unstable_by_key(|(tag, _)| *tag);
-        Self {
-            today: Some(today),
-            rows,
-        }
+        Self { today: Some(today), rows }
     }
     pub(super) fn find(&self, tag: &Tag) -> Option<Hit> {
         let index = self.rows.binary_search_by_key(tag, |(tag, _)| *tag).ok()?;

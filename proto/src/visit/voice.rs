@@ -82,15 +82,7 @@ impl Voice {
         let parts = cut(&content, LETTER_PART_LEN).ok_or(ContentError::TooLong)?;
         let seq = u16::try_from(self.letters.len() + 1).map_err(|_| ContentError::TooLong)?;
         let taken = parts.iter().map(|_| false).collect();
-        self.letters.push(Sending {
-            seq,
-            time,
-            parts,
-            taken,
-            again: 0,
-            receipted: false,
-            told: Withdrawal::default(),
-        });
+        self.letters.push(Sending { seq, time, parts, taken, again: 0, receipted: false, told: Withdrawal::default() });
         Ok(seq)
     }
     pub(super) fn has_work(&self) -> bool {
@@ -100,24 +92,16 @@ impl Voice {
         self.letters.iter().all(|letter| letter.receipted)
     }
     pub(super) fn all_in_box(&self) -> bool {
-        self.letters
-            .iter()
-            .all(|letter| letter.receipted || letter.in_box())
+        self.letters.iter().all(|letter| letter.receipted || letter.in_box())
     }
     pub(super) fn all_named(&self) -> bool {
         self.shown.iter().all(|(_, named)| *named)
     }
 
     /// What goes in this beat.
-    pub(super) fn next(
-        &mut self,
-        now: Seconds,
-        rng: &mut impl CryptoRng,
-    ) -> (Outgoing, LetterPart) {
+    pub(super) fn next(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> (Outgoing, LetterPart) {
         let named = self.next_to_name();
-        let saw = named
-            .and_then(|index| self.shown.get(index))
-            .map_or(NOTHING_SEEN, |(answer, _)| *answer);
+        let saw = named.and_then(|index| self.shown.get(index)).map_or(NOTHING_SEEN, |(answer, _)| *answer);
         let chosen = self.next_part();
         let (dummy, seq, part, time) = match &chosen {
             Some((seq, _, part, time)) => (false, *seq, part.clone(), *time),
@@ -133,13 +117,7 @@ impl Voice {
             reply_key: self.reply_key.clone(),
             saw,
         };
-        (
-            Outgoing {
-                letter: chosen.map(|(seq, index, ..)| (seq, index)),
-                named,
-            },
-            letter,
-        )
+        (Outgoing { letter: chosen.map(|(seq, index, ..)| (seq, index)), named }, letter)
     }
     /// The first answer not named yet, else all of them in turn.
     fn next_to_name(&mut self) -> Option<usize> {
@@ -152,28 +130,14 @@ impl Voice {
     /// The next part that no relay has taken, else the next part of the oldest letter without a receipt.
     fn next_part(&mut self) -> Option<(u16, usize, Part, Seconds)> {
         let fresh = self.letters.iter().find_map(|letter| {
-            let index = letter
-                .taken
-                .iter()
-                .position(|taken| !*taken)
-                .filter(|_| !letter.receipted)?;
-            Some((
-                letter.seq,
-                index,
-                letter.parts.get(index)?.clone(),
-                letter.time,
-            ))
+            let index = letter.taken.iter().position(|taken| !*taken).filter(|_| !letter.receipted)?;
+            Some((letter.seq, index, letter.parts.get(index)?.clone(), letter.time))
         });
         fresh.or_else(|| {
             let letter = self.letters.iter_mut().find(|letter| !letter.receipted)?;
             let index = letter.again % letter.parts.len();
             letter.again = index + 1;
-            Some((
-                letter.seq,
-                index,
-                letter.parts.get(index)?.clone(),
-                letter.time,
-            ))
+            Some((letter.seq, index, letter.parts.get(index)?.clone(), letter.time))
         })
     }
     /// A relay took what went. Gives the letter's number if it is now in the box for the first time.
@@ -190,10 +154,7 @@ impl Voice {
     /// Takes a receipt, and gives the letters it names for the first time. Their texts are forgotten.
     pub(super) fn receipted(&mut self, receipt: &Receipt) -> Vec<u16> {
         let session = self.session;
-        let news = self
-            .letters
-            .iter_mut()
-            .filter(|letter| !letter.receipted && receipt.holds(&session, letter.seq));
+        let news = self.letters.iter_mut().filter(|letter| !letter.receipted && receipt.holds(&session, letter.seq));
         news.map(|letter| {
             letter.receipted = true;
             letter.parts.clear();

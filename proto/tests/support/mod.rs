@@ -1,10 +1,5 @@
 //! One small line, with keys from a seed, for tests that need somebody to speak to somebody.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    reason = "each test binary uses what it needs of it"
-)]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses what it needs of it")]
 use porchlight_proto::{
     cert::{DeskCert, DeviceCert, Role},
     line::{DeviceId, LineId, Seat},
@@ -19,17 +14,13 @@ use rand_core::SeedableRng;
 
 pub const NOW: Seconds = Seconds(1_795_478_400);
 
+#[expect(clippy::disallowed_methods, reason = "a test draws its seed from the machine once, and prints it")]
 /// The seed of this run: `PORCHLIGHT_SEED` if it is set, else drawn; always printed.
 pub fn rng(test: &str) -> ChaCha20Rng {
-    let seed = std::env::var("PORCHLIGHT_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(|| {
-            use std::hash::{BuildHasher, Hasher};
-            std::collections::hash_map::RandomState::new()
-                .build_hasher()
-                .finish()
-        });
+    let seed = std::env::var("PORCHLIGHT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+        use std::hash::{BuildHasher, Hasher};
+        std::collections::hash_map::RandomState::new().build_hasher().finish()
+    });
     println!("{test}: PORCHLIGHT_SEED={seed}");
     ChaCha20Rng::seed_from_u64(seed)
 }
@@ -51,13 +42,7 @@ impl Line {
         let root = SecretKey::generate(rng);
         let id = LineId::from_root(&root.public());
         let lead = SecretKey::generate(rng);
-        let cert = DeskCert::sign(
-            &root,
-            &lead.public(),
-            1,
-            Seconds(NOW.0 - 100),
-            NOW.plus(30 * 86_400),
-        );
+        let cert = DeskCert::sign(&root, &lead.public(), 1, Seconds(NOW.0 - 100), NOW.plus(30 * 86_400));
         let device = SecretKey::generate(rng);
         let device_cert = DeviceCert::sign(
             &lead,
@@ -103,8 +88,7 @@ impl Line {
         self.sign(&self.body())
     }
     pub fn sign(&self, body: &RosterBody) -> SignedRoster {
-        body.sign(&self.lead, &self.cert, &self.root.public())
-            .unwrap()
+        body.sign(&self.lead, &self.cert, &self.root.public()).unwrap()
     }
 }
 

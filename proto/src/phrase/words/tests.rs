@@ -22,10 +22,7 @@ fn there_are_1024_rows_of_seven_columns_numbered_in_order() {
         assert!(is_nfc(row), "row {index} is not NFC");
     }
     assert_eq!(rows(SHELVES).count(), 32);
-    assert_eq!(
-        rows(PICTURES).count(),
-        usize::from(crate::phrase::PICTURE_COUNT)
-    );
+    assert_eq!(rows(PICTURES).count(), usize::from(crate::phrase::PICTURE_COUNT));
 }
 
 #[test]
@@ -43,14 +40,8 @@ fn korean_words_are_two_to_five_syllables_and_tell_apart_by_their_first_two() {
     let mut heads = BTreeSet::new();
     for word in all(Language::Ko) {
         let syllables: Vec<char> = word.chars().collect();
-        assert!(
-            (2..=5).contains(&syllables.len()) && syllables.iter().all(|c| is_hangul(*c)),
-            "{word}"
-        );
-        assert!(
-            heads.insert([syllables[0], syllables[1]]),
-            "{word} begins like another"
-        );
+        assert!((2..=5).contains(&syllables.len()) && syllables.iter().all(|c| is_hangul(*c)), "{word}");
+        assert!(heads.insert([syllables[0], syllables[1]]), "{word} begins like another");
     }
 }
 
@@ -66,19 +57,10 @@ fn no_korean_word_begins_with_rieul() {
 fn chinese_words_are_two_or_three_characters_without_homophones() {
     let mut sounds = BTreeSet::new();
     for (row, word) in rows(WORDS).zip(all(Language::Zh)) {
-        assert!(
-            (2..=3).contains(&word.chars().count()) && word.chars().all(is_chinese),
-            "{word}"
-        );
+        assert!((2..=3).contains(&word.chars().count()) && word.chars().all(is_chinese), "{word}");
         let pinyin = cell(row, 5);
-        assert!(
-            !pinyin.is_empty() && pinyin.bytes().all(|b| b.is_ascii_lowercase()),
-            "{word}: {pinyin}"
-        );
-        assert!(
-            sounds.insert(pinyin),
-            "{word} sounds like another: {pinyin}"
-        );
+        assert!(!pinyin.is_empty() && pinyin.bytes().all(|b| b.is_ascii_lowercase()), "{word}: {pinyin}");
+        assert!(sounds.insert(pinyin), "{word} sounds like another: {pinyin}");
     }
 }
 
@@ -86,10 +68,7 @@ fn chinese_words_are_two_or_three_characters_without_homophones() {
 fn english_words_are_plain_and_no_word_begins_another() {
     let words: BTreeSet<&str> = all(Language::En).collect();
     for (word, next) in words.iter().zip(words.iter().skip(1)) {
-        assert!(
-            (3..=10).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase()),
-            "{word}"
-        );
+        assert!((3..=10).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase()), "{word}");
         assert!(!next.starts_with(word), "{word} begins {next}");
     }
 }
@@ -97,15 +76,9 @@ fn english_words_are_plain_and_no_word_begins_another() {
 #[test]
 fn a_picture_shows_one_word_only() {
     let mut seen = BTreeSet::new();
-    for emoji in rows(WORDS)
-        .map(|row| cell(row, 6))
-        .filter(|emoji| !emoji.is_empty())
-    {
+    for emoji in rows(WORDS).map(|row| cell(row, 6)).filter(|emoji| !emoji.is_empty()) {
         assert!(seen.insert(emoji), "{emoji} stands twice");
-        assert!(
-            emoji.chars().count() <= 2 && !emoji.contains('\u{200d}'),
-            "{emoji} is not one plain emoji"
-        );
+        assert!(emoji.chars().count() <= 2 && !emoji.contains('\u{200d}'), "{emoji} is not one plain emoji");
     }
     assert!(seen.len() >= 100, "only {} pictures", seen.len());
 }
@@ -115,17 +88,10 @@ fn words_survive_decomposition_case_and_spacing() {
     for language in Language::ALL {
         let words: Vec<&str> = all(language).collect();
         for (start, eight) in (0u16..).step_by(8).zip(words.chunks_exact(8)) {
-            let again: Vec<String> = eight
-                .iter()
-                .map(|word| word.nfd().flat_map(char::to_uppercase).collect())
-                .collect();
+            let again: Vec<String> = eight.iter().map(|word| word.nfd().flat_map(char::to_uppercase).collect()).collect();
             let text = std::format!("\u{3000}{}、 8. \r\n", again.join(" , "));
-            let read: [u16; 8] =
-                crate::phrase::read_words(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
-            assert_eq!(
-                read,
-                core::array::from_fn(|i| start + u16::try_from(i).unwrap())
-            );
+            let read: [u16; 8] = crate::phrase::read_words(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!(read, core::array::from_fn(|i| start + u16::try_from(i).unwrap()));
         }
     }
 }
@@ -134,11 +100,7 @@ fn words_survive_decomposition_case_and_spacing() {
 fn chinese_written_without_spaces_is_read() {
     let words: Vec<&str> = all(Language::Zh).collect();
     for (start, eight) in (0u16..).step_by(8).zip(words.chunks_exact(8)) {
-        let read: [u16; 8] =
-            crate::phrase::read_words(&eight.concat()).unwrap_or_else(|e| panic!("{eight:?}: {e}"));
-        assert_eq!(
-            read,
-            core::array::from_fn(|i| start + u16::try_from(i).unwrap())
-        );
+        let read: [u16; 8] = crate::phrase::read_words(&eight.concat()).unwrap_or_else(|e| panic!("{eight:?}: {e}"));
+        assert_eq!(read, core::array::from_fn(|i| start + u16::try_from(i).unwrap()));
     }
 }
