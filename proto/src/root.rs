@@ -1,7 +1,7 @@
 //! The line's root key, kept as 16 words on paper (SPEC §3.1).
+use crate::phrase::{Language, words};
 #[cfg(feature = "words")]
 use crate::phrase::{PhraseError, read_words};
-use crate::phrase::{Language, words};
 use crate::sign::SecretKey;
 use crate::stretch::{ROOT, stretch};
 use alloc::boxed::Box;

@@ -75,8 +75,7 @@ impl Page {
     pub fn plan(&mut self, now: Millis) {
         let timing = self.visit.timing();
         let days: Vec<String> = self.visit.days(now).iter().map(|day| format!("{day}")).collect();
-        let (within, closed) =
-            self.visit.roster().map_or((0, 0), |roster| (roster.answer_within(), roster.closed_until().0));
+        let (within, closed) = self.visit.roster().map_or((0, 0), |roster| (roster.answer_within(), roster.closed_until().0));
         let text = format!(
             r#"{{"up_beat_ms":{},"beat_ms":{},"days":[{}],"answer_within":{within},"closed_until":{closed}}}"#,
             timing.up_beat_ms,
