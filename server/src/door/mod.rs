@@ -90,7 +90,6 @@ impl Door {
     }
 
     /// The router that every connection serves.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new().route("/{gate}/v1/{*call}", any(knock)).fallback(stranger).with_state(Arc::clone(self))
     }

@@ -4,6 +4,7 @@
 //! reads the same after a restart, and when its key dies both are gone.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::cert::Role;
@@ -123,11 +124,10 @@ impl SlowTrack {
     fn day<'a>(&self, days: &'a mut BTreeMap<u32, Day>, number: u32, now: Millis) -> Result<&'a mut Day, SealError> {
         let boot = self.ground.clock.boot();
         days.retain(|_, day| day.epochs.iter().all(|epoch| boot < epoch.death));
-        if !days.contains_key(&number) {
-            let day = self.take_up(number, now)?;
-            days.insert(number, day);
+        match days.entry(number) {
+            Entry::Occupied(day) => Ok(day.into_mut()),
+            Entry::Vacant(free) => Ok(free.insert(self.take_up(number, now)?)),
         }
-        days.get_mut(&number).ok_or(SealError::Dead)
     }
 
     fn take_up(&self, number: u32, now: Millis) -> Result<Day, SealError> {
