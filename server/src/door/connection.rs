@@ -262,5 +262,3 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
     }
 }
 
-#[cfg(test)]
-mod tests;

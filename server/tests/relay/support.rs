@@ -175,6 +175,10 @@ impl Site {
         Running { site: self, spki: *relay.spki().unwrap(), relay }
     }
 
+    pub(crate) fn line_now(&self) -> Millis {
+        self.clock.wall()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -223,6 +227,13 @@ impl Running<'_> {
     pub(crate) async fn page(&self, client: &mut Client, life: u64, after: u64, wait: u64) -> LanePage {
         let call = format!("desk/up?after={life:016x}-{after}&wait={wait}");
         LanePage::parse(&self.desk(client, &self.site.line.worker, "GET", &call, &[]).await.ok()).unwrap()
+    }
+
+    /// All that is held, asked for with a token of another time than the wall clock's.
+    pub(crate) async fn page_at(&self, client: &mut Client, now: Seconds) -> LanePage {
+        let path = format!("/v1/desk/up?after={:016x}-0&wait=0", 0);
+        let token = self.site.line.token(&self.site.line.worker, &self.spki, ("GET", &path), &[], now);
+        LanePage::parse(&client.send("GET", &format!("/{GATE}{path}"), Some(&token), &[]).await.ok()).unwrap()
     }
 
     pub(crate) async fn put_roster(&self, client: &mut Client, roster: &SignedRoster) -> DeskReply {
