@@ -79,7 +79,7 @@ impl Expect {
 pub struct Call {
     /// GET, POST or PUT.
     pub method: Method,
-    /// The path after the gate, beginning with `/v1/`.
+    /// The path, beginning with the gate's slash.
     pub path: String,
     /// What is sent; `None` sends no body.
     pub body: Option<Vec<u8>>,
@@ -91,10 +91,9 @@ pub struct Call {
     pub token: Option<String>,
 }
 
-/// One relay under one gate, with the connections that are open to it.
+/// One relay, with the connections that are open to it.
 pub struct Link {
     address: Address,
-    gate: String,
     dial: Dial,
     tls: TlsConnector,
     idle: Mutex<Idle>,
@@ -119,14 +118,14 @@ enum Sender {
 }
 
 impl Link {
-    /// A relay at an address, under a gate, believed by `pin` or by the public authorities. Opens nothing yet.
+    /// A relay at an address, believed by `pin` or by the public authorities. Opens nothing yet.
     ///
     /// # Errors
     ///
     /// [`rustls::Error`] only if TLS was built without what this asks for.
-    pub fn new(address: Address, gate: &str, pin: Option<Pin>, dial: Dial) -> Result<Self, rustls::Error> {
+    pub fn new(address: Address, pin: Option<Pin>, dial: Dial) -> Result<Self, rustls::Error> {
         let tls = TlsConnector::from(Arc::new(client_config(pin)?));
-        Ok(Self { address, gate: gate.to_owned(), dial, tls, idle: Mutex::default() })
+        Ok(Self { address, dial, tls, idle: Mutex::default() })
     }
 
     /// Where the relay is.
@@ -154,7 +153,7 @@ impl Link {
         let work = async {
             let mut connection = self.take().await?;
             call.token = token(&connection.pin).or(call.token);
-            let bytes = connection.send(&call, &self.gate, &self.address).await?;
+            let bytes = connection.send(&call, &self.address).await?;
             self.keep(connection).await;
             Ok(bytes)
         };
@@ -164,21 +163,6 @@ impl Link {
             self.idle.lock().await.shared = None;
         }
         outcome
-    }
-
-    /// The public key of the relay, as seen on a connection; dials if there is none.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Link::call`].
-    pub async fn pin_seen(&self, patience: Patience) -> Result<Pin, Failure> {
-        let work = async {
-            let connection = self.take().await?;
-            let pin = connection.pin;
-            self.keep(connection).await;
-            Ok(pin)
-        };
-        timeout(patience.whole(), work).await.unwrap_or(Err(Failure::Slow))
     }
 
     /// A living connection from those kept, or a new one.
@@ -237,8 +221,8 @@ impl Connection {
         }
     }
 
-    async fn send(&mut self, call: &Call, gate: &str, address: &Address) -> Result<Vec<u8>, Failure> {
-        let request = self.request(call, gate, address)?;
+    async fn send(&mut self, call: &Call, address: &Address) -> Result<Vec<u8>, Failure> {
+        let request = self.request(call, address)?;
         let response = match &mut self.sender {
             Sender::Single(sender) => sender.send_request(request).await,
             Sender::Shared(sender) => sender.send_request(request).await,
@@ -247,10 +231,10 @@ impl Connection {
     }
 
     /// The request as every client writes it: no agent, no accepted kinds, nothing that differs between clients or calls.
-    fn request(&self, call: &Call, gate: &str, address: &Address) -> Result<Request<Full<Bytes>>, Failure> {
+    fn request(&self, call: &Call, address: &Address) -> Result<Request<Full<Bytes>>, Failure> {
         let target = match &self.sender {
-            Sender::Single(_) => format!("/{gate}{}", call.path),
-            Sender::Shared(_) => format!("{address}/{gate}{}", call.path),
+            Sender::Single(_) => call.path.clone(),
+            Sender::Shared(_) => format!("{address}{}", call.path),
         };
         let mut request = Request::builder().method(call.method.clone()).uri(target);
         if matches!(self.sender, Sender::Single(_)) {

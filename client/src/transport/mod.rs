@@ -16,12 +16,14 @@ pub mod dial;
 mod failure;
 pub mod link;
 pub mod pin;
+pub mod relay;
 
 pub use address::Address;
 pub use dial::Dial;
 pub use failure::{Failure, Proxying};
 pub use link::{Call, Connection, Expect, Link, Patience};
 pub use pin::Pin;
+pub use relay::Relay;
 
 #[cfg(test)]
 mod tests;

@@ -99,7 +99,7 @@ fn names(headers: &hyper::HeaderMap) -> String {
 
 fn link(server: &Server, pin: Option<Pin>, dial: Dial) -> Link {
     let address = Address::parse(&format!("https://{}", server.at)).expect("an address");
-    Link::new(address, "gate", pin, dial).expect("TLS")
+    Link::new(address, pin, dial).expect("TLS")
 }
 
 fn get(path: &str, expect: Expect) -> Call {
@@ -119,7 +119,7 @@ async fn a_pinned_key_is_believed_whatever_the_certificate_says() {
         let server = serve(&key, &key, alpn).await;
         let link = link(&server, Some(server.pin), Dial::Direct);
         for round in 0..3u8 {
-            let back = link.call(post("/v1/echo", &[round; 100], Expect::Exactly(100))).await.expect("an answer");
+            let back = link.call(post("/gate/v1/echo", &[round; 100], Expect::Exactly(100))).await.expect("an answer");
             assert_eq!(back, [round; 100]);
         }
         assert_eq!(server.connections.load(Ordering::SeqCst), 1, "one connection serves all calls in turn");
@@ -131,7 +131,7 @@ async fn another_key_is_refused_and_nothing_is_sent() {
     let (key, other) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
     let server = serve(&key, &key, BOTH).await;
     let wrong = Pin::of_certificate(&certificate(&other)).expect("a certificate");
-    let outcome = link(&server, Some(wrong), Dial::Direct).call(get("/v1/echo", Expect::Exactly(0))).await;
+    let outcome = link(&server, Some(wrong), Dial::Direct).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
     assert!(matches!(outcome, Err(Failure::Untrusted)), "{outcome:?}");
 }
 
@@ -139,7 +139,7 @@ async fn another_key_is_refused_and_nothing_is_sent() {
 async fn a_copied_certificate_without_its_key_is_refused() {
     let (key, thief) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
     let server = serve(&key, &thief, BOTH).await;
-    let outcome = link(&server, Some(server.pin), Dial::Direct).call(get("/v1/echo", Expect::Exactly(0))).await;
+    let outcome = link(&server, Some(server.pin), Dial::Direct).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
     assert!(matches!(outcome, Err(Failure::Untrusted)), "{outcome:?}");
 }
 
@@ -147,7 +147,7 @@ async fn a_copied_certificate_without_its_key_is_refused() {
 async fn without_a_pin_only_public_authorities_count() {
     let key = KeyPair::generate().expect("a key");
     let server = serve(&key, &key, BOTH).await;
-    let outcome = link(&server, None, Dial::Direct).call(get("/v1/echo", Expect::Exactly(0))).await;
+    let outcome = link(&server, None, Dial::Direct).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
     assert!(matches!(outcome, Err(Failure::Untrusted)), "{outcome:?}");
 }
 
@@ -157,10 +157,9 @@ async fn a_token_is_made_for_the_key_that_was_seen() {
     for alpn in [BOTH, &[b"http/1.1"]] {
         let server = serve(&key, &key, alpn).await;
         let link = link(&server, Some(server.pin), Dial::Direct);
-        let call = get("/v1/token", Expect::AtMost(100));
+        let call = get("/gate/v1/token", Expect::AtMost(100));
         let back = link.call_signed(call, |seen| Some(seen.to_string())).await.expect("an answer");
         assert_eq!(back, format!("Bearer {}", server.pin).into_bytes());
-        assert!(link.pin_seen(Patience::of_beat(Duration::ZERO)).await.expect("kept").matches(&server.pin));
         assert_eq!(server.connections.load(Ordering::SeqCst), 1);
     }
 }
@@ -171,9 +170,9 @@ async fn a_request_says_nothing_about_its_client() {
     for (alpn, get_says, post_says) in [(BOTH, "", "content-length,content-type"), (&[b"http/1.1".as_slice()], "host", "content-length,content-type,host")] {
         let server = serve(&key, &key, alpn).await;
         let link = link(&server, Some(server.pin), Dial::Direct);
-        let told = link.call(get("/v1/headers", Expect::AtMost(200))).await.expect("an answer");
+        let told = link.call(get("/gate/v1/headers", Expect::AtMost(200))).await.expect("an answer");
         assert_eq!(String::from_utf8(told).expect("text"), get_says);
-        let told = link.call(post("/v1/headers", &[1; 10], Expect::AtMost(200))).await.expect("an answer");
+        let told = link.call(post("/gate/v1/headers", &[1; 10], Expect::AtMost(200))).await.expect("an answer");
         assert_eq!(String::from_utf8(told).expect("text"), post_says);
     }
 }
@@ -185,17 +184,17 @@ async fn an_answer_of_another_length_or_status_is_no_relays_answer() {
         let server = serve(&key, &key, alpn).await;
         let link = link(&server, Some(server.pin), Dial::Direct);
         for (name, call) in [
-            ("one byte short", post("/v1/echo", &[0; 15], Expect::Exactly(16))),
-            ("one byte long", post("/v1/echo", &[0; 17], Expect::Exactly(16))),
-            ("empty", post("/v1/echo", &[], Expect::Exactly(16))),
-            ("more than the most", post("/v1/echo", &[0; 200_000], Expect::AtMost(199_999))),
-            ("a page that does not exist", get("/v1/none", Expect::AtMost(6))),
-            ("somewhere else", get("/v1/moved", Expect::Exactly(16))),
+            ("one byte short", post("/gate/v1/echo", &[0; 15], Expect::Exactly(16))),
+            ("one byte long", post("/gate/v1/echo", &[0; 17], Expect::Exactly(16))),
+            ("empty", post("/gate/v1/echo", &[], Expect::Exactly(16))),
+            ("more than the most", post("/gate/v1/echo", &[0; 200_000], Expect::AtMost(199_999))),
+            ("a page that does not exist", get("/gate/v1/none", Expect::AtMost(6))),
+            ("somewhere else", get("/gate/v1/moved", Expect::Exactly(16))),
         ] {
             let outcome = link.call(call).await;
             assert!(matches!(outcome, Err(Failure::NotThisLine)), "{name}: {outcome:?}");
         }
-        let back = link.call(post("/v1/echo", &[0; 16], Expect::Exactly(16))).await;
+        let back = link.call(post("/gate/v1/echo", &[0; 16], Expect::Exactly(16))).await;
         assert!(back.is_ok(), "and the next call works: {back:?}");
     }
 }
@@ -210,13 +209,13 @@ async fn a_relay_that_is_not_there_is_unreachable_and_one_without_tls_is_told_ap
             let _told = tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    let outcome = link(&server, Some(server.pin), Dial::Direct).call(get("/v1/echo", Expect::Exactly(0))).await;
+    let outcome = link(&server, Some(server.pin), Dial::Direct).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
     assert!(matches!(outcome, Err(Failure::Tls(_))), "{outcome:?}");
 
     let gone = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let server = Server { at: gone.local_addr().expect("bound"), ..server };
     drop(gone);
-    let outcome = link(&server, Some(server.pin), Dial::Direct).call(get("/v1/echo", Expect::Exactly(0))).await;
+    let outcome = link(&server, Some(server.pin), Dial::Direct).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
     assert!(matches!(outcome, Err(Failure::Unreachable(_))), "{outcome:?}");
 }
 
@@ -225,12 +224,12 @@ async fn a_call_ends_when_its_patience_does_and_a_new_connection_is_made_after_i
     let key = KeyPair::generate().expect("a key");
     let server = serve(&key, &key, BOTH).await;
     let link = link(&server, Some(server.pin), Dial::Direct);
-    link.call(post("/v1/echo", &[0; 16], Expect::Exactly(16))).await.expect("connected");
+    link.call(post("/gate/v1/echo", &[0; 16], Expect::Exactly(16))).await.expect("connected");
     tokio::time::pause();
-    let outcome = link.call(get("/v1/never", Expect::Exactly(16))).await;
+    let outcome = link.call(get("/gate/v1/never", Expect::Exactly(16))).await;
     assert!(matches!(outcome, Err(Failure::Slow)), "{outcome:?}");
     tokio::time::resume();
-    link.call(post("/v1/echo", &[0; 16], Expect::Exactly(16))).await.expect("again");
+    link.call(post("/gate/v1/echo", &[0; 16], Expect::Exactly(16))).await.expect("again");
     assert_eq!(server.connections.load(Ordering::SeqCst), 2);
 }
 
@@ -283,8 +282,8 @@ async fn through_a_proxy_the_proxy_resolves_the_name() {
     let server = serve(&key, &key, BOTH).await;
     let (at, mut names) = proxy(server.at, false).await;
     let address = Address::parse("https://name.only.the.proxy.knows:4433").expect("an address");
-    let link = Link::new(address, "gate", Some(server.pin), Dial::Socks5(at)).expect("TLS");
-    let back = link.call(post("/v1/echo", &[9; 16], Expect::Exactly(16))).await.expect("an answer");
+    let link = Link::new(address, Some(server.pin), Dial::Socks5(at)).expect("TLS");
+    let back = link.call(post("/gate/v1/echo", &[9; 16], Expect::Exactly(16))).await.expect("an answer");
     assert_eq!(back, [9; 16]);
     assert_eq!(names.recv().await.expect("asked"), b"name.only.the.proxy.knows");
 }
@@ -294,12 +293,12 @@ async fn a_proxy_that_refuses_or_is_not_there_is_said_to_be_the_proxy() {
     let key = KeyPair::generate().expect("a key");
     let server = serve(&key, &key, BOTH).await;
     let (at, _names) = proxy(server.at, true).await;
-    let outcome = link(&server, Some(server.pin), Dial::Socks5(at)).call(get("/v1/echo", Expect::Exactly(0))).await;
+    let outcome = link(&server, Some(server.pin), Dial::Socks5(at)).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
     assert!(matches!(outcome, Err(Failure::Proxy(_))), "{outcome:?}");
 
     let gone = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let at = gone.local_addr().expect("bound").to_string();
     drop(gone);
-    let outcome = link(&server, Some(server.pin), Dial::Socks5(at)).call(get("/v1/echo", Expect::Exactly(0))).await;
+    let outcome = link(&server, Some(server.pin), Dial::Socks5(at)).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
     assert!(matches!(outcome, Err(Failure::Proxy(_))), "{outcome:?}");
 }
