@@ -10,5 +10,6 @@
 //! - [`outbox`]: the beats. The one place that decides *when* anything leaves.
 //! - [`caller`]: a caller's visit: `porchlight_proto::visit` driven over transport and outbox.
 
+pub mod caller;
 pub mod outbox;
 pub mod transport;

@@ -17,15 +17,14 @@ pub struct Beat {
 }
 
 impl Beat {
-    /// A pulse that is due at once and then every `length`, at a phase that chance gives it.
+    /// A pulse whose first sending goes at once, now, and outside of it; then one every `length`, at a phase that chance gives it.
     ///
-    /// The second pulse comes half a length to one and a half after the first, so that the moment of opening does not
-    /// stay visible in every later sending, and two are never close together.
+    /// The second sending comes half a length to one and a half after the first, so that the moment of opening does not
+    /// stay visible in every later one, and two are never close together.
     #[must_use]
-    pub fn at_once(length: Duration, now: Duration, rng: &mut impl Rng) -> (Self, Duration) {
+    pub fn after_first(length: Duration, now: Duration, rng: &mut impl Rng) -> Self {
         let length = length.max(SHORTEST);
-        let phase = length / 2 + fraction(length, rng);
-        (Self { length, next: now + phase }, now)
+        Self { length, next: now + length / 2 + fraction(length, rng) }
     }
 
     /// A pulse whose first time is anywhere within its first length, as chance gives it.

@@ -23,7 +23,7 @@ pub use dial::Dial;
 pub use failure::{Failure, Proxying};
 pub use link::{Call, Connection, Expect, Link, Patience};
 pub use pin::Pin;
-pub use relay::Relay;
+pub use relay::{Heard, Relay, RelayError};
 
 #[cfg(test)]
 mod tests;

@@ -4,10 +4,11 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 
 use hyper::http::Method;
-use porchlight_proto::api::{DeskBeat, DeskReply, LanePage, Notice, UpPost, UpReply};
+use porchlight_proto::api::{DeskBeat, DeskReply, LanePage, Notice};
 use porchlight_proto::card::RelayAddress;
 use porchlight_proto::limits::{
-    BULLETIN_LEN, DESK_REPLY_LEN, DOWN_CELL_LEN, LANE_PAGE_LEN, LANE_PAGE_MAX_CELLS, NOTICE_LEN, ROSTER_LEN, UP_CELL_LEN, UP_REPLY_LEN,
+    BULLETIN_LEN, DESK_REPLY_LEN, DOWN_CELL_LEN, LANE_PAGE_LEN, LANE_PAGE_MAX_CELLS, NOTICE_LEN, ROSTER_LEN, UP_CELL_LEN, UP_POST_LEN,
+    UP_REPLY_LEN,
 };
 use porchlight_proto::line::Gate;
 use porchlight_proto::time::SLOTS_PER_DAY;
@@ -35,6 +36,15 @@ pub struct Relay {
     gates: Vec<Gate>,
     /// Which gate the relay last answered at.
     gate: AtomicUsize,
+}
+
+/// A relay's notice, under the number the card gives that relay.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// The notice. Its `relay_no` is the card's, whatever the relay says: desk and callers derive tags from one number only if they take it from one place.
+    pub notice: Notice,
+    /// The number the relay calls itself. Another than the card's is a mistake in its configuration, which misleads the web page.
+    pub calls_itself: u8,
 }
 
 /// Why a card's relay cannot be used at all.
@@ -78,7 +88,7 @@ impl Relay {
     /// # Errors
     ///
     /// The [`Failure`] of the last gate asked.
-    pub async fn notice(&self, patience: Patience) -> Result<Notice, Failure> {
+    pub async fn notice(&self, patience: Patience) -> Result<Heard, Failure> {
         let mut outcome = self.notice_at_gate(patience).await;
         for _ in 1..self.gates.len() {
             if !matches!(outcome, Err(Failure::NotThisLine)) {
@@ -90,21 +100,21 @@ impl Relay {
         outcome
     }
 
-    async fn notice_at_gate(&self, patience: Patience) -> Result<Notice, Failure> {
+    async fn notice_at_gate(&self, patience: Patience) -> Result<Heard, Failure> {
         let bytes = self.link.call(self.get("/v1/notice", Expect::Exactly(NOTICE_LEN), patience)).await?;
-        Notice::parse(&bytes).map_err(|_| Failure::NotThisLine)
+        let mut notice = Notice::parse(&bytes).map_err(|_| Failure::NotThisLine)?;
+        let calls_itself = core::mem::replace(&mut notice.relay_no, self.number);
+        Ok(Heard { notice, calls_itself })
     }
 
-    /// Posts one cell.
+    /// Posts one cell with its stamp, and gives the reply's 16 bytes.
     ///
     /// # Errors
     ///
     /// Any [`Failure`]. The relay may have stored the cell all the same.
-    pub async fn up(&self, post: &UpPost, patience: Patience) -> Result<UpReply, Failure> {
-        let body = post.to_bytes().to_vec();
-        let call = Call { method: Method::POST, body: Some(body), ..self.get("/v1/up", Expect::Exactly(UP_REPLY_LEN), patience) };
-        let bytes = self.link.call(call).await?;
-        UpReply::parse(&bytes).map_err(|_| Failure::NotThisLine)
+    pub async fn up(&self, post: &[u8; UP_POST_LEN], patience: Patience) -> Result<Vec<u8>, Failure> {
+        let call = Call { method: Method::POST, body: Some(post.to_vec()), ..self.get("/v1/up", Expect::Exactly(UP_REPLY_LEN), patience) };
+        self.link.call(call).await
     }
 
     /// The fast slots of this beat and the one before, oldest first: `2 × fast_slots` cells.
