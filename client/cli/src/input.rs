@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use porchlight_client::vault::Passphrase;
 use porchlight_proto::card::Card;
 use porchlight_proto::phrase::Phrase;
 use porchlight_proto::root::RootWords;
@@ -62,18 +61,17 @@ impl Inputs {
     }
 
     /// The vault's passphrase, from a file (its first line) or the terminal.
-    pub(crate) fn passphrase(&self, file: Option<&Path>) -> Result<Passphrase, Trouble> {
-        let text = self.secret(file, sentences::ASK_PASSPHRASE, sentences::no_passphrase)?;
-        passphrase_of(&text)
+    pub(crate) fn passphrase(&self, file: Option<&Path>) -> Result<Zeroizing<String>, Trouble> {
+        first_line(&self.secret(file, sentences::ASK_PASSPHRASE, sentences::no_passphrase)?)
     }
 
     /// A new passphrase: from a file, or twice from the terminal.
-    pub(crate) fn new_passphrase(&self, file: Option<&Path>) -> Result<Passphrase, Trouble> {
+    pub(crate) fn new_passphrase(&self, file: Option<&Path>) -> Result<Zeroizing<String>, Trouble> {
         let text = self.secret(file, sentences::ASK_NEW_PASSPHRASE, sentences::no_passphrase)?;
         if file.is_none() && *text != *ask(sentences::ASK_AGAIN, sentences::no_passphrase)? {
             return Err(sentences::passphrases_differ());
         }
-        passphrase_of(&text)
+        first_line(&text)
     }
 
     fn secret(&self, file: Option<&Path>, question: &str, missing: fn() -> Trouble) -> Result<Zeroizing<String>, Trouble> {
@@ -104,9 +102,9 @@ fn ask(question: &str, missing: fn() -> Trouble) -> Result<Zeroizing<String>, Tr
     rpassword::prompt_password(question).map(Zeroizing::new).map_err(|_| missing())
 }
 
-fn passphrase_of(text: &str) -> Result<Passphrase, Trouble> {
+fn first_line(text: &str) -> Result<Zeroizing<String>, Trouble> {
     let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() { Err(sentences::no_passphrase()) } else { Ok(Passphrase::new(line.to_owned())) }
+    if line.is_empty() { Err(sentences::no_passphrase()) } else { Ok(Zeroizing::new(line.to_owned())) }
 }
 
 /// All of it as text, bounded; a byte-order mark at the start is dropped.

@@ -23,7 +23,7 @@ impl Trouble {
     }
 
     /// The same trouble, with what became of the person's words said in front of the hint.
-    pub(crate) fn and_said(mut self, fate: &str) -> Self {
+    pub(crate) fn after(mut self, fate: &str) -> Self {
         self.hint = format!("{fate} {}", self.hint);
         self
     }

@@ -45,11 +45,11 @@ impl Args for Relays {
 
 impl FromArgMatches for Relays {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let mut relays: Vec<(usize, RelayChoice)> = placed(matches, RELAY).map(|(at, address: Address)| (at, RelayChoice { address, pin: None })).collect();
+        let mut relays: Vec<(usize, RelayChoice)> = placed::<Address>(matches, RELAY).map(|(at, address)| (at, RelayChoice { address, pin: None })).collect();
         if relays.len() > MOST {
             return Err(Error::raw(ErrorKind::TooManyValues, "a line has eight relays at most\n"));
         }
-        for (at, pin) in placed(matches, PIN) {
+        for (at, pin) in placed::<Pin>(matches, PIN) {
             let before = relays.iter_mut().rev().find(|(relay_at, _)| *relay_at < at);
             match before {
                 Some((_, relay)) if relay.pin.is_none() => relay.pin = Some(pin),
