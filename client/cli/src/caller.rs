@@ -5,33 +5,17 @@ mod words;
 
 use core::time::Duration;
 
-use porchlight_client::transport::Dial;
 use porchlight_proto::letter::{Letter, Session, Status, Withdraw};
 use porchlight_proto::phrase::Language;
 use zeroize::Zeroizing;
 
 use crate::command::{CallerCheckin, CallerRead, CallerWithdraw, CallerWrite, LetterArgs, StatusChoice, Tongue};
 use crate::exit::Exit;
-use crate::input::Inputs;
-use crate::output::Output;
 use crate::sentences;
 use crate::trouble::Trouble;
+use crate::way::Way;
 
 pub(crate) use words::{new, words};
-
-/// How a verb takes in, gives out and reaches relays.
-pub(crate) struct Way<'a> {
-    pub(crate) output: Output,
-    pub(crate) inputs: &'a Inputs,
-    pub(crate) socks5: Option<String>,
-}
-
-impl Way<'_> {
-    /// How relays are dialled.
-    pub(crate) fn dial(&self) -> Dial {
-        self.socks5.clone().map_or(Dial::Direct, Dial::Socks5)
-    }
-}
 
 /// `caller checkin`
 pub(crate) async fn checkin(args: CallerCheckin, way: &Way<'_>) -> Result<Exit, Trouble> {

@@ -26,4 +26,6 @@ pub use pin::Pin;
 pub use relay::{Heard, Relay, RelayError};
 
 #[cfg(test)]
+pub(crate) mod server;
+#[cfg(test)]
 mod tests;

@@ -3,78 +3,17 @@
 use core::time::Duration;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rcgen::KeyPair;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
+use super::server::{Server, certificate, serve};
 use super::{Address, Call, Dial, Expect, Failure, Link, Patience, Pin};
-
-/// A TLS server that counts its connections and answers by path.
-struct Server {
-    at: SocketAddr,
-    pin: Pin,
-    connections: Arc<AtomicUsize>,
-}
-
-fn certificate(seed: &KeyPair) -> CertificateDer<'static> {
-    let mut params = CertificateParams::new(vec!["some.other.name".to_owned()]).expect("a name");
-    // Long expired: with a pin, only the key counts.
-    params.not_before = rcgen::date_time_ymd(2001, 1, 1);
-    params.not_after = rcgen::date_time_ymd(2002, 1, 1);
-    params.self_signed(seed).expect("signs").der().clone()
-}
-
-/// A server that shows `shown` but holds the key of `held`.
-async fn serve(shown: &KeyPair, held: &KeyPair, alpn: &[&[u8]]) -> Server {
-    let shown = certificate(shown);
-    let pin = Pin::of_certificate(&shown).expect("a certificate");
-    let key = PrivateKeyDer::try_from(held.serialize_der()).expect("a key");
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let signer = rustls::sign::CertifiedKey::new(vec![shown], provider.key_provider.load_private_key(key).expect("a key"));
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Shows(Arc::new(signer))));
-    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let at = listener.local_addr().expect("bound");
-    let connections = Arc::new(AtomicUsize::new(0));
-    tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&connections)));
-    Server { at, pin, connections }
-}
-
-#[derive(Debug)]
-struct Shows(Arc<rustls::sign::CertifiedKey>);
-
-impl rustls::server::ResolvesServerCert for Shows {
-    fn resolve(&self, _hello: rustls::server::ClientHello<'_>) -> Option<Arc<rustls::sign::CertifiedKey>> {
-        Some(Arc::clone(&self.0))
-    }
-}
-
-async fn accept(listener: TcpListener, tls: TlsAcceptor, connections: Arc<AtomicUsize>) {
-    while let Ok((tcp, _)) = listener.accept().await {
-        connections.fetch_add(1, Ordering::SeqCst);
-        let tls = tls.clone();
-        tokio::spawn(async move {
-            let Ok(stream) = tls.accept(tcp).await else { return };
-            let _ended = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service_fn(answer)).await;
-        });
-    }
-}
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let (head, body) = request.into_parts();
@@ -116,7 +55,7 @@ const BOTH: &[&[u8]] = &[b"h2", b"http/1.1"];
 async fn a_pinned_key_is_believed_whatever_the_certificate_says() {
     let key = KeyPair::generate().expect("a key");
     for alpn in [BOTH, &[b"http/1.1"], &[]] {
-        let server = serve(&key, &key, alpn).await;
+        let server = serve(&key, &key, alpn, answer).await;
         let link = link(&server, Some(server.pin), Dial::Direct);
         for round in 0..3u8 {
             let back = link.call(post("/gate/v1/echo", &[round; 100], Expect::Exactly(100))).await.expect("an answer");
@@ -129,7 +68,7 @@ async fn a_pinned_key_is_believed_whatever_the_certificate_says() {
 #[tokio::test]
 async fn another_key_is_refused_and_nothing_is_sent() {
     let (key, other) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
-    let server = serve(&key, &key, BOTH).await;
+    let server = serve(&key, &key, BOTH, answer).await;
     let wrong = Pin::of_certificate(&certificate(&other)).expect("a certificate");
     let outcome = link(&server, Some(wrong), Dial::Direct).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
     assert!(matches!(outcome, Err(Failure::Untrusted)), "{outcome:?}");
@@ -138,7 +77,7 @@ async fn another_key_is_refused_and_nothing_is_sent() {
 #[tokio::test]
 async fn a_copied_certificate_without_its_key_is_refused() {
     let (key, thief) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
-    let server = serve(&key, &thief, BOTH).await;
+    let server = serve(&key, &thief, BOTH, answer).await;
     let outcome = link(&server, Some(server.pin), Dial::Direct).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
     assert!(matches!(outcome, Err(Failure::Untrusted)), "{outcome:?}");
 }
@@ -146,7 +85,7 @@ async fn a_copied_certificate_without_its_key_is_refused() {
 #[tokio::test]
 async fn without_a_pin_only_public_authorities_count() {
     let key = KeyPair::generate().expect("a key");
-    let server = serve(&key, &key, BOTH).await;
+    let server = serve(&key, &key, BOTH, answer).await;
     let outcome = link(&server, None, Dial::Direct).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
     assert!(matches!(outcome, Err(Failure::Untrusted)), "{outcome:?}");
 }
@@ -155,7 +94,7 @@ async fn without_a_pin_only_public_authorities_count() {
 async fn a_token_is_made_for_the_key_that_was_seen() {
     let key = KeyPair::generate().expect("a key");
     for alpn in [BOTH, &[b"http/1.1"]] {
-        let server = serve(&key, &key, alpn).await;
+        let server = serve(&key, &key, alpn, answer).await;
         let link = link(&server, Some(server.pin), Dial::Direct);
         let call = get("/gate/v1/token", Expect::AtMost(100));
         let back = link.call_signed(call, |seen| Some(seen.to_string())).await.expect("an answer");
@@ -168,7 +107,7 @@ async fn a_token_is_made_for_the_key_that_was_seen() {
 async fn a_request_says_nothing_about_its_client() {
     let key = KeyPair::generate().expect("a key");
     for (alpn, get_says, post_says) in [(BOTH, "", "content-length,content-type"), (&[b"http/1.1".as_slice()], "host", "content-length,content-type,host")] {
-        let server = serve(&key, &key, alpn).await;
+        let server = serve(&key, &key, alpn, answer).await;
         let link = link(&server, Some(server.pin), Dial::Direct);
         let told = link.call(get("/gate/v1/headers", Expect::AtMost(200))).await.expect("an answer");
         assert_eq!(String::from_utf8(told).expect("text"), get_says);
@@ -181,7 +120,7 @@ async fn a_request_says_nothing_about_its_client() {
 async fn an_answer_of_another_length_or_status_is_no_relays_answer() {
     let key = KeyPair::generate().expect("a key");
     for alpn in [BOTH, &[b"http/1.1"]] {
-        let server = serve(&key, &key, alpn).await;
+        let server = serve(&key, &key, alpn, answer).await;
         let link = link(&server, Some(server.pin), Dial::Direct);
         for (name, call) in [
             ("one byte short", post("/gate/v1/echo", &[0; 15], Expect::Exactly(16))),
@@ -222,7 +161,7 @@ async fn a_relay_that_is_not_there_is_unreachable_and_one_without_tls_is_told_ap
 #[tokio::test]
 async fn a_call_ends_when_its_patience_does_and_a_new_connection_is_made_after_it() {
     let key = KeyPair::generate().expect("a key");
-    let server = serve(&key, &key, BOTH).await;
+    let server = serve(&key, &key, BOTH, answer).await;
     let link = link(&server, Some(server.pin), Dial::Direct);
     link.call(post("/gate/v1/echo", &[0; 16], Expect::Exactly(16))).await.expect("connected");
     tokio::time::pause();
@@ -279,7 +218,7 @@ async fn tunnel(mut client: TcpStream, to: SocketAddr, refuse: bool, asked: toki
 #[tokio::test]
 async fn through_a_proxy_the_proxy_resolves_the_name() {
     let key = KeyPair::generate().expect("a key");
-    let server = serve(&key, &key, BOTH).await;
+    let server = serve(&key, &key, BOTH, answer).await;
     let (at, mut names) = proxy(server.at, false).await;
     let address = Address::parse("https://name.only.the.proxy.knows:4433").expect("an address");
     let link = Link::new(address, Some(server.pin), Dial::Socks5(at)).expect("TLS");
@@ -291,7 +230,7 @@ async fn through_a_proxy_the_proxy_resolves_the_name() {
 #[tokio::test]
 async fn a_proxy_that_refuses_or_is_not_there_is_said_to_be_the_proxy() {
     let key = KeyPair::generate().expect("a key");
-    let server = serve(&key, &key, BOTH).await;
+    let server = serve(&key, &key, BOTH, answer).await;
     let (at, _names) = proxy(server.at, true).await;
     let outcome = link(&server, Some(server.pin), Dial::Socks5(at)).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
     assert!(matches!(outcome, Err(Failure::Proxy(_))), "{outcome:?}");

@@ -12,7 +12,6 @@ use porchlight_proto::visit::{Event, ShownAnswer, To};
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Value, json};
 
-use super::Way;
 use crate::chance;
 use crate::command::Visiting;
 use crate::exit::Exit;
@@ -20,6 +19,7 @@ use crate::output::{Output, remark};
 use crate::sentences;
 use crate::stop::Stop;
 use crate::trouble::Trouble;
+use crate::way::Way;
 
 /// The least time given to getting a letter into the box, or to reading what the line holds, when no other was said.
 const USUAL_WAIT: Duration = Duration::from_secs(120);

@@ -12,12 +12,13 @@ use porchlight_proto::phrase::{Language, Phrase};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Way, language};
+use super::language;
 use crate::chance;
 use crate::command::{CallerBase, CallerNew};
 use crate::exit::Exit;
 use crate::sentences;
 use crate::trouble::Trouble;
+use crate::way::Way;
 
 const LANGUAGES: [(&str, Language); 3] = [("ko", Language::Ko), ("zh", Language::Zh), ("en", Language::En)];
 
