@@ -20,15 +20,14 @@ pub(crate) use words::{new, words};
 /// `caller checkin`
 pub(crate) async fn checkin(args: CallerCheckin, way: &Way<'_>) -> Result<Exit, Trouble> {
     let text = args.text.as_deref().map(|text| way.inputs.text(text)).transpose()?.unwrap_or_default();
-    let mut letter = letter(&args.letter, &text);
-    letter.status = Some(status(args.status));
+    let letter = Letter { status: Some(status(args.status)), ..letter(&args.letter, text) };
     visiting::send(&args.visiting, &letter, args.letter.wait, way).await
 }
 
 /// `caller write`
 pub(crate) async fn write(args: CallerWrite, way: &Way<'_>) -> Result<Exit, Trouble> {
     let text = way.inputs.text(&args.text)?;
-    visiting::send(&args.visiting, &letter(&args.letter, &text), args.letter.wait, way).await
+    visiting::send(&args.visiting, &letter(&args.letter, text), args.letter.wait, way).await
 }
 
 /// `caller withdraw`
@@ -37,8 +36,7 @@ pub(crate) async fn withdraw(args: CallerWithdraw, way: &Way<'_>) -> Result<Exit
         (Some(session), Some(seq)) => Withdraw::One(session_id(session)?, seq),
         _ => Withdraw::AllUnshown,
     };
-    let mut letter = Letter::default();
-    letter.withdraw = Some(which);
+    let letter = Letter { withdraw: Some(which), ..Letter::default() };
     visiting::send(&args.visiting, &letter, args.wait, way).await
 }
 
@@ -47,14 +45,15 @@ pub(crate) async fn read(args: CallerRead, way: &Way<'_>) -> Result<Exit, Troubl
     visiting::read(&args.visiting, args.wait, way).await
 }
 
-fn letter(args: &LetterArgs, text: &Zeroizing<String>) -> Letter {
-    let mut letter = Letter::default();
-    letter.text = text.as_str().to_owned();
-    letter.next = args.next.filter(|next| *next > Duration::ZERO).map(|next| next.as_secs().max(1));
-    letter.quiet = args.quiet;
-    letter.relative = args.relative;
-    letter.language = args.language.map(language);
-    letter
+fn letter(args: &LetterArgs, text: Zeroizing<String>) -> Letter {
+    Letter {
+        text,
+        next: args.next.filter(|next| *next > Duration::ZERO).map(|next| next.as_secs().max(1)),
+        quiet: args.quiet,
+        relative: args.relative,
+        language: args.language.map(language),
+        ..Letter::default()
+    }
 }
 
 fn status(choice: StatusChoice) -> Status {
