@@ -1,1 +1,2 @@
-//! Porchlight.
+//! Porchlight's client library.
+pub mod vault;
