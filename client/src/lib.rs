@@ -1,2 +1,3 @@
 //! Porchlight's client library.
+pub mod desk;
 pub mod vault;

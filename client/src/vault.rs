@@ -22,7 +22,7 @@ pub use file::Hold;
 pub use passphrase::Passphrase;
 pub use ring::{KeyName, Ring};
 
-use crate::vault::{file::Hold, journal::Journal};
+use crate::vault::journal::Journal;
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
 use rand_core::CryptoRng;
 use std::path::{Path, PathBuf};
@@ -155,6 +155,16 @@ impl Vault {
             return Ok(News::Anew(records));
         }
         Ok(News::Tail(records))
+    }
+
+    /// Makes the next [`Vault::news`] give everything anew.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Damaged`], [`VaultError::Io`].
+    pub fn read_anew(&mut self) -> Result<(), VaultError> {
+        self.journal = Journal::open(&self.dir)?;
+        Ok(())
     }
 
     /// Appends records and waits until they are on the disk. The caller holds the lock and has read all news.

@@ -19,8 +19,8 @@ pub enum KeyName {
     Device,
     /// The desk signing seed of a lead.
     DeskSigning,
-    /// The seed of the desk key in the roster with this serial.
-    Period(u32),
+    /// The seed of a desk key: its period, and the first bytes of its public key's hash (a period may have been given a second key).
+    Period(u32, u32),
     /// This device's sealing seed, by the number of its renewal.
     Sealing(u64),
     /// The seed of this device's seat key, by the number of its renewal.
@@ -34,7 +34,7 @@ impl KeyName {
         match self {
             Self::Device => (1, 0),
             Self::DeskSigning => (2, 0),
-            Self::Period(serial) => (3, u64::from(serial)),
+            Self::Period(period, mark) => (3, u64::from(period) << 32 | u64::from(mark)),
             Self::Sealing(number) => (4, number),
             Self::Seat(number) => (5, number),
             Self::Day(day) => (6, u64::from(day)),
@@ -46,7 +46,7 @@ impl KeyName {
         match kind {
             1 => Some(Self::Device),
             2 => Some(Self::DeskSigning),
-            3 => small.ok().map(Self::Period),
+            3 => Some(Self::Period(u32::try_from(number >> 32).ok()?, u32::try_from(number & 0xffff_ffff).ok()?)),
             4 => Some(Self::Sealing(number)),
             5 => Some(Self::Seat(number)),
             6 => small.ok().map(Self::Day),
