@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use relays::{RelayChoice, Relays};
+pub(crate) use relays::Relays;
 
 use crate::duration;
 

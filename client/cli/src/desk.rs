@@ -6,17 +6,18 @@ mod duty;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use porchlight_client::desk::{AnswerPlan, CallerId, Desk, DeskError, Office};
+use porchlight_client::desk::{AnswerPlan, Desk, DeskError, Office};
 use porchlight_client::outbox::{Clock, SystemClock};
 use porchlight_client::vault::Passphrase;
+use porchlight_proto::line::CallerId;
 use porchlight_proto::time::Seconds;
 use rand_chacha::ChaCha20Rng;
 use serde_json::json;
 
-use crate::caller::language_number;
 use crate::chance;
 use crate::command::{DeskAnswer, DeskBase, DeskClaim, DeskNote, DeskPerson, DeskSync, DeskWatch};
 use crate::exit::Exit;
+use crate::output::remark;
 use crate::sentences;
 use crate::trouble::Trouble;
 use crate::way::Way;
@@ -59,7 +60,7 @@ impl PostingRight {
 pub(crate) async fn sync(args: DeskSync, way: &Way<'_>) -> Result<Exit, Trouble> {
     let office = open(&args.base, way)?;
     let mut round = Round::begin(office, &args.base.dir, way)?;
-    let outcome = round.run(args.wait, |_| true).await?;
+    let outcome = round.run(args.wait, |desk| board::anything_on_the_way(desk, now())).await?;
     round.tell_round(way.output, outcome)
 }
 
@@ -126,15 +127,18 @@ pub(crate) async fn answer(args: DeskAnswer, way: &Way<'_>) -> Result<Exit, Trou
         None => act(&mut office, |desk, rng| desk.stop(caller, None, written, rng))?,
         Some(text) => {
             let plan = AnswerPlan {
-                text: text.as_str().to_owned(),
+                text,
                 good_until: args.good_until.map(|life| written.plus(life.as_secs())),
                 meeting: args.meeting,
-                language: args.language.map(|tongue| language_number(crate::caller::language(tongue))),
+                language: args.language.map(crate::caller::language),
                 override_quiet: args.although_quiet,
                 introduction: None,
                 replies_to: None,
             };
-            let answered = act(&mut office, |desk, rng| desk.answer(caller, plan, written, rng))?;
+            let answered = act(&mut office, |desk, rng| desk.answer(caller, &plan, written, rng))?;
+            if let Some(device) = answered.claimed_by {
+                remark(&sentences::claimed_by_other(device));
+            }
             answered.id
         }
     };
@@ -160,8 +164,7 @@ fn find(desk: &Desk, id: &str) -> Result<CallerId, Trouble> {
     desk.find(id).map_err(|error| sentences::nobody(&error))
 }
 
-fn act<T>(office: &mut Office, change: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, DeskError>) -> Result<T, Trouble> {
-    let mut rng = chance::new_rng()?;
-    let mut inner = chance::new_rng()?;
-    office.act(&mut rng, |desk| change(desk, &mut inner)).map_err(|error| sentences::desk(&error))
+/// One transaction on the vault.
+pub(crate) fn act<T>(office: &mut Office, change: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, DeskError>) -> Result<T, Trouble> {
+    office.act(&mut chance::new_rng()?, change).map_err(|error| sentences::desk(&error))
 }

@@ -4,13 +4,11 @@ mod founding;
 
 use core::time::Duration;
 
-use porchlight_client::desk::DeskError;
 use porchlight_proto::api::DeskOutcome;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::chance;
 use crate::command::{DeskBase, LineBulletin, LineRenew};
-use crate::desk::{Round, now, open, refuse_distrust};
+use crate::desk::{Round, act, now, open, refuse_distrust};
 use crate::exit::Exit;
 use crate::output::remark;
 use crate::sentences;
@@ -33,9 +31,7 @@ pub(crate) async fn publish(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Trou
 /// `line rotate`
 pub(crate) async fn rotate(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open(args, way)?;
-    let (mut rng, mut inner) = (chance::new_rng()?, chance::new_rng()?);
-    let done: Result<_, DeskError> = office.act(&mut rng, |desk| desk.rotate(now(), &mut inner));
-    done.map_err(|error| sentences::desk(&error))?;
+    act(&mut office, |desk, rng| desk.rotate(now(), rng))?;
     let mut round = Round::begin(office, &args.dir, way).map_err(|trouble| trouble.after(sentences::ROTATED_HERE))?;
     round.run(PATIENCE, |_| false).await.map_err(|trouble| trouble.after(sentences::ROTATED_HERE))?;
     tell_published(&mut round, way)
@@ -45,13 +41,7 @@ pub(crate) async fn rotate(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Troub
 pub(crate) async fn renew(args: &LineRenew, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open(&args.base, way)?;
     let root = way.inputs.root_words(args.root_words_file.as_deref())?.key();
-    let pinned = office.look().map_err(|error| sentences::office(&error))?.card().root;
-    if pinned != root.public() {
-        return Err(sentences::other_root());
-    }
-    let (mut rng, mut inner) = (chance::new_rng()?, chance::new_rng()?);
-    let done: Result<_, DeskError> = office.act(&mut rng, |desk| desk.renew(&root, now(), &mut inner));
-    done.map_err(|error| sentences::desk(&error))?;
+    act(&mut office, |desk, rng| desk.renew(&root, now(), rng))?;
     drop(root);
     let mut round = Round::begin(office, &args.base.dir, way).map_err(|trouble| trouble.after(sentences::RENEWED_HERE))?;
     round.run(PATIENCE, |_| false).await.map_err(|trouble| trouble.after(sentences::RENEWED_HERE))?;
@@ -62,7 +52,7 @@ fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, Trouble> {
     for (relay, serial) in round.published() {
         way.output.tell(&json!({"event": "published", "relay": relay, "serial": serial}), &sentences::published(*relay, *serial));
     }
-    let line = round.duty().view(|desk| desk.line_view(now())).map_err(|error| sentences::office(&error))?;
+    let line = round.duty().view(|desk| desk.line_view(now())).map_err(|error| sentences::office(&error))?.map_err(|error| sentences::desk(&error))?;
     way.output.tell(&json!({"event": "line", "serial": line.serial, "published_until": line.published_until}), &sentences::valid_until(&line));
     if round.was_refused() {
         return Err(sentences::refused_roster());
@@ -73,34 +63,27 @@ fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, Trouble> {
 /// `line show`
 pub(crate) fn show(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open(args, way)?;
-    let line = office.look().map_err(|error| sentences::office(&error))?.line_view(now());
+    let line = office.look().map_err(|error| sentences::office(&error))?.line_view(now()).map_err(|error| sentences::desk(&error))?;
     let object = serde_json::to_value(&line).map_err(|_| sentences::not_shown())?;
     way.output.tell(&object, &sentences::line(&line));
-    warnings(&object).iter().for_each(|warning| remark(warning));
+    line.warnings.iter().for_each(|warning| remark(sentences::warning(*warning)));
     Ok(Exit::Done)
-}
-
-fn warnings(object: &Value) -> Vec<String> {
-    let warnings = object.get("warnings").and_then(Value::as_array);
-    warnings.into_iter().flatten().map(|warning| warning.as_str().map_or_else(|| warning.to_string(), str::to_owned)).collect()
 }
 
 /// `line bulletin`
 pub(crate) async fn bulletin(args: &LineBulletin, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open(&args.base, way)?;
-    let (mut rng, mut inner) = (chance::new_rng()?, chance::new_rng()?);
     let closed_until = args.closed_for.map(|length| now().plus(length.as_secs()));
-    let done: Result<_, DeskError> = office.act(&mut rng, |desk| {
+    act(&mut office, |desk, rng| {
         if args.none {
-            desk.void_bulletins(now(), &mut inner)?;
-            desk.set_closed_until(None, now(), &mut inner)?;
+            desk.void_bulletins(now(), rng)?;
+            desk.set_closed_until(None, now(), rng)?;
         }
         if closed_until.is_some() {
-            desk.set_closed_until(closed_until, now(), &mut inner)?;
+            desk.set_closed_until(closed_until, now(), rng)?;
         }
         Ok(())
-    });
-    done.map_err(|error| sentences::desk(&error))?;
+    })?;
     let mut round = Round::begin(office, &args.base.dir, way)?;
     round.run(PATIENCE, |_| false).await?;
     let Some(code) = args.code else { return tell_published(&mut round, way) };
@@ -109,7 +92,7 @@ pub(crate) async fn bulletin(args: &LineBulletin, way: &Way<'_>) -> Result<Exit,
 
 async fn raise(round: &mut Round, code: u8, way: &Way<'_>) -> Result<Exit, Trouble> {
     let code = porchlight_proto::bulletin::Code::from_code(code).ok_or_else(sentences::not_shown)?;
-    let raised: Result<_, DeskError> = round.duty().act(|desk, _| desk.raise_bulletin(code, now()));
+    let raised = round.duty().view(|desk| desk.raise_bulletin(code, now())).map_err(|error| sentences::office(&error))?;
     let bytes = raised.map_err(|error| sentences::desk(&error))?;
     let outcomes = round.duty().raise(&bytes).await;
     refuse_distrust(&outcomes)?;

@@ -6,25 +6,29 @@
 mod caller;
 mod chance;
 mod command;
+mod desk;
 mod duration;
 mod exit;
 mod input;
+mod line;
 mod moment;
 mod output;
 mod sentences;
 mod stop;
 mod trouble;
+mod way;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use command::{CallerVerb, Command, Noun, Tongue};
+use command::{CallerVerb, Command, DeskVerb, LineVerb, Noun, Tongue};
 use exit::Exit;
 use input::Inputs;
 use output::{Output, remark};
 use trouble::Trouble;
+use way::Way;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_bug));
@@ -66,9 +70,27 @@ fn run(command: Command) -> Result<Exit, Trouble> {
 }
 
 async fn verb(command: Command) -> Result<Exit, Trouble> {
-    let (output, inputs) = (Output::new(command.json), Inputs::default());
-    let way = caller::Way { output, inputs: &inputs, socks5: command.socks5 };
+    let inputs = Inputs::default();
+    let way = Way { output: Output::new(command.json), inputs: &inputs, socks5: command.socks5 };
     match command.noun {
+        Noun::Line(verb) => match verb {
+            LineVerb::Init(args) => line::init(&args, &way),
+            LineVerb::Publish(args) => line::publish(&args, &way).await,
+            LineVerb::Rotate(args) => line::rotate(&args, &way).await,
+            LineVerb::Renew(args) => line::renew(&args, &way).await,
+            LineVerb::Show(args) => line::show(&args, &way),
+            LineVerb::Bulletin(args) => line::bulletin(&args, &way).await,
+        },
+        Noun::Desk(verb) => match verb {
+            DeskVerb::Sync(args) => desk::sync(args, &way).await,
+            DeskVerb::List(args) => desk::list(&args, &way),
+            DeskVerb::Show(args) => desk::show(&args, &way),
+            DeskVerb::Claim(args) => desk::claim(&args, &way),
+            DeskVerb::Release(args) => desk::release(&args, &way),
+            DeskVerb::Note(args) => desk::note(&args, &way),
+            DeskVerb::Answer(args) => desk::answer(args, &way).await,
+            DeskVerb::Watch(args) => desk::watch(args, &way).await,
+        },
         Noun::Caller(verb) => match verb {
             CallerVerb::New(args) => caller::new(&args, &way),
             CallerVerb::Words(args) => caller::words(&args, &way),
@@ -77,6 +99,5 @@ async fn verb(command: Command) -> Result<Exit, Trouble> {
             CallerVerb::Read(args) => caller::read(args, &way).await,
             CallerVerb::Withdraw(args) => caller::withdraw(args, &way).await,
         },
-        Noun::Line(_) | Noun::Desk(_) => Err(sentences::no_phrase()),
     }
 }

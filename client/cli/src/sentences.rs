@@ -4,10 +4,14 @@ use std::io;
 use std::path::Path;
 
 use porchlight_client::caller::{OpenError, RelayTrouble};
+use porchlight_client::desk::{AnswerState, Claimed, DeskError, FindError, Item, LetterState, LineView, OfficeError, PromiseState, Row, Urgency, Warning};
+use porchlight_client::duty::DutyError;
 use porchlight_client::transport::Failure;
+use porchlight_client::vault::VaultError;
 use porchlight_proto::bulletin::Code;
 use porchlight_proto::card::CardError;
 use porchlight_proto::letter::ContentError;
+use porchlight_proto::line::DeviceId;
 use porchlight_proto::phrase::PhraseError;
 use porchlight_proto::roster::RosterError;
 use porchlight_proto::time::Seconds;
@@ -252,6 +256,283 @@ pub(crate) fn pictures(pictures: &str) -> String {
 
 pub(crate) fn session(session: &str, seq: u16) -> String {
     format!("(visit {session}, letter {seq})")
+}
+
+// ── desks ───────────────────────────────────────────────────────────────────────────────────────
+
+pub(crate) const KEPT: &str = "The answer is kept in the vault and goes out with the next `porchlight desk sync` or `desk watch`.";
+pub(crate) const WITH_THE_RELAY: &str = "The answer is with the relay. Whether she has read it is never known.";
+pub(crate) const STILL_DUE: &str = "something is still to be sent; run `porchlight desk sync` again, or leave `desk watch` running";
+pub(crate) const WATCHING: &str = "On watch. Ctrl-C ends it; nothing is lost by that.";
+pub(crate) const ONE_WAITING: &str = "1 waiting";
+pub(crate) const NO_CALLERS: &str = "Nobody has written yet.";
+pub(crate) const RELEASED: &str = "Released.";
+pub(crate) const NOTED: &str = "Noted.";
+pub(crate) const PAGER_FAILED: &str = "the command of --exec did not succeed";
+
+pub(crate) fn no_vault(dir: &Path) -> Trouble {
+    Trouble::new(Exit::Usage, format!("there is no vault in {}", dir.display()), "Give the directory that `porchlight line init` made.")
+}
+
+pub(crate) fn office(error: &OfficeError) -> Trouble {
+    match error {
+        OfficeError::Vault(vault_error) => vault(vault_error),
+        _ => Trouble::new(Exit::Untrusted, error.to_string(), "Use the newest version of this program."),
+    }
+}
+
+fn vault(error: &VaultError) -> Trouble {
+    let (exit, hint) = match error {
+        VaultError::WrongPassphrase => (Exit::WrongWords, "Try again. Without the passphrase nobody can open it."),
+        VaultError::Missing => (Exit::Usage, "Give the directory that `porchlight line init` made."),
+        VaultError::Exists => (Exit::Usage, "Nothing was changed. Name another directory."),
+        VaultError::NotPrivate => (Exit::Untrusted, "Run `chmod 700` on the vault's directory, and ask yourself who may have read it."),
+        VaultError::Newer => (Exit::Usage, "Use the newest version of this program."),
+        VaultError::Io(_) => (Exit::Usage, "Check the disk: space, and whether you may write there. What was not saved was not sent."),
+        _ => (Exit::Untrusted, "Do not go on with it. Restore a backup of the whole directory."),
+    };
+    Trouble::new(exit, error.to_string(), hint)
+}
+
+pub(crate) fn desk(error: &DeskError) -> Trouble {
+    let (exit, hint) = match error {
+        DeskError::Office(inner) => return office(inner),
+        DeskError::Content(content) => return bad_content(content),
+        DeskError::NoRoster => (Exit::Untrusted, "Run `porchlight line publish` first. If it was published, check the clock."),
+        DeskError::NotALead => (Exit::Refused, "Ask somebody with a lead device."),
+        DeskError::AnotherRoot => (Exit::WrongWords, "Nothing was changed. Check the sixteen words."),
+        DeskError::NoSuchCaller => (Exit::Usage, "`porchlight desk list` shows who there is."),
+        DeskError::HeldBy { .. } => (Exit::Refused, "Give --reason TEXT to take over, or speak to them first."),
+        DeskError::Quiet => (Exit::Refused, "Nothing was written. Give --although-quiet if it cannot wait."),
+        DeskError::Unreachable => (Exit::Refused, "Nothing was written: her last key is too old. Wait for her."),
+        DeskError::GoodUntilPast | DeskError::GoodUntilTooFar => (Exit::Usage, "Nothing was written. Give another --good-until."),
+        DeskError::NoSeat => (Exit::Refused, "This device does not answer; ask somebody with a seat."),
+        DeskError::Roster(_) => (Exit::Untrusted, "The relay may be lying, or the certificate has run out: `porchlight line renew`."),
+        DeskError::PacesDiffer => (Exit::Refused, "Give all relays of the line the same timing in their [[line]] parts."),
+        DeskError::KeyMissing => (Exit::Untrusted, "The certificate may have run out: `porchlight line renew` with the root words."),
+        _ => (Exit::Refused, "Nothing was changed."),
+    };
+    Trouble::new(exit, error.to_string(), hint)
+}
+
+pub(crate) fn duty(error: &DutyError) -> Trouble {
+    match error {
+        DutyError::Desk(inner) => desk(inner),
+        other => Trouble::new(Exit::Usage, other.to_string(), "The line's card cannot be used on this machine."),
+    }
+}
+
+pub(crate) fn nobody(error: &FindError) -> Trouble {
+    let hint = match error {
+        FindError::Several(ids) => format!("These begin so: {}.", ids.join(", ")),
+        _ => "Give an id of `porchlight desk list`, at least four digits of its beginning, or a nickname.".to_owned(),
+    };
+    Trouble::new(Exit::Usage, error.to_string(), hint)
+}
+
+pub(crate) fn no_relay() -> Trouble {
+    Trouble::new(Exit::Network, "no relay of the line answers", "Check the network, or try later.")
+}
+
+pub(crate) fn no_slot() -> Trouble {
+    Trouble::new(Exit::Refused, "the answer has no place in a slot yet", KEPT)
+}
+
+pub(crate) fn watched_already() -> Trouble {
+    Trouble::new(Exit::Refused, "another `desk watch` or `desk sync` of this directory is running", "One of them sends for all; end it first if it should be this one.")
+}
+
+pub(crate) fn desk_relay(number: u8, failure: &Failure) -> String {
+    format!("relay {number}: {failure}")
+}
+
+pub(crate) fn rolled_back(number: u8) -> String {
+    format!("relay {number} shows an older statement of this line than it had, or one that is not this line's. It may have lost its disk, or lie; it is given the newest again")
+}
+
+pub(crate) fn roster_refused(number: u8, serial: u32) -> String {
+    format!("relay {number} refuses statement {serial}: it may hold a newer one, or keep another pace")
+}
+
+pub(crate) fn connected(number: u8) -> String {
+    format!("Relay {number} is read to the end.")
+}
+
+pub(crate) fn synced(letters: usize) -> String {
+    match letters {
+        0 => "Nothing new.".to_owned(),
+        1 => "1 new letter.".to_owned(),
+        n => format!("{n} new letters."),
+    }
+}
+
+pub(crate) fn claimed(claimed: Claimed) -> (&'static str, &'static str) {
+    match claimed {
+        Claimed::Yes => ("yes", "Claimed for half an hour."),
+        Claimed::Renewed => ("renewed", "Claimed for another half hour."),
+        Claimed::TakenOver => ("taken_over", "Taken over for half an hour. Tell your colleague."),
+    }
+}
+
+pub(crate) fn claimed_by_other(device: DeviceId) -> String {
+    let [a, b, c, ..] = device.0;
+    format!("a colleague ({a:02x}{b:02x}{c:02x}…) has claimed her; speak to each other")
+}
+
+pub(crate) fn row(row: &Row) -> String {
+    let short = row.id.get(..8).unwrap_or(&row.id);
+    let mut words = vec![format!("{short}  {}  {}", row.nickname, urgency(row.urgency))];
+    words.extend(row.status.map(|status| format!("status {status}")));
+    words.push(format!("{} letters, {} not shown, {} answers", row.letters, row.unseen, row.answers));
+    words.extend(row.waiting_since.map(|since| format!("waiting since {}", moment::spoken(Seconds(since)))));
+    words.extend(row.promise.as_ref().map(|promise| format!("{} {}", promise_state(promise.state), moment::spoken(Seconds(promise.due)))));
+    words.extend(row.flags.quiet.then(|| "DO NOT ANSWER NOW".to_owned()));
+    words.extend(row.flags.relative.then(|| "answer like a relative".to_owned()));
+    words.extend(row.claim.as_ref().map(|claim| format!("claimed{} until {}", if claim.mine { " by you" } else { "" }, moment::spoken(Seconds(claim.until)))));
+    words.extend(row.language.map(|language| format!("writes {language}")));
+    words.extend((!row.reachable).then(|| "cannot be reached".to_owned()));
+    words.extend(row.next_step.as_ref().map(|note| format!("note: {note}")));
+    words.join(" · ")
+}
+
+fn urgency(urgency: Urgency) -> &'static str {
+    match urgency {
+        Urgency::HelpUnclaimed => "HELP, UNCLAIMED",
+        Urgency::HelpSilent => "HELP, SILENT",
+        Urgency::Waiting => "waiting",
+        Urgency::Overdue => "overdue: look once, wait",
+        Urgency::Rest => "at rest",
+    }
+}
+
+fn promise_state(state: PromiseState) -> &'static str {
+    match state {
+        PromiseState::Waiting => "may write",
+        PromiseState::Due => "due",
+        PromiseState::Late => "late since",
+        PromiseState::Quiet => "long quiet since",
+    }
+}
+
+pub(crate) fn item(item: &Item) -> String {
+    match item {
+        Item::Letter { session, seq, time, status, text, state, .. } => {
+            let status = status.map_or_else(String::new, |status| format!(" [{status}]"));
+            let state = match state {
+                LetterState::Here => "",
+                LetterState::Withdrawn => " (taken back)",
+                LetterState::Forgotten => " (forgotten: its time is over)",
+                LetterState::Unreadable => " (cannot be read: written by another version)",
+            };
+            format!("◀ {} letter {seq} of visit {session}{status}{state}\n{text}", moment::spoken(Seconds(*time)))
+        }
+        Item::Answer { n, text, stop: is_stop, time, good_until, state, .. } => {
+            let text = if *is_stop { stop() } else { text };
+            let (at, until) = (moment::spoken(Seconds(*time)), moment::spoken(Seconds(*good_until)));
+            format!("▶ {at} answer {n}, good until {until} ({})\n{text}", answer_state(*state))
+        }
+        Item::Note { time, text, .. } => format!("✎ {} {text}", moment::spoken(Seconds(*time))),
+    }
+}
+
+fn answer_state(state: AnswerState) -> &'static str {
+    match state {
+        AnswerState::OnTheWay => "on the way",
+        AnswerState::WithTheRelay => "with the relay",
+        AnswerState::Seen => "her page has shown it",
+        AnswerState::Expired => "expired",
+        AnswerState::TakenBack => "taken back",
+    }
+}
+
+// ── lines ───────────────────────────────────────────────────────────────────────────────────────
+
+pub(crate) const ROTATED_HERE: &str = "The new keys are in the vault, but no relay has them yet; run `porchlight line publish` when it answers.";
+pub(crate) const RENEWED_HERE: &str = "The new certificate is in the vault, but no relay has it yet; run `porchlight line publish` when it answers.";
+
+pub(crate) fn bad_pace(error: &str) -> Trouble {
+    Trouble::new(Exit::Usage, format!("this pace is not possible: {error}"), "Nothing was made. Choose another value.")
+}
+
+pub(crate) fn bad_gate(error: &str) -> Trouble {
+    Trouble::new(Exit::Usage, format!("this gate is not possible: {error}"), "Nothing was made. Leave --gate out to have one drawn.")
+}
+
+pub(crate) fn bad_door(door: &str, error: CardError) -> Trouble {
+    let hint = match error {
+        CardError::Mistyped => "A door is at most 24 characters after https://, so that it can be said aloud.",
+        _ => "A door is https://HOST/GATE.",
+    };
+    Trouble::new(Exit::Usage, format!("{door} is not a door"), hint)
+}
+
+pub(crate) fn long_door(door: &str) -> String {
+    format!("{door} is longer than can be said aloud (24 characters after https://); give shorter ones with --door")
+}
+
+pub(crate) fn not_empty(dir: &Path) -> Trouble {
+    Trouble::new(Exit::Usage, format!("{} is not empty", dir.display()), "Nothing was changed. Name a directory that does not exist yet.")
+}
+
+pub(crate) fn founded(dir: &Path, root_words: &str) -> String {
+    format!(
+        "The line is made, in {}.\n\nThese sixteen words are its root. They are shown this once and kept nowhere:\n\n  {root_words}\n\n\
+         Write them on paper, twice, and keep the two apart. Whoever has them is the line; without them its certificate cannot be renewed.\n\n\
+         Next: put relay.toml into the relay's configuration, start the relay, then `porchlight line publish`.\n\
+         card.txt is for native clients, doors for people and browsers.",
+        dir.display()
+    )
+}
+
+pub(crate) fn published(relay: u8, serial: u32) -> String {
+    format!("Relay {relay} has statement {serial}.")
+}
+
+pub(crate) fn valid_until(line: &LineView) -> String {
+    let serial = line.serial.map_or_else(|| "none".to_owned(), |serial| serial.to_string());
+    format!("In force: statement {serial}. Published until {}.", moment::spoken(Seconds(line.published_until)))
+}
+
+pub(crate) fn refused_roster() -> Trouble {
+    Trouble::new(Exit::Refused, "a relay refused a statement", "If it was set up with another pace, run this again: the line adopts the relay's. Otherwise another lead may be ahead; compare.")
+}
+
+pub(crate) fn not_shown() -> Trouble {
+    Trouble::new(Exit::Bug, "this cannot be shown", "Please report this.")
+}
+
+pub(crate) fn line(line: &LineView) -> String {
+    let mut lines = vec![format!("line {}", line.line), valid_until(line)];
+    lines.extend(line.closed_until.map(|until| closed_until(Seconds(until))));
+    lines.extend(line.relays.iter().map(|relay| format!("relay {}: {}, has statement {}, read to {}", relay.number, relay.url, relay.serial_put, relay.position)));
+    lines.extend(line.devices.iter().map(|device| {
+        let seat = device.seat.map_or_else(|| "no seat".to_owned(), |seat| format!("seat {seat}"));
+        let mine = if device.mine { ", this one" } else { "" };
+        let revoked = if device.revoked { ", REVOKED" } else { "" };
+        format!("device {}: {}, {seat}, certified until {}{mine}{revoked}", device.device, device.role, moment::spoken(Seconds(device.certified_until)))
+    }));
+    lines.join("\n")
+}
+
+pub(crate) fn warning(warning: Warning) -> &'static str {
+    match warning {
+        Warning::HorizonShort => "statements are published for less than 72 hours: run `porchlight line publish`",
+        Warning::RenewDeskCertificate => "the certificate is past half its life: run `porchlight line renew` with the root words",
+        Warning::Doubtful => "the vault was restored, and it is not known what was sent: leave `porchlight desk watch` running",
+        Warning::CarouselSlow => "a round of the carousel takes longer than the slow days: lower slow_s on the relays",
+    }
+}
+
+pub(crate) fn raised(relay: u8) -> String {
+    format!("Relay {relay} shows the notice to everyone.")
+}
+
+pub(crate) fn bulletin_refused(relay: u8) -> String {
+    format!("relay {relay} refuses the notice")
+}
+
+pub(crate) fn not_raised_refused() -> Trouble {
+    Trouble::new(Exit::Refused, "no relay took the notice", "Run `porchlight line publish` first; a notice needs a statement in force. Check the clock.")
 }
 
 // ── the program itself ──────────────────────────────────────────────────────────────────────────

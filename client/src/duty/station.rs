@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::api::{DeskOutcome, DeskReply, LanePage};
 use porchlight_proto::limits::{BULLETIN_LEN, ROSTER_LEN};
-use porchlight_proto::time::{Millis, Seconds};
+use porchlight_proto::time::Millis;
 use porchlight_proto::token::Request;
 use rand_chacha::ChaCha20Rng;
-use rand_core::{CryptoRng, SeedableRng};
+use rand_core::SeedableRng;
 use tokio::task::JoinSet;
 
 use crate::desk::{Desk, DeskError, Office, OfficeError, Posted, Ticket};
@@ -168,8 +168,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     ///
     /// What `change` returns, or the vault's own error.
     pub fn act<T, E: From<OfficeError>>(&mut self, change: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, E>) -> Result<T, E> {
-        let mut inner = ChaCha20Rng::from_rng(&mut self.rng);
-        locked(&self.office).act(&mut self.rng, |desk| change(desk, &mut inner))
+        locked(&self.office).act(&mut self.rng, change)
     }
 
     /// Whether a notice of this relay has been heard.
@@ -258,7 +257,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
 
     fn tidy(&mut self) {
         let now = self.now().seconds();
-        if let Err(error) = self.act(|desk, rng| Ok::<_, DeskError>(desk.tidy(now, rng))) {
+        if let Err(error) = self.act(|desk, rng| desk.tidy(now, rng)) {
             self.news.push_back(DutyNews::Vault(error));
         }
     }

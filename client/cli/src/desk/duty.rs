@@ -3,14 +3,14 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 
-use porchlight_client::desk::{CallerId, Desk, Office};
+use porchlight_client::desk::{Desk, Office};
 use porchlight_client::duty::{Duty, DutyNews, Posting, Term};
 use porchlight_client::outbox::{Clock, SystemClock};
 use porchlight_client::transport::Failure;
+use porchlight_proto::line::CallerId;
 use serde_json::json;
-use tokio::process::{Child, Command};
 
 use super::{PostingRight, board, now};
 use crate::chance;

@@ -56,7 +56,7 @@ pub(crate) fn init(args: &LineInit, way: &Way<'_>) -> Result<Exit, Trouble> {
         reply_weeks: REPLY_WEEKS,
         safeguarding: Safeguarding::Unstaffed,
     };
-    Office::found(dir, &Passphrase::new(passphrase.as_str().to_owned()), &root, plan, now(), &mut rng).map_err(|error| sentences::office(&error))?;
+    Office::found(dir, &Passphrase::new(passphrase.as_str().to_owned()), &root, &plan, now(), &mut rng).map_err(|error| sentences::desk(&error))?;
     let card = Card { root: root.public(), relays };
     write_files(dir, &card, &doors, &args.pace)?;
     let root_words = words.words(Language::En).join(" ");
