@@ -14,6 +14,9 @@ use serde::Deserialize;
 
 use crate::seal::{KeyringMedium, SLOTS};
 
+/// Open pages whose posts all fit into a line's usual cap: 3,000 cells a minute at the usual beat.
+const PAGES: u32 = 500;
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,8 +25,17 @@ pub enum ConfigError {
     #[error("cannot read {0}: {1}")]
     Unreadable(PathBuf, #[source] io::Error),
     /// It is not TOML, lacks a key, or has one that nobody knows.
-    #[error("{0} is not a relay configuration:\n{1}")]
-    Syntax(PathBuf, Box<toml::de::Error>),
+    ///
+    /// Names the place and does not quote it: a log that holds a gate tells a scanner where to knock.
+    #[error("{path}, line {line}: {what}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line in it, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
     /// A value is wrong.
     #[error("{key}: {hint}")]
     Wrong {
@@ -234,9 +246,14 @@ impl Settings {
     ///
     /// As [`Settings::load`].
     pub fn parse(text: &str, name: &Path, base: &Path, mode: Mode) -> Result<Self, ConfigError> {
-        let table: FileTable = toml::from_str(text).map_err(|error| ConfigError::Syntax(name.to_path_buf(), Box::new(error)))?;
+        let table: FileTable = toml::from_str(text).map_err(|error| syntax(name, text, &error))?;
         table.check(base, mode)
     }
+}
+
+fn syntax(name: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+    ConfigError::Syntax { path: name.to_path_buf(), line: before.matches('\n').count() + 1, what: error.message().to_owned() }
 }
 
 fn wrong<T>(key: impl Into<String>, hint: impl Into<String>) -> Result<T, ConfigError> {
@@ -435,7 +452,7 @@ impl LineTable {
             timing,
             up_ttl_s: number(at, "up_ttl_s", self.up_ttl_s, 259_200)?,
             desk_beat_ms: number(at, "desk_beat_ms", self.desk_beat_ms, (beat_ms / 3).max(10))?,
-            cap_per_minute: number(at, "cap_per_minute", self.cap_per_minute, 3000)?,
+            cap_per_minute: number(at, "cap_per_minute", self.cap_per_minute, PAGES * 60_000 / u32::from(timing.up_beat_ms))?,
         };
         line.check_bounds(at)
     }
@@ -475,7 +492,7 @@ fn number<T: TryFrom<u64> + Copy + Into<u64>>(at: &str, key: &str, value: Option
 fn check_gates(at: &str, texts: &[String]) -> Result<Vec<Gate>, ConfigError> {
     let key = format!("{at}.gates");
     if texts.is_empty() || texts.len() > 8 {
-        return wrong(key, "give one to eight gates, like [\"k3v9q2\"]");
+        return wrong(key, "give one to eight gates, each 4 to 32 characters of a–z and 0–9");
     }
     let mut gates = Vec::new();
     for (nth, text) in texts.iter().enumerate() {
