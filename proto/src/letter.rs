@@ -3,9 +3,9 @@ use crate::cbor::{BadCbor, MapWriter, array, infallible, items, read_map};
 use crate::limits::TEXT_MAX;
 use crate::phrase::Language;
 use alloc::{string::String, vec::Vec};
+use core::fmt;
 use minicbor::Decoder;
-use unicode_normalization::UnicodeNormalization;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// The id of one visit: random per opened page.
 pub type Session = [u8; 8];
@@ -54,12 +54,12 @@ pub enum Withdraw {
 }
 
 /// A letter: a check-in, a text, or the wish to take one back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Letter {
     /// How she is.
     pub status: Option<Status>,
     /// What she wrote, in NFC.
-    pub text: String,
+    pub text: Zeroizing<String>,
     /// Seconds until she may write again.
     pub next: Option<u64>,
     /// "Please do not answer me now."
@@ -72,9 +72,10 @@ pub struct Letter {
     pub withdraw: Option<Withdraw>,
 }
 
-impl Drop for Letter {
-    fn drop(&mut self) {
-        self.text.zeroize();
+/// Silent: what people write stays out of logs.
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Letter")
     }
 }
 
@@ -99,27 +100,46 @@ impl From<BadCbor> for ContentError {
     }
 }
 
-/// The text in NFC, as it is sent.
+/// The text in NFC, as it is sent. Without the feature `words` the caller has normalised it.
 ///
 /// # Errors
 ///
 /// [`ContentError::TooLong`] if it is then longer than 16,000 bytes.
-pub fn normal(text: &str) -> Result<String, ContentError> {
-    let mut normal = String::with_capacity(text.len().min(TEXT_MAX + 4));
-    for c in text.nfc() {
+pub fn normal(text: &str) -> Result<Zeroizing<String>, ContentError> {
+    let mut normal = Zeroizing::new(String::with_capacity(text.len().min(TEXT_MAX) + 4));
+    for c in nfc(text) {
         normal.push(c);
         if normal.len() > TEXT_MAX {
-            normal.zeroize();
             return Err(ContentError::TooLong);
         }
     }
     Ok(normal)
 }
 
-/// A text as it was received: bounded, and in NFC.
-pub(crate) fn read_text(value: &mut Decoder<'_>) -> Result<String, BadCbor> {
+#[cfg(feature = "words")]
+fn nfc(text: &str) -> impl Iterator<Item = char> {
+    unicode_normalization::UnicodeNormalization::nfc(text)
+}
+
+#[cfg(not(feature = "words"))]
+fn nfc(text: &str) -> impl Iterator<Item = char> {
+    text.chars()
+}
+
+/// A text as it was received: bounded, and in NFC. Without the feature `words` any form is shown as it came.
+pub(crate) fn read_text(value: &mut Decoder<'_>) -> Result<Zeroizing<String>, BadCbor> {
     let text = value.str()?;
-    if text.len() <= TEXT_MAX && unicode_normalization::is_nfc(text) { Ok(text.into()) } else { Err(BadCbor) }
+    if text.len() <= TEXT_MAX && is_nfc(text) { Ok(Zeroizing::new(text.into())) } else { Err(BadCbor) }
+}
+
+#[cfg(feature = "words")]
+fn is_nfc(text: &str) -> bool {
+    unicode_normalization::is_nfc(text)
+}
+
+#[cfg(not(feature = "words"))]
+const fn is_nfc(_: &str) -> bool {
+    true
 }
 
 pub(crate) const fn language_code(language: Language) -> u64 {
@@ -146,7 +166,7 @@ impl Letter {
     ///
     /// [`ContentError::TooLong`] for its text; [`ContentError::Empty`] if it has no status, no text and withdraws nothing.
     pub fn to_cbor(&self) -> Result<Vec<u8>, ContentError> {
-        let mut text = normal(&self.text)?;
+        let text = normal(&self.text)?;
         if self.status.is_none() && text.is_empty() && self.withdraw.is_none() {
             return Err(ContentError::Empty);
         }
@@ -169,7 +189,6 @@ impl Letter {
                 }
             });
         }
-        text.zeroize();
         Ok(map.finish())
     }
     /// Reads a letter.
