@@ -267,7 +267,9 @@ impl FileTable {
         let tls = check_tls(self.tls.as_ref(), &listen, base)?;
         let decoy = check_decoy(self.decoy_dir.as_deref(), &listen, base, mode, &mut warnings)?;
         if tls == Tls::Front(None) {
-            warnings.push("tls.spki is not set: no desk device can log in through the socket until it holds the front's key hash".into());
+            warnings.push(
+                "tls.spki is not set: no desk device can log in through the socket until it holds the front's key hash".into(),
+            );
         }
         let data_dir = base.join(&self.data_dir);
         let (keyring_dir, keyring_medium) = self.keyring(&data_dir, base, mode);
@@ -312,12 +314,18 @@ impl Settings {
                 found.push(text);
             }
         };
-        unless(self.keyring_medium == KeyringMedium::RamOnly, "the keyring may lie on a disk: keys can then outlive their cells".into());
+        unless(
+            self.keyring_medium == KeyringMedium::RamOnly,
+            "the keyring may lie on a disk: keys can then outlive their cells".into(),
+        );
         unless((600..=86_400).contains(&self.epoch_s), format!("epoch_s = {} is outside 600 to 86400", self.epoch_s));
         unless(self.quota_bytes >= 64 << 20, format!("quota_bytes = {} is below 64 MiB", self.quota_bytes));
         for (at, line) in self.lines.iter().enumerate() {
             let timing = &line.timing;
-            unless((86_400..=604_800).contains(&line.up_ttl_s), format!("line[{at}].up_ttl_s = {} is outside 86400 to 604800", line.up_ttl_s));
+            unless(
+                (86_400..=604_800).contains(&line.up_ttl_s),
+                format!("line[{at}].up_ttl_s = {} is outside 86400 to 604800", line.up_ttl_s),
+            );
             unless(timing.beat_ms >= 10_000, format!("line[{at}].beat_ms = {} is below 10000", timing.beat_ms));
             unless(timing.up_beat_ms >= 3_000, format!("line[{at}].up_beat_ms = {} is below 3000", timing.up_beat_ms));
             unless(line.desk_beat_ms >= 3_000, format!("line[{at}].desk_beat_ms = {} is below 3000", line.desk_beat_ms));
@@ -326,7 +334,10 @@ impl Settings {
         let needed: u64 = self.lines.iter().map(|line| u64::from(line.up_ttl_s) / u64::from(self.epoch_s) + 64).sum();
         unless(
             needed <= SLOTS as u64,
-            format!("epoch_s = {} makes up to {needed} epochs within up_ttl_s, and the keyring holds {SLOTS}: posts may be refused", self.epoch_s),
+            format!(
+                "epoch_s = {} makes up to {needed} epochs within up_ttl_s, and the keyring holds {SLOTS}: posts may be refused",
+                self.epoch_s
+            ),
         );
         self.warnings.extend(found);
         self
@@ -348,7 +359,10 @@ fn check_tls(table: Option<&TlsTable>, listen: &Listen, base: &Path) -> Result<T
     let table = table.unwrap_or(&none);
     if let Listen::Unix(_) = listen {
         if table.self_signed || table.cert.is_some() || table.key.is_some() {
-            return wrong("tls", "a Unix socket serves plain HTTP behind a web server, which has the certificate: leave only spki here");
+            return wrong(
+                "tls",
+                "a Unix socket serves plain HTTP behind a web server, which has the certificate: leave only spki here",
+            );
         }
         return Ok(Tls::Front(table.spki.as_deref().map(|text| hex32("tls.spki", text)).transpose()?));
     }
@@ -365,7 +379,13 @@ fn check_tls(table: Option<&TlsTable>, listen: &Listen, base: &Path) -> Result<T
     }
 }
 
-fn check_decoy(dir: Option<&Path>, listen: &Listen, base: &Path, mode: Mode, warnings: &mut Vec<String>) -> Result<DecoySource, ConfigError> {
+fn check_decoy(
+    dir: Option<&Path>,
+    listen: &Listen,
+    base: &Path,
+    mode: Mode,
+    warnings: &mut Vec<String>,
+) -> Result<DecoySource, ConfigError> {
     match (dir, listen) {
         (Some(dir), _) => Ok(DecoySource::Dir(base.join(dir))),
         (None, Listen::Tcp(address)) if !address.ip().is_loopback() && mode == Mode::Serve => wrong(
@@ -374,7 +394,8 @@ fn check_decoy(dir: Option<&Path>, listen: &Listen, base: &Path, mode: Mode, war
              (index.html and what it needs), or listen on unix:PATH behind a web server",
         ),
         (None, _) => {
-            warnings.push("decoy_dir is not set: strangers see a built-in page, which tells those who know it what this is".into());
+            warnings
+                .push("decoy_dir is not set: strangers see a built-in page, which tells those who know it what this is".into());
             Ok(DecoySource::BuiltIn)
         }
     }

@@ -25,11 +25,17 @@ fn what_is_left_out_has_the_usual_value() {
     assert_eq!(settings.listen, Listen::Tcp("127.0.0.1:0".parse().unwrap()));
     assert_eq!((settings.data_dir, settings.keyring_dir), ("/etc/porchlight/data".into(), "/run/x".into()));
     assert_eq!((settings.store, settings.quota_bytes, settings.epoch_s), (StoreKind::Sled, 1 << 30, 3600));
-    assert_eq!((settings.keyring_medium, settings.max_connections, settings.max_per_address), (KeyringMedium::RamOnly, 8192, 256));
+    assert_eq!(
+        (settings.keyring_medium, settings.max_connections, settings.max_per_address),
+        (KeyringMedium::RamOnly, 8192, 256)
+    );
     let line = &settings.lines[0];
     assert_eq!(line.timing, Timing::PRODUCTION);
     assert_eq!((line.relay_no, line.up_ttl_s, line.desk_beat_ms, line.cap_per_minute), (0, 259_200, 10_000, 3000));
-    assert_eq!(settings.warnings, ["decoy_dir is not set: strangers see a built-in page, which tells those who know it what this is"]);
+    assert_eq!(
+        settings.warnings,
+        ["decoy_dir is not set: strangers see a built-in page, which tells those who know it what this is"]
+    );
 }
 
 #[test]
@@ -42,9 +48,21 @@ fn beats_follow_the_down_beat_unless_they_are_set() {
 
 #[test]
 fn what_is_not_for_production_is_allowed_with_a_warning_that_names_it() {
-    let text = format!("{TOP}keyring_on_disk = true\nepoch_s = 2\nquota_bytes = 1048576\n{TLS}{}", gates("up_ttl_s = 5\nbeat_ms = 100\nslow_s = 1"));
+    let text = format!(
+        "{TOP}keyring_on_disk = true\nepoch_s = 2\nquota_bytes = 1048576\n{TLS}{}",
+        gates("up_ttl_s = 5\nbeat_ms = 100\nslow_s = 1")
+    );
     let warnings = parse(&text).unwrap().warnings.join("\n");
-    for key in ["keyring", "epoch_s = 2", "quota_bytes", "up_ttl_s = 5", "beat_ms = 100", "up_beat_ms = 33", "desk_beat_ms = 33", "slow_s = 1"] {
+    for key in [
+        "keyring",
+        "epoch_s = 2",
+        "quota_bytes",
+        "up_ttl_s = 5",
+        "beat_ms = 100",
+        "up_beat_ms = 33",
+        "desk_beat_ms = 33",
+        "slow_s = 1",
+    ] {
         assert!(warnings.contains(key), "{key} in {warnings}");
     }
 }
@@ -79,13 +97,21 @@ fn a_wrong_configuration_is_refused_with_its_key() {
         ("no connections each", format!("{TOP}max_per_address = 0\n{TLS}{whole}"), "max_per_address: must be at least 1"),
         ("no line", format!("{TOP}{TLS}"), "line: there is none"),
         ("a line twice", format!("{TOP}{TLS}{whole}{whole}"), "line[1].id: stands here twice"),
-        ("a gate of two lines", format!("{TOP}{TLS}{whole}{}", line(2, "gates = [\"k3v9q2\"]")), "line[1].gates[0]: belongs to another line"),
+        (
+            "a gate of two lines",
+            format!("{TOP}{TLS}{whole}{}", line(2, "gates = [\"k3v9q2\"]")),
+            "line[1].gates[0]: belongs to another line",
+        ),
         ("another root", format!("{TOP}{TLS}{}", whole.replace("root = \"01", "root = \"02")), "line[0].id: does not belong"),
         ("a short root", format!("{TOP}{TLS}{}", whole.replace("root = \"01", "root = \"")), "line[0].root: must be 64"),
         ("no gate", format!("{TOP}{TLS}{}", line(1, "gates = []")), "line[0].gates: give one to eight"),
         ("a gate that is not closed", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2")), "relay.toml, line "),
         ("a bad gate", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2\", \"A/b\"]")), "line[0].gates[1]: is not 4 to 32"),
-        ("a gate twice", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2\", \"k3v9q2\"]")), "line[0].gates[1]: stands there twice"),
+        (
+            "a gate twice",
+            format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2\", \"k3v9q2\"]")),
+            "line[0].gates[1]: stands there twice",
+        ),
         ("a large number", format!("{TOP}{TLS}{}", gates("relay_no = 256")), "line[0].relay_no: 256 is too large"),
         ("a negative number", format!("{TOP}{TLS}{}", gates("relay_no = -1")), "invalid value"),
         ("a short life", format!("{TOP}{TLS}{}", gates("up_ttl_s = 4")), "line[0].up_ttl_s: must be 5"),
@@ -120,7 +146,10 @@ fn the_example_documents_every_key() {
     let (top, _) = live.split_once("[[line]]").unwrap();
     let top = top.replace("self_signed = true\n", "");
     let table: toml::Table = toml::from_str(&live).unwrap();
-    assert!(parse(&format!("{top}{}", gates(""))).unwrap_err().to_string().contains("tls"), "the example shows every kind of certificate at once");
+    assert!(
+        parse(&format!("{top}{}", gates(""))).unwrap_err().to_string().contains("tls"),
+        "the example shows every kind of certificate at once"
+    );
     let keys = |table: &toml::Table| table.keys().cloned().collect::<std::collections::BTreeSet<_>>();
     let known = |text: &str| -> std::collections::BTreeSet<String> {
         let message = parse(text).unwrap_err().to_string();

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-
 use porchlight_proto::api::UpPost;
 use porchlight_proto::kdf;
 use porchlight_proto::limits::UP_CELL_LEN;

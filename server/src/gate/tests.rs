@@ -68,7 +68,12 @@ fn a_cap_is_a_cap_and_ends_with_its_minute() {
     assert!(taken.values().sum::<u32>() >= 240, "the cap is used");
     assert!(share.take(all[0], Millis(MINUTE)), "another minute");
     let team = Share::new(5);
-    assert!(team.take_many(2, Millis(0)) && team.take_many(2, Millis(0)) && !team.take_many(2, Millis(0)) && team.take_many(1, Millis(0)));
+    assert!(
+        team.take_many(2, Millis(0))
+            && team.take_many(2, Millis(0))
+            && !team.take_many(2, Millis(0))
+            && team.take_many(1, Millis(0))
+    );
     assert!(team.take_many(2, Millis(MINUTE)));
 }
 
@@ -127,7 +132,8 @@ fn under_load_a_stamp_buys_one_look_and_only_one_of_this_epoch_or_the_last() {
         assert_ne!(gate.admit(&post(None), source, 7, now), Admission::Stamp, "in peace any stamp will do");
     }
     assert_eq!(gate.difficulty(now), 8);
-    let (weak, early, stale, good, last) = (post(None), post(Some((8, 20))), post(Some((5, 20))), post(Some((7, 12))), post(Some((6, 12))));
+    let (weak, early, stale, good, last) =
+        (post(None), post(Some((8, 20))), post(Some((5, 20))), post(Some((7, 12))), post(Some((6, 12))));
     for (name, post) in [("weak", &weak), ("of a later epoch", &early), ("of an epoch before the last", &stale)] {
         assert_eq!(gate.admit(post, source, 7, now), Admission::Stamp, "{name}");
     }

@@ -40,7 +40,9 @@ impl World {
 
     fn line(&self) -> Line {
         let (chance, now) = (Arc::new(SeededChance::new(8)), self.clock.boot());
-        let keyring = Keyring::open(&self.dir.path().join("keys"), self.dir.path(), KeyringMedium::Anywhere, [1; 16], now, chance.as_ref()).unwrap();
+        let keyring =
+            Keyring::open(&self.dir.path().join("keys"), self.dir.path(), KeyringMedium::Anywhere, [1; 16], now, chance.as_ref())
+                .unwrap();
         let sealer = Arc::new(Sealer::new(keyring, Arc::clone(&self.store), Arc::clone(&chance) as Arc<dyn Chance>).unwrap());
         let clock = Arc::new(SlotClock::start(Arc::clone(&self.clock) as Arc<dyn Clock>));
         let ground = Ground { sealer, clock, chance, counters: Arc::default(), epoch_s: 3600 };
@@ -237,7 +239,8 @@ async fn a_medium_that_refuses_is_said_and_an_unreadable_shelf_is_left_for_anoth
     *store.fault.lock().unwrap() = Some(StoreError::Unreadable);
     post(&line, 4..6).await;
     post(&line, 6..7).await;
-    let shelves: std::collections::BTreeSet<_> = line.ground.sealer.held(crate::seal::Lane::Up, &line.settings.id).iter().map(|epoch| epoch.place.shelf).collect();
+    let shelves: std::collections::BTreeSet<_> =
+        line.ground.sealer.held(crate::seal::Lane::Up, &line.settings.id).iter().map(|epoch| epoch.place.shelf).collect();
     assert_eq!(shelves.len(), 2, "a new epoch on a new shelf, and no more than one");
     assert_eq!(all(&line), (1..7).map(|n| (n, n)).collect::<Vec<_>>(), "what the old shelf still gives is served");
 

@@ -65,7 +65,6 @@ fn what_is_sealed_opens_in_its_own_place_and_in_no_other() {
     for (what, name, record, bytes) in moved {
         assert_eq!(key.open(&name, record, bytes), None, "{what}");
     }
-    assert_eq!(EpochKey::draw(chance().as_ref()).open(&name(3), RecordKey(9), &sealed).is_some(), true, "the same seed draws the same key");
     assert_eq!(EpochKey::draw(&crate::chance::SystemChance).open(&name(3), RecordKey(9), &sealed), None);
     assert_eq!(format!("{key:?}"), "EpochKey");
 }
@@ -84,7 +83,10 @@ fn an_epoch_lives_until_its_death_and_not_a_millisecond_longer() {
     }
     assert_eq!(sealer.expire(BootMillis(19)).unwrap(), 0);
     assert_eq!(sealer.expire(death).unwrap(), 1);
-    assert!(matches!(sealer.read(&epoch, RecordKey(1), 100, BootMillis(19)), Err(SealError::Dead)), "a dead key does not come back with an earlier clock");
+    assert!(
+        matches!(sealer.read(&epoch, RecordKey(1), 100, BootMillis(19)), Err(SealError::Dead)),
+        "a dead key does not come back with an earlier clock"
+    );
     assert_eq!(sealer.store().bytes(), 0);
 }
 
@@ -105,7 +107,10 @@ fn a_restart_in_the_same_boot_finds_epochs_counts_life_and_promises() {
     let sealer = disk.sealer(now.after(5));
     assert_eq!(sealer.life(), life);
     let held = sealer.held(Lane::Up, &line(1));
-    assert_eq!(held.iter().map(|epoch| (epoch.name, epoch.first, epoch.count)).collect::<Vec<_>>(), [(name(1), 10, 7), (name(2), 20, 0)]);
+    assert_eq!(
+        held.iter().map(|epoch| (epoch.name, epoch.first, epoch.count)).collect::<Vec<_>>(),
+        [(name(1), 10, 7), (name(2), 20, 0)]
+    );
     assert_eq!(sealer.read(&held[0], RecordKey(0), 1000, now).unwrap().records.len(), 2);
     assert_eq!(sealer.filler(&held[1], 7, now).unwrap(), filler, "filler lives with its key");
     assert_eq!((sealer.reserved(&line(1)), sealer.reserved(&line(2)), sealer.reserved(&line(3))), (900, 70, 1));
