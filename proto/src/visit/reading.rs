@@ -1,0 +1,81 @@
+//! Joining the parts of answers, and showing each answer once.
+use crate::answer::Answer;
+use crate::cell::down::{AnswerPart, Kind};
+use crate::event::AnswerId;
+use crate::kdf::digest;
+use crate::letter::Session;
+use crate::line::Seat;
+use crate::parts::{Join, Joined};
+use crate::time::Seconds;
+use alloc::collections::{BTreeMap, BTreeSet};
+
+/// Answers that may be half read at one time. A seat that sends more is broken or hostile; the oldest ids make room.
+const JOINS_MAX: usize = 64;
+
+/// An answer to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownAnswer {
+    /// Its id.
+    pub answer: AnswerId,
+    /// The seat that signed it.
+    pub seat: Seat,
+    /// Its content; `None` for "please do not go; the plan has changed".
+    pub content: Option<Answer>,
+    /// When its last part was sealed.
+    pub time: Seconds,
+    /// Until when it may be shown.
+    pub good_until: Seconds,
+    /// The letter it answers: visit and number.
+    pub answers: (Session, u16),
+}
+
+type JoinKey = (Seat, AnswerId, u8, Seconds, (Session, u16));
+
+/// What has been read in a visit.
+#[derive(Default)]
+pub(super) struct Reading {
+    joins: BTreeMap<JoinKey, Join>,
+    shown: BTreeSet<(AnswerId, [u8; 32])>,
+}
+
+impl Reading {
+    /// Takes a believed part; gives the answer when it is whole and was not shown before.
+    pub(super) fn take(&mut self, seat: Seat, part: &AnswerPart) -> Option<ShownAnswer> {
+        let content = match part.kind {
+            Kind::Receipt => return None,
+            Kind::Stop => None,
+            Kind::Answer => Some(self.join(seat, part)?),
+        };
+        let hash = content.as_deref().map_or([0; 32], |content| digest(content));
+        let content = match content {
+            Some(content) => Some(Answer::parse(&content).ok()?),
+            None => None,
+        };
+        self.shown.insert((part.answer, hash)).then(|| ShownAnswer {
+            answer: part.answer,
+            seat,
+            content,
+            time: part.time,
+            good_until: part.good_until,
+            answers: part.answers,
+        })
+    }
+    /// Whether an answer of this id was shown.
+    pub(super) fn was_shown(&self, answer: &AnswerId) -> bool {
+        self.shown.range((*answer, [0; 32])..=(*answer, [0xff; 32])).next().is_some()
+    }
+    fn join(&mut self, seat: Seat, part: &AnswerPart) -> Option<zeroize::Zeroizing<alloc::vec::Vec<u8>>> {
+        let key = (seat, part.answer, part.part.parts, part.good_until, part.answers);
+        if self.joins.len() >= JOINS_MAX && !self.joins.contains_key(&key) {
+            self.joins.pop_first();
+        }
+        let join = self.joins.entry(key).or_insert_with(|| Join::of(part.part.parts));
+        match join.take(&part.part) {
+            Joined::Whole(content) => {
+                self.joins.remove(&key);
+                Some(content)
+            }
+            Joined::Waiting | Joined::Contradicts => None,
+        }
+    }
+}
