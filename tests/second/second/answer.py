@@ -44,13 +44,19 @@ def cut(data: bytes) -> list[parts_.Part]:
     return parts_.cut(data, SIZE)
 
 
-def seal(line: bytes, key: bytes, place: Place, caller: bytes, seat_seed: bytes, fields: dict, nonce: bytes) -> bytes:
-    """A cell for one place, signed by a seat. What is given of `flags` and `sig` is used as it is."""
+def seal(
+    line: bytes, key: bytes, place: Place, caller: bytes, seat_seed: bytes, fields: dict, nonce: bytes,
+    signed_tag: bytes | None = None, spoil=bytes,
+) -> bytes:
+    """A cell for one place, signed by a seat. What is given of `flags` and `sig` is used as it is.
+
+    For tests of refusals `signed_tag` is signed instead of the cell's, and `spoil` changes the signature.
+    """
     tag, cell_key = tag_and_key(line, key, place)
     filled = {"flags": 0, "sig": bytes(64), **fields}
     inner = _INNER.join(filled)
     if "sig" not in fields:
-        inner = _INNER.join({**filled, "sig": sign.sign(seat_seed, _message(line, caller, tag, inner))})
+        inner = _INNER.join({**filled, "sig": spoil(sign.sign(seat_seed, _message(line, caller, signed_tag or tag, inner)))})
     ct = bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(inner, tag, nonce, cell_key)
     return _CELL.join({"tag": tag, "nonce": nonce, "ct": ct})
 

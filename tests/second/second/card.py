@@ -35,7 +35,11 @@ def _relay_map(relay: dict, at: int) -> dict:
 
 def text(card: dict) -> str:
     """The text form."""
-    data = cbor(card)
+    return text_of(cbor(card))
+
+
+def text_of(data: bytes) -> str:
+    """The text form of a card's CBOR, unchecked."""
     return f"{_PREFIX}-{base64.b32encode(data + _check_bytes(data)).decode().rstrip('=')}"
 
 
@@ -70,7 +74,7 @@ def parse_cbor(data: bytes) -> dict:
 
 def _parse_relay(relay: dict, at: int) -> dict:
     insist(isinstance(relay, dict), "malformed", "relay")
-    insist(all(type(key) is int and key >= 0 for key in relay), "malformed", "key")
+    contents.insist_keys(relay)
     url, gates, pin, number = relay.get(0), relay.get(1), relay.get(2), relay.get(3, at)
     insist(isinstance(url, str) and len(url.encode()) <= 255 and bool(_URL.fullmatch(url)), "malformed", "url")
     insist(isinstance(gates, list) and 1 <= len(gates) <= 8, "malformed", "gates")

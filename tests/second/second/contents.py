@@ -23,7 +23,7 @@ def _in_order(value):
 
 
 def decode(data: bytes) -> dict:
-    """One CBOR map, with nothing after it, no duplicate key and no indefinite length. Its keys are unsigned."""
+    """One CBOR map of definite length, with nothing after it. Its keys are unsigned and strictly ascending."""
     stream = io.BytesIO(data)
     decoder = cbor2.CBORDecoder(stream, allow_indefinite=False, allow_duplicate_keys=False, read_size=1)
     try:
@@ -32,8 +32,15 @@ def decode(data: bytes) -> dict:
         raise Refused("malformed", "CBOR") from error
     insist(stream.tell() == len(data), "malformed", "trailing bytes")
     insist(isinstance(value, dict), "malformed", "not a map")
-    insist(all(_is_uint(key) for key in value), "malformed", "a key that is not an unsigned integer")
+    insist_keys(value)
     return value
+
+
+def insist_keys(value: dict) -> None:
+    """Refuses a map whose keys are not unsigned integers in ascending order."""
+    keys = list(value)
+    insist(all(map(_is_uint, keys)), "malformed", "a key that is not an unsigned integer")
+    insist(keys == sorted(keys), "malformed", "keys are not in ascending order")
 
 
 def _is_uint(value) -> bool:
@@ -169,4 +176,6 @@ def parse_event(data: bytes) -> dict:
 
 
 def _check_event(value: dict) -> None:
-    _typed(value, _EVENTS.get(value.get(0), {}))
+    types = _EVENTS.get(value.get(0), {})
+    insist(all(key in value for key in types), "malformed", "a key is missing")
+    _typed(value, types)

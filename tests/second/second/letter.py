@@ -17,17 +17,18 @@ def cut(data: bytes) -> list[parts_.Part]:
     return parts_.cut(data, SIZE)
 
 
-def seal(to: up.Recipient, sign_seed: bytes, fields: dict, randomness: bytes | None = None) -> bytes:
+def seal(to: up.Recipient, sign_seed: bytes, fields: dict, randomness: bytes | None = None, spoil=bytes) -> bytes:
     """One part, sealed. `fields` are those of the layout but for `flags`, `caller_pk` and `sig`.
 
-    A field `sig` or `caller_pk` or `flags` that is given all the same is used as it is, for tests of refusals.
+    A field `sig` or `caller_pk` or `flags` that is given all the same is used as it is, for tests of refusals;
+    `spoil` changes the signature once it is made.
     """
 
     def plaintext(enc: bytes) -> bytes:
         filled = {"flags": 0, "caller_pk": sign.public(sign_seed), "sig": bytes(64), **fields}
         inner = _LAYOUT.join(filled)
         if "sig" not in fields:
-            inner = _LAYOUT.join({**filled, "sig": sign.sign(sign_seed, _message(to.line, to.use, enc, inner))})
+            inner = _LAYOUT.join({**filled, "sig": spoil(sign.sign(sign_seed, _message(to.line, to.use, enc, inner)))})
         return inner
 
     return up.seal(to, plaintext, randomness)

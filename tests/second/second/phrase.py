@@ -11,7 +11,7 @@ from .label import expand, label, u16, u32
 from .refused import Refused, insist
 
 _WORDS = pathlib.Path(__file__).resolve().parents[3] / "proto" / "words"
-_SEPARATORS = re.compile(r"(?:[0-9]+\.|[\s,、。.·-])+")
+_SEPARATORS = re.compile(r"[\s,、。.·;/()\ufeff\u200b-]+")
 LANGUAGES = ("ko", "zh", "en")
 
 
@@ -52,22 +52,22 @@ def nfc(text: str) -> str:
 
 
 def read_word(text: str) -> str:
-    """One word as it is compared: NFKC, ASCII in lower case, no spaces around it."""
+    """Text as it is compared: NFKC, then ASCII letters in lower case."""
     folded = unicodedata.normalize("NFKC", text)
-    return "".join(c.lower() if c.isascii() else c for c in folded).strip()
+    return "".join(c.lower() if c.isascii() else c for c in folded)
 
 
 def read_words(text: str) -> list[int]:
     """The indexes of the words in a text, however they are separated; refuses a text with an unknown word."""
-    pieces = [piece for piece in _SEPARATORS.split(read_word(text)) if piece]
-    if len(pieces) == 1 and pieces[0] not in _index():
-        return _unseparated(pieces[0])
-    for piece in pieces:
-        insist(piece in _index(), "unknown word")
-    return [_index()[piece] for piece in pieces]
+    found: list[int] = []
+    for piece in _SEPARATORS.split(read_word(text)):
+        if not re.fullmatch("[0-9]*", piece):
+            found += _read_piece(piece)
+    return found
 
 
-def _unseparated(text: str) -> list[int]:
+def _read_piece(text: str) -> list[int]:
+    """The words of a piece without separators: the longest word at its beginning, then on from there."""
     longest, found, at = max(map(len, _index())), [], 0
     while at < len(text):
         sizes = range(min(longest, len(text) - at), 0, -1)

@@ -1,6 +1,6 @@
 """The roster: the signed public statement of a line (SPEC §5.3)."""
 
-from . import cert, clock, line as lines, sign
+from . import cert, clock, line as lines, sign, xwing
 from .label import label, sha256
 from .layout import LAYOUTS, number
 from .refused import Refused, insist
@@ -79,8 +79,8 @@ def _check_bounds(roster: Roster) -> None:
     insist(n["not_before"] < n["not_after"], "malformed", "times")
     insist(n["not_after"] - n["not_before"] <= _LONGEST, "malformed", "longer than seven days")
     insist(n["serial"] >= 1, "malformed", "serial")
-    for name in ("desk_key", "safe_key"):
-        insist(any(fields[name][1184:]), "malformed", name)
+    xwing.check_public(fields["desk_key"])
+    xwing.check_public(fields["safe_key"])
 
 
 def choose(rosters: list[bytes], root_pk: bytes, now: int) -> Roster | None:

@@ -21,6 +21,11 @@ def sign(seed: bytes, message: bytes) -> bytes:
     return Ed25519PrivateKey.from_private_bytes(seed).sign(message)
 
 
+def not_canonical(signature: bytes) -> bytes:
+    """The same signature with the group order added to S, which only a lax verifier takes: for tests of refusals."""
+    return signature[:32] + (int.from_bytes(signature[32:], "little") + _ORDER).to_bytes(32, "little")
+
+
 def small_order(point: bytes) -> bool:
     """Whether these 32 bytes encode a point of small order, in any encoding of it."""
     y = int.from_bytes(point, "little") & (2**255 - 1)

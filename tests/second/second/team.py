@@ -15,12 +15,13 @@ def cut(data: bytes) -> list[parts_.Part]:
     return parts_.cut(data, SIZE)
 
 
-def seal(to: up.Recipient, device_seed: bytes, fields: dict, randomness: bytes | None = None) -> bytes:
-    """One part of an event, or a dummy, sealed. What is given of `flags`, `device_pk` and `sig` is used as it is."""
+def seal(to: up.Recipient, device_seed: bytes, fields: dict, randomness: bytes | None = None, spoil=bytes) -> bytes:
+    """One part of an event, or a dummy, sealed. What is given of `flags`, `device_pk` and `sig` is used as it is;
+    `spoil` changes the signature once it is made."""
     filled = {"flags": 0, "device_pk": sign.public(device_seed), "sig": bytes(64), **fields}
     inner = _LAYOUT.join(filled)
     if "sig" not in fields:
-        inner = _LAYOUT.join({**filled, "sig": sign.sign(device_seed, _message(to.line, to.use, inner))})
+        inner = _LAYOUT.join({**filled, "sig": spoil(sign.sign(device_seed, _message(to.line, to.use, inner)))})
     return up.seal(to, lambda _enc: inner, randomness)
 
 

@@ -214,7 +214,11 @@ def seal_cell(q):
     """One up cell from all its fields, also wrong ones: `layout` is `up-letter` or `up-team`."""
     room = {"up-letter": letter, "up-team": team}[q["layout"]]
     randomness = hx(q["randomness"]) if "randomness" in q else None
-    return room.seal(_recipient(q), hx(q["sign_seed"]), hex_or_number(q["fields"]), randomness)
+    return room.seal(_recipient(q), hx(q["sign_seed"]), hex_or_number(q["fields"]), randomness, _spoil(q))
+
+
+def _spoil(q):
+    return sign.not_canonical if q.get("spoil") == "not canonical" else bytes
 
 
 @verb
@@ -225,11 +229,9 @@ def seal_letters(q):
 
 
 def _seal_letter(to: up.Recipient, seed: bytes, item: dict) -> list[bytes]:
-    common = hex_or_number({key: value for key, value in item.items() if key != "bytes"})
-    return [
-        letter.seal(to, seed, {**common, "kind": letter.LETTER, **piece._asdict()})
-        for piece in letter.cut(hx(item["bytes"]))
-    ]
+    common = hex_or_number({key: value for key, value in item.items() if key not in ("bytes", "map")})
+    data = contents.letter(_content(item["map"])) if "map" in item else hx(item["bytes"])
+    return [letter.seal(to, seed, {**common, "kind": letter.LETTER, **piece._asdict()}) for piece in letter.cut(data)]
 
 
 @verb
@@ -295,7 +297,7 @@ def seal_answer_cell(q):
     """One down cell from all its fields, also wrong ones."""
     return answer.seal(
         hx(q["line"]), hx(q["key"]), _place(q), hx(q["caller_id"]), hx(q["seat_seed"]), hex_or_number(q["fields"]),
-        hx(q["nonce"]),
+        hx(q["nonce"]), hx(q["signed_tag"]) if "signed_tag" in q else None, _spoil(q),
     )
 
 
@@ -308,12 +310,13 @@ def seal_answers(q):
 def _seal_answer(q, item: dict) -> list[bytes]:
     place, nonces = _place(item), map(hx, item["nonces"])
     fields = hex_or_number(item["fields"])
+    data = contents.answer(_content(item["map"])) if "map" in item else hx(item["bytes"])
     return [
         answer.seal(
             hx(q["line"]), hx(item["key"]), place._replace(i=place.i + n), hx(item["caller_id"]), hx(item["seat_seed"]),
             {**fields, **piece._asdict()}, next(nonces),
         )
-        for n, piece in enumerate(answer.cut(hx(item["bytes"])))
+        for n, piece in enumerate(answer.cut(data))
     ]
 
 
@@ -427,6 +430,12 @@ def card_text(q):
 @verb
 def card_cbor(q):
     return card.cbor(_card(q["card"]))
+
+
+@verb
+def card_text_of(q):
+    """The text form of any bytes, also such as are no card."""
+    return card.text_of(hx(q["cbor"]))
 
 
 @verb
