@@ -3,15 +3,16 @@ use crate::cbor::{MapWriter, read_map};
 use crate::letter::{ContentError, language_code, normal, read_language, read_text};
 use crate::phrase::Language;
 use alloc::{string::String, vec::Vec};
-use zeroize::Zeroize;
+use core::fmt;
+use zeroize::Zeroizing;
 
 /// An answer's content.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// Counts the answers to this caller from 1, so that they are shown in order.
     pub n: u64,
     /// The text, in NFC.
-    pub text: String,
+    pub text: Zeroizing<String>,
     /// Its language.
     pub language: Option<Language>,
     /// Whether it names a place or a time; then it lives two days at most.
@@ -20,9 +21,10 @@ pub struct Answer {
     pub introduction: Option<Vec<u8>>,
 }
 
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.text.zeroize();
+/// Silent: what people write stays out of logs.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
     }
 }
 
@@ -33,7 +35,7 @@ impl Answer {
     ///
     /// [`ContentError::TooLong`] for its text or card; [`ContentError::Empty`] if it has neither.
     pub fn to_cbor(&self) -> Result<Vec<u8>, ContentError> {
-        let mut text = normal(&self.text)?;
+        let text = normal(&self.text)?;
         if text.is_empty() && self.introduction.is_none() {
             return Err(ContentError::Empty);
         }
@@ -52,7 +54,6 @@ impl Answer {
         if let Some(card) = &self.introduction {
             map.bytes(4, card);
         }
-        text.zeroize();
         Ok(map.finish())
     }
     /// Reads an answer.

@@ -133,9 +133,7 @@ fn check_bytes(cbor: &[u8]) -> [u8; CHECK_LEN] {
 }
 
 fn read_relays(value: &mut Decoder<'_>) -> Result<Vec<RelayAddress>, BadCbor> {
-    (0..items(value, RELAYS_MAX as u64)?)
-        .map(|at| RelayAddress::read(value, u8::try_from(at).map_err(|_| BadCbor)?))
-        .collect()
+    (0..items(value, RELAYS_MAX as u64)?).map(|at| RelayAddress::read(value, u8::try_from(at).map_err(|_| BadCbor)?)).collect()
 }
 
 impl RelayAddress {
@@ -182,7 +180,9 @@ fn read_url(text: &str) -> Result<String, BadCbor> {
 /// Whether a text is `https://host[:port]`, without path, user or query.
 #[must_use]
 pub fn is_relay_url(text: &str) -> bool {
-    let Some(authority) = text.strip_prefix("https://") else { return false };
+    let Some(authority) = text.strip_prefix("https://") else {
+        return false;
+    };
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, port)) => (host, port.strip_prefix(':')),
         None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),

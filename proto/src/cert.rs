@@ -34,13 +34,7 @@ pub struct DeskCert {
 impl DeskCert {
     /// Vouches for a desk signing key.
     #[must_use]
-    pub fn sign(
-        root: &SecretKey,
-        desk_pk: &PublicKey,
-        generation: u32,
-        not_before: Seconds,
-        not_after: Seconds,
-    ) -> Self {
+    pub fn sign(root: &SecretKey, desk_pk: &PublicKey, generation: u32, not_before: Seconds, not_after: Seconds) -> Self {
         let line = LineId::from_root(&root.public());
         let mut bytes = [0; DESK_CERT_LEN];
         bytes.put(desk_cert::desk_pk, desk_pk.as_bytes());

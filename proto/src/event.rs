@@ -151,9 +151,7 @@ impl Event {
             Self::Release { caller } => map.uint(0, 4).bytes(1, &caller.0),
             Self::Note { caller, text } => map.uint(0, 5).bytes(1, &caller.0).text(2, text),
             Self::Answer(answer) => answer.write(&mut map),
-            Self::Shown { caller, session, seq } => {
-                map.uint(0, 7).bytes(1, &caller.0).bytes(2, session).uint(3, u64::from(*seq))
-            }
+            Self::Shown { caller, session, seq } => map.uint(0, 7).bytes(1, &caller.0).bytes(2, session).uint(3, u64::from(*seq)),
             Self::Seen { caller, answer } => map.uint(0, 8).bytes(1, &caller.0).bytes(2, answer),
             Self::Slots(slots) => map.uint(0, 9).field(1, |out| {
                 infallible(out.array(slots.len() as u64));

@@ -159,9 +159,7 @@ pub(crate) trait Put {
 
 impl Put for [u8] {
     fn put(&mut self, span: Span, bytes: &[u8]) {
-        self.get_mut(span.at..span.at + span.len)
-            .expect("a layout's spans lie within its length")
-            .copy_from_slice(bytes);
+        self.get_mut(span.at..span.at + span.len).expect("a layout's spans lie within its length").copy_from_slice(bytes);
     }
 }
 
@@ -171,7 +169,9 @@ mod tests {
     use alloc::{string::String, vec::Vec};
 
     /// The SPEC's tables, as `(name, len, [(at, len, field)])`.
-    fn spec_tables() -> Vec<(String, usize, Vec<(usize, usize, String)>)> {
+    type Row = (usize, usize, String);
+
+    fn spec_tables() -> Vec<(String, usize, Vec<Row>)> {
         let spec = include_str!("../../docs/SPEC.md");
         let mut tables = Vec::new();
         for line in spec.lines() {

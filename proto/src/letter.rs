@@ -3,9 +3,10 @@ use crate::cbor::{BadCbor, MapWriter, array, infallible, items, read_map};
 use crate::limits::TEXT_MAX;
 use crate::phrase::Language;
 use alloc::{string::String, vec::Vec};
+use core::fmt;
 use minicbor::Decoder;
 use unicode_normalization::UnicodeNormalization;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// The id of one visit: random per opened page.
 pub type Session = [u8; 8];
@@ -54,12 +55,12 @@ pub enum Withdraw {
 }
 
 /// A letter: a check-in, a text, or the wish to take one back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Letter {
     /// How she is.
     pub status: Option<Status>,
     /// What she wrote, in NFC.
-    pub text: String,
+    pub text: Zeroizing<String>,
     /// Seconds until she may write again.
     pub next: Option<u64>,
     /// "Please do not answer me now."
@@ -72,9 +73,10 @@ pub struct Letter {
     pub withdraw: Option<Withdraw>,
 }
 
-impl Drop for Letter {
-    fn drop(&mut self) {
-        self.text.zeroize();
+/// Silent: what people write stays out of logs.
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Letter")
     }
 }
 
@@ -104,12 +106,11 @@ impl From<BadCbor> for ContentError {
 /// # Errors
 ///
 /// [`ContentError::TooLong`] if it is then longer than 16,000 bytes.
-pub fn normal(text: &str) -> Result<String, ContentError> {
-    let mut normal = String::with_capacity(text.len().min(TEXT_MAX + 4));
+pub fn normal(text: &str) -> Result<Zeroizing<String>, ContentError> {
+    let mut normal = Zeroizing::new(String::with_capacity(text.len().min(TEXT_MAX) + 4));
     for c in text.nfc() {
         normal.push(c);
         if normal.len() > TEXT_MAX {
-            normal.zeroize();
             return Err(ContentError::TooLong);
         }
     }
@@ -117,9 +118,9 @@ pub fn normal(text: &str) -> Result<String, ContentError> {
 }
 
 /// A text as it was received: bounded, and in NFC.
-pub(crate) fn read_text(value: &mut Decoder<'_>) -> Result<String, BadCbor> {
+pub(crate) fn read_text(value: &mut Decoder<'_>) -> Result<Zeroizing<String>, BadCbor> {
     let text = value.str()?;
-    if text.len() <= TEXT_MAX && unicode_normalization::is_nfc(text) { Ok(text.into()) } else { Err(BadCbor) }
+    if text.len() <= TEXT_MAX && unicode_normalization::is_nfc(text) { Ok(Zeroizing::new(text.into())) } else { Err(BadCbor) }
 }
 
 pub(crate) const fn language_code(language: Language) -> u64 {
@@ -146,7 +147,7 @@ impl Letter {
     ///
     /// [`ContentError::TooLong`] for its text; [`ContentError::Empty`] if it has no status, no text and withdraws nothing.
     pub fn to_cbor(&self) -> Result<Vec<u8>, ContentError> {
-        let mut text = normal(&self.text)?;
+        let text = normal(&self.text)?;
         if self.status.is_none() && text.is_empty() && self.withdraw.is_none() {
             return Err(ContentError::Empty);
         }
@@ -169,7 +170,6 @@ impl Letter {
                 }
             });
         }
-        text.zeroize();
         Ok(map.finish())
     }
     /// Reads a letter.

@@ -68,9 +68,7 @@ impl UncheckedRoster {
         }
         let cert = DeskCert::check(fields.slice(layout::desk_cert), root).map_err(|_| RosterError::Forged)?;
         let signature: Signature = fields.array(layout::signature);
-        cert.desk_pk
-            .verify("roster", &[fields.before(layout::signature)], &signature)
-            .map_err(|_| RosterError::Forged)?;
+        cert.desk_pk.verify("roster", &[fields.before(layout::signature)], &signature).map_err(|_| RosterError::Forged)?;
         SignedRoster::within_bounds(self.0, line, cert)
     }
     /// Believes the roster, if a desk key of `root` signed it and it is in force at `now`.

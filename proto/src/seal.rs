@@ -195,6 +195,8 @@ fn info(context: &Context<'_>, recipient: &[u8]) -> Vec<u8> {
 ///
 /// Every clamped scalar is a multiple of eight, so a point of small order gives zero with any of them: one fixed scalar tells.
 fn contributes(key_or_share: &[u8]) -> bool {
-    let Some(point) = key_or_share.last_chunk::<32>() else { return false };
+    let Some(point) = key_or_share.last_chunk::<32>() else {
+        return false;
+    };
     x25519_dalek::x25519([0x42; 32], *point).iter().any(|b| *b != 0)
 }

@@ -162,7 +162,9 @@ impl Visit {
         let notice = Notice::parse(bytes).map_err(|_| VisitError::NotARelay)?;
         let line_now = match clock {
             Clock::Relays => notice.clock_ms,
-            Clock::Own if notice.clock_ms.0.abs_diff(now.0) > CLOCK_SKEW_MAX * 1000 => return Err(VisitError::Clock),
+            Clock::Own if notice.clock_ms.0.abs_diff(now.0) > CLOCK_SKEW_MAX * 1000 => {
+                return Err(VisitError::Clock);
+            }
             Clock::Own => now,
         };
         let roster = notice.roster.as_ref().ok_or(VisitError::NoRoster)?;
@@ -313,8 +315,12 @@ impl Visit {
     ///
     /// [`VisitError::NotARelay`] if the bytes are no reply; the part counts as not posted.
     pub fn posted(&mut self, relay_no: u8, reply: Option<&[u8]>) -> Result<Vec<Event>, VisitError> {
-        let Some((to, outgoing)) = self.in_flight.take() else { return Ok(Vec::new()) };
-        let Some(reply) = reply else { return Ok(Vec::new()) };
+        let Some((to, outgoing)) = self.in_flight.take() else {
+            return Ok(Vec::new());
+        };
+        let Some(reply) = reply else {
+            return Ok(Vec::new());
+        };
         let reply = UpReply::parse(reply).map_err(|_| VisitError::NotARelay)?;
         if let Some(state) = self.relays.get_mut(&relay_no) {
             state.difficulty = reply.difficulty.min(crate::limits::STAMP_BITS_MAX);
@@ -393,18 +399,19 @@ impl Visit {
             return Vec::new();
         }
         let line_now = self.line_now(now);
-        let (Some(stretched), Some(roster)) = (&self.stretched, &self.roster) else { return Vec::new() };
+        let (Some(stretched), Some(roster)) = (&self.stretched, &self.roster) else {
+            return Vec::new();
+        };
         let today = roster.timing().day(line_now);
         let table = self.tables.entry(relay_no).or_insert_with(TagTable::empty);
         if !table.covers(today) {
             *table = TagTable::build(stretched, relay_no, roster, today);
         }
-        let Some(hit) = table.find(&down::tag(cell)) else { return Vec::new() };
-        let reply_key = if hit.place.seat.is_safeguarding() {
-            stretched.safe_reply_key(hit.week)
-        } else {
-            stretched.reply_key(hit.week)
+        let Some(hit) = table.find(&down::tag(cell)) else {
+            return Vec::new();
         };
+        let reply_key =
+            if hit.place.seat.is_safeguarding() { stretched.safe_reply_key(hit.week) } else { stretched.reply_key(hit.week) };
         self.take_cell(cell, Track::Slow(&reply_key, hit.day), hit.place, now).unwrap_or_default()
     }
 

@@ -4,16 +4,17 @@ use crate::event::AnswerId;
 use crate::kdf::label;
 use crate::layout::{Fields, Put, Span, down_cell, down_inner};
 use crate::letter::Session;
-use crate::limits::{
-    ANSWER_LIFE_MAX, ANSWER_PART_LEN, DOWN_CELL_LEN, DOWN_PLAIN_LEN, NONCE_LEN, TAG_LEN,
-};
+use crate::limits::{ANSWER_LIFE_MAX, ANSWER_PART_LEN, DOWN_CELL_LEN, DOWN_PLAIN_LEN, NONCE_LEN, TAG_LEN};
 use crate::line::{CallerId, LineId, Seat};
 use crate::parts::{Part, fits};
 use crate::roster::SignedRoster;
 use crate::sign::{SecretKey, Signature};
 use crate::time::Seconds;
 use alloc::{boxed::Box, vec, vec::Vec};
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce, aead::{Aead, Payload}};
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
 use hkdf::Hkdf;
 use rand_core::CryptoRng;
 use sha2::Sha256;
@@ -256,13 +257,9 @@ impl AnswerPart {
             _ => return Err(CellError::Malformed),
         };
         let content = fields.slice(down_inner::content);
-        let (bytes, rest) =
-            content.split_at_checked(usize::from(fields.u16(down_inner::len))).ok_or(CellError::Malformed)?;
-        let part = Part {
-            part: fields.u8(down_inner::part),
-            parts: fields.u8(down_inner::parts),
-            bytes: Zeroizing::new(bytes.into()),
-        };
+        let (bytes, rest) = content.split_at_checked(usize::from(fields.u16(down_inner::len))).ok_or(CellError::Malformed)?;
+        let part =
+            Part { part: fields.u8(down_inner::part), parts: fields.u8(down_inner::parts), bytes: Zeroizing::new(bytes.into()) };
         let flags = fields.u8(down_inner::flags);
         let answer = fields.array(down_inner::answer_id);
         let empty = part.part == 0 && part.parts == 1 && part.bytes.is_empty();

@@ -123,7 +123,7 @@ impl LetterPart {
         };
         let part = &letter.part;
         let dummy_shape = letter.seq == 0 && part.parts == 1;
-        let sound = letter.time.0 % LETTER_TIME_STEP == 0
+        let sound = letter.time.0.is_multiple_of(LETTER_TIME_STEP)
             && fits(part.part, part.parts, part.bytes.len(), LETTER_PART_LEN)
             && if dummy { dummy_shape && part.bytes.len() == LETTER_PART_LEN } else { letter.seq > 0 };
         if sound { Ok(letter) } else { Err(CellError::Malformed) }
@@ -154,12 +154,7 @@ pub struct TeamPart {
 impl TeamPart {
     /// A part of an event, signed.
     #[must_use]
-    pub fn sign(
-        stamp: &EventStamp,
-        part: Part,
-        (line, purpose): (&LineId, Use),
-        device: &SecretKey,
-    ) -> Self {
+    pub fn sign(stamp: &EventStamp, part: Part, (line, purpose): (&LineId, Use), device: &SecretKey) -> Self {
         let mut unsigned = Self {
             dummy: false,
             device_pk: device.public(),
@@ -175,12 +170,7 @@ impl TeamPart {
     }
     /// A signed dummy full of random bytes.
     #[must_use]
-    pub fn dummy(
-        time: Seconds,
-        (line, purpose): (&LineId, Use),
-        device: &SecretKey,
-        rng: &mut impl CryptoRng,
-    ) -> Self {
+    pub fn dummy(time: Seconds, (line, purpose): (&LineId, Use), device: &SecretKey, rng: &mut impl CryptoRng) -> Self {
         let mut bytes = Zeroizing::new(vec![0; TEAM_PART_LEN]);
         rng.fill_bytes(&mut bytes);
         let mut unsigned = Self {
@@ -253,9 +243,7 @@ impl TeamPart {
     ///
     /// [`CellError::Forged`].
     pub fn check_signature(&self, line: &LineId, purpose: Use) -> Result<(), CellError> {
-        self.device_pk
-            .verify("team", &self.signed(line, purpose).each(), &self.signature)
-            .map_err(|_| CellError::Forged)
+        self.device_pk.verify("team", &self.signed(line, purpose).each(), &self.signature).map_err(|_| CellError::Forged)
     }
 }
 
@@ -335,10 +323,7 @@ pub fn open(cell: &[u8; UP_CELL_LEN], opener: &Opener<'_>) -> Result<Opened, Cel
     let enc: [u8; ENC_LEN] = fields.array(up_cell::enc);
     let context = Context { line: opener.line, period: opener.period, purpose: opener.purpose };
     let head = aad_head(fields.u8(up_cell::period_lo));
-    let plain = opener
-        .secret
-        .open(&context, &head, &enc, fields.slice(up_cell::ct))
-        .map_err(|_| CellError::DoesNotOpen)?;
+    let plain = opener.secret.open(&context, &head, &enc, fields.slice(up_cell::ct)).map_err(|_| CellError::DoesNotOpen)?;
     if plain.len() != UP_PLAIN_LEN {
         return Err(CellError::Malformed);
     }
@@ -354,17 +339,12 @@ fn open_letter(plain: &Fields<'_>, enc_hash: &[u8; 32], opener: &Opener<'_>) -> 
     let caller = PublicKey::from_bytes(plain.array(up_letter::caller_pk));
     let signature: Signature = plain.array(up_letter::sig);
     let head = [opener.purpose.code()];
-    let parts: [&[u8]; 5] =
-        [opener.line.as_bytes(), &head, enc_hash, plain.before(up_letter::sig), plain.after(up_letter::sig)];
+    let parts: [&[u8]; 5] = [opener.line.as_bytes(), &head, enc_hash, plain.before(up_letter::sig), plain.after(up_letter::sig)];
     caller.verify("letter", &parts, &signature).map_err(|_| CellError::Forged)?;
     Ok(Opened::Letter(CallerId::of(opener.line, &caller), LetterPart::read(plain)?))
 }
 
-fn seal(
-    to: &Recipient<'_>,
-    rng: &mut impl CryptoRng,
-    write: impl FnOnce(&[u8; 32]) -> Zeroizing<Vec<u8>>,
-) -> UpCell {
+fn seal(to: &Recipient<'_>, rng: &mut impl CryptoRng, write: impl FnOnce(&[u8; 32]) -> Zeroizing<Vec<u8>>) -> UpCell {
     let [.., period_lo] = to.period.to_be_bytes();
     let context = Context { line: to.line, period: to.period, purpose: to.purpose };
     let (enc, ct) = to.key.seal(&context, &aad_head(period_lo), rng, write);

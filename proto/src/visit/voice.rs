@@ -164,7 +164,9 @@ impl Voice {
     }
     /// Takes what became of a withdrawn letter. `false` if that was known, or says nothing.
     pub(super) fn told(&mut self, seq: u16, withdrawal: Withdrawal) -> bool {
-        let Some(letter) = self.letters.iter_mut().find(|letter| letter.seq == seq) else { return false };
+        let Some(letter) = self.letters.iter_mut().find(|letter| letter.seq == seq) else {
+            return false;
+        };
         let news = withdrawal != Withdrawal::default() && letter.told != withdrawal;
         if news {
             letter.told = withdrawal;

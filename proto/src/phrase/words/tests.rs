@@ -86,11 +86,21 @@ fn a_picture_shows_one_word_only() {
 #[test]
 fn words_survive_decomposition_case_and_spacing() {
     for language in Language::ALL {
-        for word in all(language) {
-            let again: String = word.nfd().flat_map(char::to_uppercase).collect();
-            let eight = std::format!("  {again}, {again} {again}\n{again}\u{3000}{again}、{again} - {again} 8. {again} ");
-            let read = crate::phrase::read_words(&eight).unwrap_or_else(|e| panic!("{word}: {e}"));
-            assert!(read.iter().all(|index| super::word(*index, language) == word));
+        let words: Vec<&str> = all(language).collect();
+        for (start, eight) in (0u16..).step_by(8).zip(words.chunks_exact(8)) {
+            let again: Vec<String> = eight.iter().map(|word| word.nfd().flat_map(char::to_uppercase).collect()).collect();
+            let text = std::format!("\u{3000}{}、 8. \r\n", again.join(" , "));
+            let read: [u16; 8] = crate::phrase::read_words(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!(read, core::array::from_fn(|i| start + u16::try_from(i).unwrap()));
         }
+    }
+}
+
+#[test]
+fn chinese_written_without_spaces_is_read() {
+    let words: Vec<&str> = all(Language::Zh).collect();
+    for (start, eight) in (0u16..).step_by(8).zip(words.chunks_exact(8)) {
+        let read: [u16; 8] = crate::phrase::read_words(&eight.concat()).unwrap_or_else(|e| panic!("{eight:?}: {e}"));
+        assert_eq!(read, core::array::from_fn(|i| start + u16::try_from(i).unwrap()));
     }
 }

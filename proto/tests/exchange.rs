@@ -1,0 +1,347 @@
+//! Letters up, answers down, through the real cells: what must work, and what must be refused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    reason = "a test that fails says so by panicking"
+)]
+mod support;
+use porchlight_proto::{
+    answer::Answer,
+    api::{Notice, UpOutcome, UpPost, UpReply},
+    cell::{
+        CellError,
+        down::{self, AnswerPart, Kind, Place, Reader, Track, Withdrawal},
+        up::{self, Opened, Opener},
+    },
+    have::Have,
+    letter::{Letter, Status},
+    limits::{ANSWER_PART_LEN, DOWN_CELL_LEN},
+    line::{CallerId, Seat},
+    parts::{Join, Joined, Part, cut},
+    replay::Replay,
+    roster::SignedRoster,
+    seal::{SealingSecret, Use},
+    time::{Millis, Seconds, Timing},
+    visit::{Clock, Event, To, Visit},
+};
+use rand_chacha::ChaCha20Rng;
+use support::{Line, NOW, caller, rng};
+
+fn notice(roster: &SignedRoster, now: Millis) -> Vec<u8> {
+    Notice {
+        roster: Some(Box::new(*roster.bytes())),
+        clock_ms: now,
+        difficulty: 3,
+        up_epoch: 9,
+        beat: Timing::PRODUCTION.beat(now),
+        relay_no: 0,
+        stamp_salt: [5; 16],
+        timing: Timing::PRODUCTION,
+        up_ttl_s: 259_200,
+        desk_beat_ms: 10_000,
+        bulletin: [0; 80],
+    }
+    .to_bytes()
+    .to_vec()
+}
+
+fn stored(now: Millis) -> [u8; 16] {
+    UpReply { outcome: UpOutcome::Stored, difficulty: 0, serial: 1, clock_ms: now }.to_bytes()
+}
+
+struct World {
+    rng: ChaCha20Rng,
+    line: Line,
+    roster: SignedRoster,
+    now: Millis,
+    visit: Visit,
+    caller: CallerId,
+}
+
+impl World {
+    fn new(name: &str) -> Self {
+        let mut rng = rng(name);
+        let line = Line::new(&mut rng);
+        let roster = line.roster();
+        let now = NOW.plus(5000).millis();
+        let mut visit = Visit::open(line.root.public(), &mut rng);
+        visit.notice(&notice(&roster, now), now, Clock::Own).unwrap();
+        let stretched = caller(&line, &mut rng);
+        let caller = stretched.caller();
+        visit.know(stretched, now);
+        Self { rng, line, roster, now, visit, caller }
+    }
+    fn post(&mut self) -> up::UpCell {
+        let post = UpPost::parse(self.visit.beat(0, self.now, &mut self.rng).unwrap().as_slice()).unwrap();
+        post.cell
+    }
+    fn take(&mut self) -> (up::UpCell, Vec<Event>) {
+        let cell = self.post();
+        let events = self.visit.posted(0, Some(&stored(self.now))).unwrap();
+        (cell, events)
+    }
+    fn open(&self, cell: &up::UpCell) -> Result<Opened, CellError> {
+        up::open(cell, &self.opener(&self.line.desk, Use::Desk))
+    }
+    fn opener<'a>(&'a self, secret: &'a SealingSecret, purpose: Use) -> Opener<'a> {
+        Opener { line: &self.line.id, period: self.roster.period(), purpose, secret }
+    }
+    fn letter(&self, cell: &up::UpCell) -> up::LetterPart {
+        match self.open(cell).unwrap() {
+            Opened::Letter(caller, part) => {
+                assert!(caller == self.caller);
+                part
+            }
+            Opened::Team(_) => panic!("a caller sends no team letters"),
+        }
+    }
+    fn answer(&mut self, text: &str, track: Track<'_>, from: u16) -> Vec<down::DownCell> {
+        let content = Answer { n: 1, text: text.to_owned().into(), ..Answer::default() }.to_cbor().unwrap();
+        let parts = cut(&content, ANSWER_PART_LEN).unwrap();
+        let now = self.now.seconds();
+        let mut id = [0; 8];
+        rand_core::Rng::fill_bytes(&mut self.rng, &mut id);
+        let seal = |(i, part): (u16, Part)| {
+            let part = AnswerPart {
+                kind: Kind::Answer,
+                answer: id,
+                part,
+                good_until: now.plus(1000),
+                ..AnswerPart::receipt(down::Receipt::default(), now)
+            };
+            let place = Place { relay_no: 0, seat: Seat::new(2).unwrap(), i };
+            part.seal((&self.line.id, &self.caller), (track, place), &self.line.seats[2], &mut self.rng)
+        };
+        (from..).zip(parts).map(seal).collect()
+    }
+    fn fast(&mut self, cells: &[down::DownCell]) -> Vec<Event> {
+        let mut bytes: Vec<u8> = cells.iter().flat_map(|cell| cell.iter().copied()).collect();
+        bytes.resize(8 * DOWN_CELL_LEN, 0x5a);
+        self.visit.fast(0, &bytes, self.now).unwrap()
+    }
+    fn slow(&mut self, cells: &[down::DownCell]) -> Vec<Event> {
+        let mut bytes: Vec<u8> = cells.iter().flat_map(|cell| cell.iter().copied()).collect();
+        bytes.resize(48 * DOWN_CELL_LEN, 0);
+        self.visit.slow_day(0, &bytes, self.now).unwrap()
+    }
+}
+
+fn texts(events: &[Event]) -> Vec<String> {
+    let text = |event: &Event| match event {
+        Event::Answer(answer) => answer.content.as_ref().map(|content| content.text.to_string()),
+        _ => None,
+    };
+    events.iter().filter_map(text).collect()
+}
+
+#[test]
+fn a_letter_of_many_parts_reaches_the_desk_and_is_receipted() {
+    let mut world = World::new("letter");
+    let letter = Letter {
+        status: Some(Status::Help), text: "사과 한 알. 苹果一个。👩‍🌾".repeat(150).into(), ..Letter::default()
+    };
+    let seq = world.visit.write(&letter, To::Desk, world.now).unwrap();
+    let mut join: Option<Join> = None;
+    let (whole, session, events) = loop {
+        let (cell, events) = world.take();
+        let part = world.letter(&cell);
+        assert_eq!((part.seq, part.dummy, part.time), (seq, false, world.now.seconds().rounded()));
+        if let Joined::Whole(whole) = join.get_or_insert_with(|| Join::of(part.part.parts)).take(&part.part) {
+            break (whole, part.session, events);
+        }
+    };
+    assert_eq!(Letter::parse(&whole).unwrap(), letter);
+    assert_eq!(events, [Event::InBox(seq)]);
+    assert!(world.visit.all_in_box() && !world.visit.all_receipted());
+    let (again, _) = world.take();
+    assert!(!world.letter(&again).dummy, "it goes on until the receipt comes");
+    let mut have = Have::default();
+    have.insert(seq);
+    let receipt = AnswerPart::receipt(have.receipt(session), world.now.seconds());
+    let live = world.letter(&again).live_key.clone();
+    let place = Place { relay_no: 0, seat: Seat::new(0).unwrap(), i: 3 };
+    let cell = receipt.seal((&world.line.id, &world.caller), (Track::Fast(&live), place), &world.line.seats[0], &mut world.rng);
+    assert_eq!(world.fast(&[cell]), [Event::Receipt(seq)]);
+    let (after, _) = world.take();
+    assert!(world.letter(&after).dummy);
+}
+
+#[test]
+fn dummies_before_the_phrase_and_after_it_open_like_letters() {
+    let mut world = World::new("dummies");
+    let mut stranger = Visit::open(world.line.root.public(), &mut world.rng);
+    stranger.notice(&notice(&world.roster, world.now), world.now, Clock::Relays).unwrap();
+    let post = stranger.beat(0, world.now, &mut world.rng).unwrap();
+    let cell = UpPost::parse(post.as_slice()).unwrap().cell;
+    assert!(matches!(world.open(&cell), Ok(Opened::Letter(_, part)) if part.dummy));
+    let cell = world.post();
+    assert!(world.letter(&cell).dummy);
+    assert_eq!(world.visit.write(&Letter::default(), To::Desk, world.now).unwrap_err().to_string(), "there is nothing to send");
+    assert!(stranger.write(&Letter { status: Some(Status::Safe), ..Letter::default() }, To::Desk, world.now).is_err());
+}
+
+#[test]
+fn a_failed_post_goes_again_and_every_sealing_is_new() {
+    let mut world = World::new("failed post");
+    world.visit.write(&Letter { status: Some(Status::Safe), ..Letter::default() }, To::Desk, world.now).unwrap();
+    let mut replay = Replay::default();
+    for _ in 0..5 {
+        let cell = world.post();
+        assert!(world.visit.posted(0, None).unwrap().is_empty());
+        assert_eq!(world.letter(&cell).seq, 1);
+        assert!(replay.is_new(1, up::enc_hash(&cell)));
+        assert!(!replay.is_new(1, up::enc_hash(&cell)));
+    }
+    assert!(!world.visit.all_in_box());
+}
+
+#[test]
+fn what_is_not_sealed_to_the_desk_is_nothing() {
+    let mut world = World::new("nothing");
+    world
+        .visit
+        .write(&Letter { text: String::from("그 사람에 대하여").into(), ..Letter::default() }, To::Safeguarding, world.now)
+        .unwrap();
+    let (cell, _) = world.take();
+    assert_eq!(world.open(&cell), Err(CellError::DoesNotOpen), "a shift desk cannot open a safeguarding letter");
+    let opened = up::open(&cell, &world.opener(&world.line.safe, Use::Safeguarding)).unwrap();
+    assert!(matches!(opened, Opened::Letter(other, part) if other != world.caller && part.seq == 1));
+    let wrong_period = Opener { period: world.roster.period() + 256, ..world.opener(&world.line.safe, Use::Safeguarding) };
+    assert_eq!(up::open(&cell, &wrong_period), Err(CellError::DoesNotOpen));
+    let wrong_use = world.opener(&world.line.safe, Use::Desk);
+    assert_eq!(up::open(&cell, &wrong_use), Err(CellError::DoesNotOpen));
+    for at in [0, 1, 700, 1100, 1121, 2047] {
+        let mut changed = cell.clone();
+        changed[at] ^= 1;
+        assert!(up::open(&changed, &world.opener(&world.line.safe, Use::Safeguarding)).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn an_answer_is_shown_once_and_named_to_the_desk() {
+    let mut world = World::new("answer");
+    let dummy = world.post();
+    world.visit.posted(0, None).unwrap();
+    let live = world.letter(&dummy).live_key.clone();
+    let long = "괜찮아요. ".repeat(300);
+    let cells = world.answer(&long, Track::Fast(&live), 0);
+    assert!(cells.len() > 4);
+    let (first, rest) = cells.split_at(4);
+    assert!(texts(&world.fast(rest)).is_empty(), "parts come in any order");
+    assert_eq!(texts(&world.fast(first)), [long]);
+    assert!(texts(&world.fast(first)).is_empty(), "an answer is shown once");
+    assert!(!world.visit.all_named());
+    let (cell, _) = world.take();
+    assert_ne!(world.letter(&cell).saw, [0; 8]);
+    assert!(world.visit.all_named());
+}
+
+#[test]
+fn the_phrase_alone_finds_the_carousels_answers_for_weeks() {
+    let mut world = World::new("carousel");
+    let day = Timing::PRODUCTION.day(world.now);
+    let dummy = world.post();
+    let reply = world.letter(&dummy).reply_key.clone();
+    let cells = world.answer("여기서 기다릴게요", Track::Slow(&reply, day), 63);
+    assert_eq!(texts(&world.slow(&cells)), ["여기서 기다릴게요"]);
+}
+
+#[test]
+fn nothing_is_shown_that_a_seat_did_not_sign_for_her_this_tag_and_this_time() {
+    let mut world = World::new("refusals");
+    let dummy = world.post();
+    let live = world.letter(&dummy).live_key.clone();
+    let reply = world.letter(&dummy).reply_key.clone();
+    let now = world.now.seconds();
+    let day = Timing::PRODUCTION.day(world.now);
+    let place = |i| Place { relay_no: 0, seat: Seat::new(2).unwrap(), i };
+    let content = cut(
+        &Answer { n: 1, text: String::from("meet us at the station").into(), ..Answer::default() }.to_cbor().unwrap(),
+        ANSWER_PART_LEN,
+    )
+    .unwrap();
+    let honest = AnswerPart {
+        kind: Kind::Answer,
+        answer: [9; 8],
+        part: content[0].clone(),
+        good_until: now.plus(60),
+        withdrawal: Withdrawal::default(),
+        ..AnswerPart::receipt(down::Receipt::default(), now)
+    };
+    let line = &world.line;
+    let other = CallerId([1; 16]);
+    let yesterday = AnswerPart { time: Seconds(now.0 - 3 * 86_400), ..honest.clone() };
+    let over = AnswerPart { good_until: Seconds(now.0 - 1), ..honest.clone() };
+    let cases = [
+        (
+            "another seat's key",
+            honest.seal((&line.id, &world.caller), (Track::Fast(&live), place(1)), &line.seats[3], &mut world.rng),
+        ),
+        ("another caller", honest.seal((&line.id, &other), (Track::Fast(&live), place(2)), &line.seats[2], &mut world.rng)),
+        (
+            "three days old on the fast track",
+            yesterday.seal((&line.id, &world.caller), (Track::Fast(&live), place(3)), &line.seats[2], &mut world.rng),
+        ),
+        (
+            "past its good-until",
+            over.seal((&line.id, &world.caller), (Track::Fast(&live), place(4)), &line.seats[2], &mut world.rng),
+        ),
+        (
+            "beyond the window",
+            honest.seal((&line.id, &world.caller), (Track::Fast(&live), place(200)), &line.seats[2], &mut world.rng),
+        ),
+        (
+            "a slow cell on the fast track",
+            honest.seal((&line.id, &world.caller), (Track::Slow(&reply, day), place(5)), &line.seats[2], &mut world.rng),
+        ),
+    ];
+    for (name, cell) in cases {
+        assert_eq!(world.fast(&[cell]), [], "{name}");
+    }
+    let late = AnswerPart { time: Seconds(now.0 - 2 * 86_400), ..honest.clone() };
+    let cell =
+        late.seal((&world.line.id, &world.caller), (Track::Slow(&reply, day), place(6)), &world.line.seats[2], &mut world.rng);
+    assert_eq!(world.slow(&[cell]), [], "last month's answer under today's tag");
+    let three_days = day - 3;
+    let old = AnswerPart { time: Seconds(now.0 - 3 * 86_400), ..honest.clone() };
+    let cell = old.seal(
+        (&world.line.id, &world.caller),
+        (Track::Slow(&reply, three_days), place(6)),
+        &world.line.seats[2],
+        &mut world.rng,
+    );
+    assert_eq!(texts(&world.slow(&[cell])), ["meet us at the station"], "an answer three days old verifies");
+}
+
+#[test]
+fn parts_of_two_answers_cannot_be_spliced() {
+    let mut world = World::new("splice");
+    let dummy = world.post();
+    let live = world.letter(&dummy).live_key.clone();
+    let one = world.answer(&"가".repeat(500), Track::Fast(&live), 0);
+    let two = world.answer(&"나".repeat(500), Track::Fast(&live), 10);
+    assert_eq!(world.fast(&[one[0].clone(), two[1].clone()]), []);
+    // Whoever holds a cell can put another's tag on it, but not another's signature.
+    let mut moved = one[1].clone();
+    moved[..16].copy_from_slice(&two[1][..16]);
+    let reader = Reader { caller: &world.caller, roster: &world.roster, now: world.now.seconds() };
+    let place = Place { relay_no: 0, seat: Seat::new(2).unwrap(), i: 11 };
+    assert_eq!(down::open(&moved, (Track::Fast(&live), place), &reader).unwrap_err(), CellError::DoesNotOpen);
+}
+
+#[test]
+fn receipts_name_what_is_held_and_nothing_else() {
+    let mut have = Have::default();
+    for seq in [1, 2, 4, 66, 3, 5] {
+        have.insert(seq);
+    }
+    assert!(have.holds(66), "66 is within 64 of what was contiguous then");
+    assert!(!have.insert(200) && !have.can_name(200) && !have.insert(0));
+    let receipt = have.receipt([1; 8]);
+    let named: Vec<u16> = (0..300).filter(|seq| receipt.holds(&[1; 8], *seq)).collect();
+    assert_eq!(named, [1, 2, 3, 4, 5, 66]);
+    assert!(!receipt.holds(&[2; 8], 1));
+}

@@ -1,0 +1,133 @@
+//! Every parser meets hostile bytes: random ones, and honest ones with one thing changed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    reason = "a test that fails says so by panicking"
+)]
+mod support;
+use porchlight_proto::{
+    answer::Answer,
+    api::{DeskBeat, DeskReply, LanePage, Notice, UpPost, UpReply},
+    bulletin::Bulletin,
+    card::{Card, Door, RelayAddress},
+    cert::{DeskCert, DeviceCert},
+    event::Event,
+    letter::{Letter, Status},
+    line::Gate,
+    phrase::Phrase,
+    root::RootWords,
+    roster::UncheckedRoster,
+    token::UncheckedToken,
+    visit::{Clock, Visit},
+};
+use proptest::prelude::*;
+use rand_core::SeedableRng;
+use support::{Line, NOW, rng};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_bytes_are_answered_with_an_error_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..5000)) {
+        let line = Line::new(&mut rand_chacha::ChaCha20Rng::seed_from_u64(1));
+        prop_assert!(UncheckedRoster::parse(&bytes).is_err() || bytes[0] == 1);
+        prop_assert!(Notice::parse(&bytes).is_err());
+        let _ = UpPost::parse(&bytes);
+        let _ = UpReply::parse(&bytes);
+        let _ = DeskBeat::parse(&bytes);
+        let _ = DeskReply::parse(&bytes);
+        let _ = LanePage::parse(&bytes);
+        prop_assert!(DeskCert::check(&bytes, &line.root.public()).is_err());
+        prop_assert!(DeviceCert::check(&bytes, &line.lead.public(), &line.id).is_err());
+        let _ = Letter::parse(&bytes);
+        let _ = Answer::parse(&bytes);
+        let _ = Event::parse(&bytes);
+        let _ = Card::parse_cbor(&bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        prop_assert!(Card::parse_text(&text).is_err());
+        let _ = Phrase::parse(&text);
+        let _ = RootWords::parse(&text);
+        let _ = Door::parse(&text);
+        let _ = Gate::parse(&text);
+        prop_assert!(UncheckedToken::parse(&text).is_err());
+        prop_assert!(Bulletin::check(&bytes, &line.roster(), NOW).is_err());
+    }
+
+    #[test]
+    fn texts_of_any_kind_are_read_or_refused(text in "\\PC{0,200}") {
+        let _ = Phrase::parse(&text);
+        let _ = Card::parse_text(&format!("PORCHLIGHT1-{text}"));
+        let _ = Door::parse(&format!("https://{text}"));
+        let letter = Letter { text: text.clone().into(), status: Some(Status::Help), ..Letter::default() };
+        let again = Letter::parse(&letter.to_cbor().unwrap()).unwrap();
+        prop_assert_eq!(&again.text, &porchlight_proto::letter::normal(&text).unwrap());
+    }
+
+    #[test]
+    fn a_roster_with_any_bit_flipped_is_not_believed(at in 0usize..4096, bit in 0u8..8) {
+        let line = Line::new(&mut rand_chacha::ChaCha20Rng::seed_from_u64(2));
+        let mut bytes = *line.roster().bytes();
+        bytes[at] ^= 1 << bit;
+        let checked = UncheckedRoster::parse(&bytes).and_then(|roster| roster.check(&line.root.public(), NOW));
+        prop_assert!(checked.is_err());
+    }
+
+    #[test]
+    fn cbor_that_grows_is_still_read_and_cbor_that_lies_is_not(extra in 7u8..24, value in any::<u32>()) {
+        let letter = Letter { text: String::from("두부").into(), ..Letter::default() };
+        let mut bytes = letter.to_cbor().unwrap();
+        bytes[0] += 1;
+        bytes.extend([extra, 0x1a]);
+        bytes.extend(value.to_be_bytes());
+        prop_assert_eq!(Letter::parse(&bytes).unwrap(), letter);
+        bytes.push(0);
+        prop_assert!(Letter::parse(&bytes).is_err(), "a trailing byte");
+    }
+}
+
+#[test]
+fn a_card_survives_case_and_spacing_but_no_single_wrong_letter() {
+    let line = Line::new(&mut rng("card"));
+    let relay = |url: &str, pin| RelayAddress { url: url.into(), gates: vec![Gate::parse("tofu7").unwrap()], pin, number: 0 };
+    let mut second = relay("https://[::1]:8443", None);
+    second.number = 9;
+    let card = Card { root: line.root.public(), relays: vec![relay("https://relay.example", Some([3; 32])), second] };
+    let text = card.to_text();
+    assert_eq!(Card::parse_text(&text).unwrap(), card);
+    let messy: String = text.to_lowercase().chars().flat_map(|c| [c, ' ']).collect();
+    assert_eq!(Card::parse_text(&format!("\n{messy}\t")).unwrap(), card);
+    for at in "PORCHLIGHT1-".len()..text.len() {
+        let mut wrong = text.clone().into_bytes();
+        wrong[at] = if wrong[at] == b'A' { b'B' } else { b'A' };
+        assert!(Card::parse_text(&String::from_utf8(wrong).unwrap()).is_err(), "letter {at}");
+    }
+}
+
+#[test]
+fn urls_with_paths_users_or_other_schemes_are_no_relays() {
+    for bad in
+        ["http://a", "https://", "https://a/b", "https://u@a", "https://a:0", "https://a:99999", "https://a:x", "https://a b"]
+    {
+        assert!(!porchlight_proto::card::is_relay_url(bad), "{bad}");
+    }
+    for good in ["https://a", "https://127.0.0.1:1", "https://[::1]", "https://[::1]:443", "https://relay.example:8443"] {
+        assert!(porchlight_proto::card::is_relay_url(good), "{good}");
+    }
+}
+
+#[test]
+fn a_visit_takes_no_garbage_for_a_relay() {
+    let mut rng = rng("visit garbage");
+    let line = Line::new(&mut rng);
+    let mut visit = Visit::open(line.root.public(), &mut rng);
+    let now = NOW.millis();
+    assert!(visit.notice(&[0; 4240], now, Clock::Relays).is_err());
+    assert!(visit.notice(&[], now, Clock::Own).is_err());
+    assert!(visit.slow_day(0, &[1; 49_151], now).is_err());
+    assert!(visit.fast(0, &[1; 8191], now).is_err());
+    assert!(visit.beat(0, now, &mut rng).is_err());
+    assert!(visit.posted(0, Some(&[9; 16])).unwrap().is_empty(), "nothing was in flight");
+}

@@ -1,0 +1,130 @@
+//! `cargo verify`: every check of the project, in order, stopping at the first that fails.
+
+pub(crate) mod needs;
+mod paths;
+
+use std::process::ExitCode;
+
+use crate::clock::Start;
+use crate::leash::Leash;
+use crate::program::{Program, workspace};
+use crate::say;
+
+/// What `tests/second` checks by itself; the tests hold it against our code, both ways.
+const SECOND_CHECKS: &str = "cd tests/second && ../../target/second-venv/bin/python -m unittest discover -s checks -t .";
+
+/// One check.
+struct Step {
+    name: &'static str,
+    act: Act,
+}
+
+enum Act {
+    /// Installs what the later steps stand on, or says what is missing.
+    Provide,
+    /// Ends well or has failed.
+    Run(Program),
+    /// Downloads: it may fail for want of a network, and is the only kind that may.
+    Fetch(Program),
+    /// Looks through the documents for paths of the machine they were written on.
+    Paths,
+}
+
+/// Why a step did not pass, and what to type to see it again.
+struct Failure {
+    why: String,
+    repeat: String,
+}
+
+/// Runs every check and says how it went.
+pub(crate) fn everything() -> ExitCode {
+    let leash = match Leash::take(&[]) {
+        Ok(leash) => leash,
+        Err(error) => {
+            say::aside(&format!("verify: cannot start sh: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let start = Start::now();
+    let steps = steps(&leash);
+    let outcome = pass_all(&steps, &leash);
+    leash.release();
+    say::line(&format!("verify took {}", start.since()));
+    match outcome {
+        Ok(()) => {
+            say::line(&format!("{} passed, 0 failed", steps.len()));
+            ExitCode::SUCCESS
+        }
+        Err((passed_count, failure)) => {
+            say::aside(&format!("{}\nTo repeat this step alone:\n    {}", failure.why, failure.repeat));
+            say::line(&format!("{passed_count} passed, 1 failed"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn steps(leash: &Leash) -> Vec<Step> {
+    vec![
+        Step { name: "this machine has what the checks need", act: Act::Provide },
+        Step { name: "dependencies, as Cargo.lock says", act: Act::Fetch(Program::typed("cargo fetch --locked")) },
+        run("format", Program::typed("cargo fmt --all --check")),
+        run("lints", Program::typed("cargo clippy --workspace --all-targets --locked -- -D warnings")),
+        run(
+            "proto without an operating system",
+            Program::typed("cargo build -p porchlight-proto --target wasm32v1-none --locked"),
+        ),
+        run("licences, bans, sources", Program::typed("cargo deny --offline --locked check licenses bans sources")),
+        run("the second implementation's own checks", Program::shell(SECOND_CHECKS)),
+        run("tests", tests(leash)),
+        run("examples in the docs", Program::typed("cargo test --workspace --doc --locked")),
+        run(
+            "docs without warnings",
+            Program::typed("cargo doc --workspace --no-deps --locked").set("RUSTDOCFLAGS", "-D warnings"),
+        ),
+        Step { name: "documents name no machine", act: Act::Paths },
+        run("demo", Program::typed("cargo demo --once")),
+    ]
+}
+
+fn run(name: &'static str, program: Program) -> Step {
+    // What had to be downloaded has been: from here on a missing network changes nothing.
+    Step { name, act: Act::Run(program.set("CARGO_NET_OFFLINE", "true")) }
+}
+
+/// nextest is quicker and ends what hangs; where it is not installed, cargo's own runner runs the same tests.
+fn tests(leash: &Leash) -> Program {
+    if Program::typed("cargo nextest --version").succeeds(leash) {
+        Program::typed("cargo nextest run --workspace --locked")
+    } else {
+        Program::typed("cargo test --workspace --lib --bins --tests --locked")
+    }
+}
+
+fn pass_all(steps: &[Step], leash: &Leash) -> Result<(), (usize, Failure)> {
+    for (index, step) in steps.iter().enumerate() {
+        let start = Start::now();
+        say::line(&format!("── {}/{}  {}", index + 1, steps.len(), step.name));
+        pass(&step.act, leash).map_err(|failure| (index, failure))?;
+        say::line(&format!("   passed: {} ({})", step.name, start.since()));
+    }
+    Ok(())
+}
+
+fn pass(act: &Act, leash: &Leash) -> Result<(), Failure> {
+    let (program, hint) = match act {
+        Act::Provide => {
+            return needs::provide(&needs::of_verify(), leash).map_err(|why| Failure { why, repeat: "cargo verify".into() });
+        }
+        Act::Paths => {
+            return paths::check(&workspace()).map_err(|why| Failure { why, repeat: "cargo verify".into() });
+        }
+        Act::Run(program) => (program, ""),
+        Act::Fetch(program) => (program, needs::NETWORK_HINT),
+    };
+    let why = match program.run(leash) {
+        Ok(status) if status.success() => return Ok(()),
+        Ok(status) => format!("verify: this step failed ({status}){hint}"),
+        Err(error) => format!("verify: this step could not be started: {error}"),
+    };
+    Err(Failure { why, repeat: program.to_string() })
+}
