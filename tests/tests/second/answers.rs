@@ -20,14 +20,14 @@ const FAST_WINDOW: u16 = 128;
 const SLOW_WINDOW: u16 = 64;
 
 /// Where a caller's cells of one seat lie: a track and how many of its places are taken.
-struct Place0 {
+struct Sendings {
     relay_no: u8,
     day: Option<u32>,
     seat: Seat,
     next: u16,
 }
 
-impl Place0 {
+impl Sendings {
     fn window(&self) -> u16 {
         if self.day.is_some() { SLOW_WINDOW } else { FAST_WINDOW }
     }
@@ -63,7 +63,7 @@ struct Lane {
     caller: CallerId,
     live_key: [u8; 32],
     reply_key: [u8; 32],
-    places: Vec<Place0>,
+    places: Vec<Sendings>,
     sent: Vec<Sent>,
 }
 
@@ -75,7 +75,7 @@ impl Lane {
         let seats = Seat::all().filter(|seat| safeguarding == seat.is_safeguarding());
         let days = (0..7).map(|back| Some(world.day() - back));
         let tracks: Vec<_> = days.chain([None]).collect();
-        let places = seats.flat_map(|seat| tracks.iter().map(move |day| Place0 { relay_no, day: *day, seat, next: 0 })).collect();
+        let places = seats.flat_map(|seat| tracks.iter().map(move |day| Sendings { relay_no, day: *day, seat, next: 0 })).collect();
         let mut lane =
             Self { world, caller: CallerId(random(rng)), live_key: random(rng), reply_key: random(rng), places, sent: Vec::new() };
         while lane.sent.len() < count {
@@ -88,7 +88,7 @@ impl Lane {
         let length = length(rng, number);
         let answer = Answer {
             n: rand_core::Rng::next_u64(rng),
-            text: text(rng, length),
+            text: text(rng, length).into(),
             language: *one_of(rng, &[None, Some(Language::Ko), Some(Language::En)]),
             meeting: below(rng, 2) == 1,
             introduction: None,
@@ -110,10 +110,10 @@ impl Lane {
             withdrawal: Withdrawal::from_flags(below(rng, 4) as u8),
         });
     }
-    fn key(&self, place: &Place0) -> &[u8; 32] {
+    fn key(&self, place: &Sendings) -> &[u8; 32] {
         if place.day.is_some() { &self.reply_key } else { &self.live_key }
     }
-    fn track(&self, place: &Place0) -> Track<'_> {
+    fn track(&self, place: &Sendings) -> Track<'_> {
         match place.day {
             Some(day) => Track::Slow(&self.reply_key, day),
             None => Track::Fast(&self.live_key),
@@ -148,7 +148,7 @@ impl Lane {
 }
 
 fn map(answer: &Answer) -> Value {
-    let mut map = json!({"0": answer.n, "1": normal(&answer.text).unwrap()});
+    let mut map = json!({"0": answer.n, "1": normal(&answer.text).unwrap().as_str()});
     match answer.language {
         None | Some(Language::Zh) => {}
         Some(Language::Ko) => map["2"] = 1.into(),
@@ -235,7 +235,7 @@ fn asked(lane: &Lane, sent: &Sent, rng: &mut ChaCha20Rng) -> Value {
     let place = &lane.places[sent.lane];
     let mut request = place.json();
     let mut content = map(&sent.answer);
-    content["1"] = json!(sent.answer.text);
+    content["1"] = json!(sent.answer.text.as_str());
     request["i"] = sent.first.into();
     request["key"] = hex(lane.key(place));
     request["caller_id"] = hex(lane.caller.0);

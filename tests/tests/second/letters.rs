@@ -13,6 +13,7 @@ use porchlight_proto::seal::Use;
 use porchlight_proto::sign::SecretKey;
 use porchlight_proto::time::Seconds;
 use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
@@ -25,7 +26,7 @@ pub(crate) fn letter(rng: &mut ChaCha20Rng, length: usize) -> Letter {
     let withdraw = [None, None, None, Some(Withdraw::AllUnshown), Some(Withdraw::One(random(rng), below(rng, 65_536) as u16))];
     Letter {
         status: *one_of(rng, &status),
-        text: text(rng, length),
+        text: text(rng, length).into(),
         next: Some(below(rng, 1_000_000)).filter(|next| *next > 500_000),
         quiet: below(rng, 2) == 1,
         relative: below(rng, 2) == 1,
@@ -53,7 +54,7 @@ pub(crate) fn map(letter: &Letter) -> Value {
     });
     let fields = [
         (0, Some(json!(status)).filter(|_| status > 0)),
-        (1, Some(json!(normal(&letter.text).unwrap())).filter(|text| text != "")),
+        (1, Some(json!(normal(&letter.text).unwrap().as_str())).filter(|text| text != "")),
         (2, letter.next.map(Value::from)),
         (3, Some(json!(true)).filter(|_| letter.quiet)),
         (4, Some(json!(true)).filter(|_| letter.relative)),
@@ -67,7 +68,7 @@ pub(crate) fn map(letter: &Letter) -> Value {
 pub(crate) fn map_to_build(letter: &Letter) -> Value {
     let mut map = map(letter);
     if !letter.text.is_empty() {
-        map["1"] = json!(letter.text);
+        map["1"] = json!(letter.text.as_str());
     }
     if let Some(Withdraw::One(session, seq)) = letter.withdraw {
         map["6"] = json!([{"hex": hex(session)}, seq]);
@@ -146,19 +147,9 @@ impl Post {
             .seal(&to, &self.caller, rng)
         };
         let mut cells: Vec<_> = parts.into_iter().map(|part| cell(false, sent.seq, part)).collect();
-        let dummy = LetterPart::dummy_part(&mut rand_chacha::ChaCha20Rng::from_seed_of(&sent.live_key));
+        let dummy = LetterPart::dummy_part(&mut ChaCha20Rng::from_seed(sent.live_key));
         cells.push(cell(true, 0, dummy));
         cells
-    }
-}
-
-trait FromSeedOf {
-    fn from_seed_of(seed: &[u8; 32]) -> Self;
-}
-
-impl FromSeedOf for ChaCha20Rng {
-    fn from_seed_of(seed: &[u8; 32]) -> Self {
-        <Self as rand_core::SeedableRng>::from_seed(*seed)
     }
 }
 
