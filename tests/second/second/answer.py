@@ -88,12 +88,12 @@ class Reader:
 
     def _check_time(self, time: int, place: Place) -> None:
         if place.day is None:
-            insist(abs(time - self.now) <= _FAST_MARGIN, "malformed", "time is not near now")
+            insist(abs(time - self.now) <= _FAST_MARGIN, "expired", "time is not near now")
             return
         length = clock.SLOTS_PER_DAY * self.slow_s
         margin = max(length, _LEAST_MARGIN)
         fits = place.day * length - margin <= time < (place.day + 1) * length + margin
-        insist(fits, "malformed", "time is not near the tag's day")
+        insist(fits, "expired", "time is not near the tag's day")
 
 
 def _checked_shape(fields: dict[str, bytes]) -> dict:

@@ -75,9 +75,16 @@ impl Lane {
         let seats = Seat::all().filter(|seat| safeguarding == seat.is_safeguarding());
         let days = (0..7).map(|back| Some(world.day() - back));
         let tracks: Vec<_> = days.chain([None]).collect();
-        let places = seats.flat_map(|seat| tracks.iter().map(move |day| Sendings { relay_no, day: *day, seat, next: 0 })).collect();
-        let mut lane =
-            Self { world, caller: CallerId(random(rng)), live_key: random(rng), reply_key: random(rng), places, sent: Vec::new() };
+        let places =
+            seats.flat_map(|seat| tracks.iter().map(move |day| Sendings { relay_no, day: *day, seat, next: 0 })).collect();
+        let mut lane = Self {
+            world,
+            caller: CallerId(random(rng)),
+            live_key: random(rng),
+            reply_key: random(rng),
+            places,
+            sent: Vec::new(),
+        };
         while lane.sent.len() < count {
             lane.add(first + lane.sent.len(), rng);
         }
@@ -103,7 +110,12 @@ impl Lane {
         place.next = first + parts.len() as u16;
         let time = place.day.map_or(self.world.now, |day| Seconds(u64::from(day) * 86_400 + below(rng, 86_400)));
         self.sent.push(Sent {
-            answer, id: random(rng), lane, first, parts, time,
+            answer,
+            id: random(rng),
+            lane,
+            first,
+            parts,
+            time,
             good_until: self.world.now.plus(below(rng, 1_000_000)),
             answers: (random(rng), below(rng, 65_536) as u16),
             have: Receipt { session: random(rng), upto: below(rng, 65_536) as u16, map: rand_core::Rng::next_u64(rng) },
@@ -121,29 +133,35 @@ impl Lane {
     }
     fn seal(&self, sent: &Sent, rng: &mut ChaCha20Rng) -> Vec<[u8; 1024]> {
         let place = &self.places[sent.lane];
-        (sent.first..).zip(&sent.parts).map(|(i, part)| {
-            let cell = AnswerPart {
-                kind: Kind::Answer,
-                withdrawal: sent.withdrawal,
-                answer: sent.id,
-                part: part.clone(),
-                time: sent.time,
-                good_until: sent.good_until,
-                answers: sent.answers,
-                have: sent.have,
-            };
-            let seat = self.world.seat(place.seat);
-            *cell.seal((&self.world.line, &self.caller), (self.track(place), place.at(i)), seat, rng)
-        }).collect()
+        (sent.first..)
+            .zip(&sent.parts)
+            .map(|(i, part)| {
+                let cell = AnswerPart {
+                    kind: Kind::Answer,
+                    withdrawal: sent.withdrawal,
+                    answer: sent.id,
+                    part: part.clone(),
+                    time: sent.time,
+                    good_until: sent.good_until,
+                    answers: sent.answers,
+                    have: sent.have,
+                };
+                let seat = self.world.seat(place.seat);
+                *cell.seal((&self.world.line, &self.caller), (self.track(place), place.at(i)), seat, rng)
+            })
+            .collect()
     }
     fn search(&self) -> Vec<Value> {
-        self.places.iter().map(|place| {
-            let mut search = place.json();
-            search["key"] = hex(self.key(place));
-            search["from"] = 0.into();
-            search["to"] = place.window().into();
-            search
-        }).collect()
+        self.places
+            .iter()
+            .map(|place| {
+                let mut search = place.json();
+                search["key"] = hex(self.key(place));
+                search["from"] = 0.into();
+                search["to"] = place.window().into();
+                search
+            })
+            .collect()
     }
 }
 

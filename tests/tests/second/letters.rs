@@ -162,7 +162,8 @@ pub(crate) fn from_here_to_there(count: usize, rng: &mut ChaCha20Rng, python: &m
         cells.push(repeated);
         shuffle(rng, &mut cells);
         let cells: Vec<_> = cells.iter().map(|cell| hex(cell.as_slice())).collect();
-        let opened = python.get("open_letters", json!({"line": hex(post.world.line.as_bytes()), "keys": post.keys(), "cells": cells}));
+        let opened =
+            python.get("open_letters", json!({"line": hex(post.world.line.as_bytes()), "keys": post.keys(), "cells": cells}));
         assert_eq!(opened["refused"], json!(["seen"]), "only the repeated cell is refused");
         there_has_all(&post, list(&opened["letters"]), python);
     }
@@ -187,10 +188,16 @@ fn there_has_all(post: &Post, letters: &[Value], python: &mut Python) {
 pub(crate) fn from_there_to_here(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
     for first in (0..count).step_by(BATCH) {
         let post = Post::new(first, BATCH.min(count - first), rng);
-        let letters: Vec<_> = post.sent.iter().map(|sent| json!({
-            "session": hex(sent.session), "seq": sent.seq, "time": sent.time.0, "live_key": hex(sent.live_key),
-            "reply_key": hex(sent.reply_key), "saw": hex(sent.saw), "map": map_to_build(&sent.letter),
-        })).collect();
+        let letters: Vec<_> = post
+            .sent
+            .iter()
+            .map(|sent| {
+                json!({
+                    "session": hex(sent.session), "seq": sent.seq, "time": sent.time.0, "live_key": hex(sent.live_key),
+                    "reply_key": hex(sent.reply_key), "saw": hex(sent.saw), "map": map_to_build(&sent.letter),
+                })
+            })
+            .collect();
         let sealed = python.get("seal_letters", json!({
             "line": hex(post.world.line.as_bytes()), "period": post.period, "use": post.purpose.code(),
             "recipient": hex(post.opener().secret.public().as_bytes()), "sign_seed": hex(post.caller.seed().as_slice()), "letters": letters,

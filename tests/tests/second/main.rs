@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
     clippy::print_stderr,
     reason = "a test stops at the first surprise and says where it stood"
 )]
@@ -27,10 +28,12 @@ use std::hash::{BuildHasher, RandomState};
 /// Letters, and answers, each way.
 const COUNT: usize = 1_000;
 
+#[expect(clippy::disallowed_methods, reason = "a test draws its seed from the machine once, and prints it")]
 /// A fresh seed, or the one in `PORCHLIGHT_SEED`; printed, because a failure is worth nothing without it.
 fn chance(story: &str) -> ChaCha20Rng {
     let given = std::env::var("PORCHLIGHT_SEED").ok();
-    let seed = given.map_or_else(|| RandomState::new().hash_one(story), |seed| seed.parse().expect("PORCHLIGHT_SEED is a number"));
+    let seed =
+        given.map_or_else(|| RandomState::new().hash_one(story), |seed| seed.parse().expect("PORCHLIGHT_SEED is a number"));
     eprintln!("{story}: PORCHLIGHT_SEED={seed}");
     ChaCha20Rng::seed_from_u64(seed)
 }

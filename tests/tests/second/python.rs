@@ -43,11 +43,7 @@ pub(crate) fn run_its_checks() {
 impl Python {
     /// Starts it.
     pub(crate) fn start() -> Self {
-        let mut child = command(&["-m", "second"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Python starts");
+        let mut child = command(&["-m", "second"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
         let (asks, answers) = (child.stdin.take(), child.stdout.take().expect("its output is piped"));
         Self { child, asks, answers: BufReader::new(answers) }
     }

@@ -3,9 +3,7 @@ use crate::letters;
 use crate::python::{Python, array, bytes, hex, list};
 use crate::text::{below, length, one_of, random, text};
 use crate::world::World;
-use porchlight_proto::api::{
-    DeskBeat, DeskOutcome, DeskReply, Floor, LanePage, Notice, SlotOutcome, UpOutcome, UpPost, UpReply,
-};
+use porchlight_proto::api::{DeskBeat, DeskOutcome, DeskReply, Floor, LanePage, Notice, SlotOutcome, UpOutcome, UpPost, UpReply};
 use porchlight_proto::bulletin::{Bulletin, Code};
 use porchlight_proto::card::{Card, Door, RelayAddress};
 use porchlight_proto::cell::up::{self, EventStamp, Opened, Opener, Recipient, TeamPart};
@@ -111,9 +109,8 @@ fn syllable(c: char) -> Vec<char> {
 pub(crate) fn roster_fields(world: &World) -> Value {
     let roster = &world.roster;
     let timing = roster.timing();
-    let keys = |which: usize| {
-        hex(Seat::all().take(8).flat_map(|seat| *roster.seat_keys(seat)[which].as_bytes()).collect::<Vec<_>>())
-    };
+    let keys =
+        |which: usize| hex(Seat::all().take(8).flat_map(|seat| *roster.seat_keys(seat)[which].as_bytes()).collect::<Vec<_>>());
     let safe = roster.seat_keys(Seat::SAFEGUARDING);
     json!({
         "line_id": hex(world.line.as_bytes()), "serial": roster.serial(), "period": roster.period(),
@@ -143,9 +140,12 @@ pub(crate) fn rosters(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) 
 
 fn ids(world: &World, python: &mut Python) {
     let key = world.desk.public();
-    let there = python.get("ids", json!({
-        "root_pk": hex(world.root.public().as_bytes()), "device_pk": hex(key.as_bytes()), "caller_pk": hex(key.as_bytes()),
-    }));
+    let there = python.get(
+        "ids",
+        json!({
+            "root_pk": hex(world.root.public().as_bytes()), "device_pk": hex(key.as_bytes()), "caller_pk": hex(key.as_bytes()),
+        }),
+    );
     let here = json!({
         "line": hex(world.line.as_bytes()), "device_id": hex(DeviceId::of(&world.line, &key).0),
         "caller_id": hex(CallerId::of(&world.line, &key).0),
@@ -175,9 +175,11 @@ fn roster(world: &World, python: &mut Python) {
 }
 
 fn certificates(world: &World, rng: &mut ChaCha20Rng, python: &mut Python) {
-    let (role, seat) = *one_of(rng, &[(Role::Worker, Seat::new(3)), (Role::Lead, None), (Role::Safeguarding, Some(Seat::SAFEGUARDING))]);
+    let (role, seat) =
+        *one_of(rng, &[(Role::Worker, Seat::new(3)), (Role::Lead, None), (Role::Safeguarding, Some(Seat::SAFEGUARDING))]);
     let (_, device) = world.device(role, seat, rng);
-    let (line, root, desk) = (hex(world.line.as_bytes()), hex(world.root.public().as_bytes()), hex(world.desk.public().as_bytes()));
+    let (line, root, desk) =
+        (hex(world.line.as_bytes()), hex(world.root.public().as_bytes()), hex(world.desk.public().as_bytes()));
     let mut fields = python.get("check_desk_cert", json!({"cert": hex(world.desk_cert.bytes()), "root_pk": root, "line": line}));
     fields["root_seed"] = hex(world.root.seed().as_slice());
     fields["line"] = line.clone();
@@ -218,15 +220,17 @@ fn bulletins(world: &World, rng: &mut ChaCha20Rng, python: &mut Python) {
 fn choice(rng: &mut ChaCha20Rng, python: &mut Python) {
     let world = World::new(rng);
     let mut rosters = Rosters::new();
-    let all: Vec<_> = (0..6).map(|_| {
-        let mut fields = roster_fields(&world);
-        fields["serial"] = (1 + below(rng, 3)).into();
-        fields["period"] = 7.into();
-        fields["not_before"] = (world.now.0 + below(rng, 3) - 1).into();
-        fields["not_after"] = (world.now.0 + below(rng, 2) * 1_000 + 2).into();
-        fields["closed_until"] = below(rng, 1_000).into();
-        python.get("build_roster", json!({"fields": fields, "desk_seed": hex(world.desk.seed().as_slice())}))
-    }).collect();
+    let all: Vec<_> = (0..6)
+        .map(|_| {
+            let mut fields = roster_fields(&world);
+            fields["serial"] = (1 + below(rng, 3)).into();
+            fields["period"] = 7.into();
+            fields["not_before"] = (world.now.0 + below(rng, 3) - 1).into();
+            fields["not_after"] = (world.now.0 + below(rng, 2) * 1_000 + 2).into();
+            fields["closed_until"] = below(rng, 1_000).into();
+            python.get("build_roster", json!({"fields": fields, "desk_seed": hex(world.desk.seed().as_slice())}))
+        })
+        .collect();
     let root = world.root.public();
     let there = python.get("choose_roster", json!({"rosters": all, "root_pk": hex(root.as_bytes()), "now": world.now.0}));
     for roster in &all {
@@ -255,10 +259,13 @@ pub(crate) fn team(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
             time: world.now,
         };
         let body = event(rng).to_cbor();
-        let hash = python.get("event_hash", json!({
-            "line": hex(world.line.as_bytes()), "device_pk": hex(device.public().as_bytes()), "device_seq": stamp.device_seq,
-            "previous": hex(stamp.previous), "lamport": stamp.lamport, "time": stamp.time.0, "body": hex(&body),
-        }));
+        let hash = python.get(
+            "event_hash",
+            json!({
+                "line": hex(world.line.as_bytes()), "device_pk": hex(device.public().as_bytes()), "device_seq": stamp.device_seq,
+                "previous": hex(stamp.previous), "lamport": stamp.lamport, "time": stamp.time.0, "body": hex(&body),
+            }),
+        );
         assert_eq!(hash, hex(stamp.hash(&world.line, &device.public(), &body)));
         let period = rng.next_u32();
         for part in cut(&body, TEAM_PART_LEN).expect("an event fits") {
@@ -293,10 +300,13 @@ fn team_part(
     let mut content = part.part.bytes.to_vec();
     content.resize(TEAM_PART_LEN, 0);
     fields["content"] = hex(content);
-    let sealed = python.get("seal_cell", json!({
-        "layout": "up-team", "line": line, "period": period, "use": purpose.code(), "recipient": hex(key.as_bytes()),
-        "sign_seed": hex(device.seed().as_slice()), "fields": fields,
-    }));
+    let sealed = python.get(
+        "seal_cell",
+        json!({
+            "layout": "up-team", "line": line, "period": period, "use": purpose.code(), "recipient": hex(key.as_bytes()),
+            "sign_seed": hex(device.seed().as_slice()), "fields": fields,
+        }),
+    );
     let opener = Opener { line: &world.line, period, purpose, secret: &world.desk_secret };
     assert_eq!(up::open(&array(&sealed), &opener), Ok(Opened::Team(part.clone())));
 }
@@ -377,7 +387,11 @@ pub(crate) fn cards(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
         assert_eq!(Card::parse_text(&sloppy).expect("Python's card"), card);
         assert_eq!(python.get("parse_card", json!({"text": sloppy})), card_json(&card));
     }
-    for (door, fits) in [("https://ab.example/gate1", true), ("https://ab.example:8443/abcd", true), ("https://a-very-long-host.example/gate", false)] {
+    for (door, fits) in [
+        ("https://ab.example/gate1", true),
+        ("https://ab.example:8443/abcd", true),
+        ("https://a-very-long-host.example/gate", false),
+    ] {
         assert_eq!(Door::parse(door).is_ok(), fits, "{door}");
         assert_eq!(python.ask("parse_door", json!({"text": door})).is_ok(), fits, "{door}");
     }
@@ -389,7 +403,10 @@ fn relay(at: u8, rng: &mut ChaCha20Rng) -> RelayAddress {
         Gate::parse(&name).unwrap()
     };
     RelayAddress {
-        url: format!("https://{}", one_of(rng, &["relay.example", "10.0.0.1:8443", "[2001:db8::1]:443", "xn--9n2bp8q.example:1"])),
+        url: format!(
+            "https://{}",
+            one_of(rng, &["relay.example", "10.0.0.1:8443", "[2001:db8::1]:443", "xn--9n2bp8q.example:1"])
+        ),
         gates: (0..=below(rng, 3)).map(|_| gate(rng)).collect(),
         pin: Some(random(rng)).filter(|pin: &[u8; 32]| pin[0] < 128),
         number: *one_of(rng, &[at, at, 255, 0]),
@@ -414,7 +431,7 @@ pub(crate) fn tokens(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
         let (device, cert) = world.device(Role::Lead, Seat::new(below(rng, 8) as u8), rng);
         let (spki, body_hash, nonce) = (random(rng), random(rng), random::<16>(rng));
         let path = *one_of(rng, &["/v1/desk/beat", "/v1/desk/up?after=00000000000000ff-17&wait=30", "/v1/desk/roster"]);
-        let request = Request { method: *one_of::<&str>(rng, &["GET", "PUT", "POST"]), path, body_hash };
+        let request = Request { method: one_of::<&str>(rng, &["GET", "PUT", "POST"]), path, body_hash };
         let mut asked = json!({
             "line": hex(world.line.as_bytes()), "spki": hex(spki), "method": request.method, "path": path, "body_hash": hex(body_hash),
             "desk_cert": hex(world.desk_cert.bytes()), "device_cert": hex(cert.bytes()), "device_seed": hex(device.seed().as_slice()),
@@ -424,7 +441,10 @@ pub(crate) fn tokens(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
         let there = python.get("build_token", asked.clone());
         let keeper = Gatekeeper { root: &world.root.public(), spki: &spki, now: world.now, generation: 7 };
         let access = UncheckedToken::parse(there.as_str().unwrap()).unwrap().check(&request, &keeper).expect("Python's token");
-        assert_eq!((access.device, access.role, access.nonce, access.time), (cert.device(&world.line), Role::Lead, nonce, world.now));
+        assert_eq!(
+            (access.device, access.role, access.nonce, access.time),
+            (cert.device(&world.line), Role::Lead, nonce, world.now)
+        );
         let credentials = Credentials { desk_cert: &world.desk_cert, device_cert: &cert, device: &device, line: &world.line };
         asked["token"] = credentials.token(&spki, &request, world.now, rng).into();
         let spoken = python.get("check_token", asked);
@@ -447,7 +467,11 @@ pub(crate) fn stamps(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
         asked["stamp"] = hex(stamp);
         for difficulty in 0..=20 {
             asked["difficulty"] = difficulty.into();
-            assert_eq!(python.ask("check_stamp", asked.clone()).is_ok(), job.is_paid(&stamp, difficulty), "difficulty {difficulty}");
+            assert_eq!(
+                python.ask("check_stamp", asked.clone()).is_ok(),
+                job.is_paid(&stamp, difficulty),
+                "difficulty {difficulty}"
+            );
         }
     }
 }
@@ -460,7 +484,12 @@ pub(crate) fn calls(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
         same("notice", notice.to_bytes().as_slice(), &fields, python);
         assert_eq!(Notice::parse(notice.to_bytes().as_slice()), Ok(notice));
         let post = UpPost { stamp: random(rng), cell: Box::new(random(rng)) };
-        same("up-post", post.to_bytes().as_slice(), &json!({"stamp": hex(post.stamp), "cell": hex(post.cell.as_slice())}), python);
+        same(
+            "up-post",
+            post.to_bytes().as_slice(),
+            &json!({"stamp": hex(post.stamp), "cell": hex(post.cell.as_slice())}),
+            python,
+        );
         replies(rng, python);
         beat(rng, python);
         page(rng, python);
@@ -509,7 +538,8 @@ fn replies(rng: &mut ChaCha20Rng, python: &mut Python) {
     for (code, outcome) in [(0, DeskOutcome::Done), (1, DeskOutcome::Full), (3, DeskOutcome::Refused)] {
         let (fast, slow) = (below(rng, 3) as usize, below(rng, 3) as usize);
         let reply = DeskReply { outcome, fast: slots[fast], slow: slots[slow], serial, clock_ms };
-        let fields = json!({"outcome": code, "fast_outcome": fast, "slow_outcome": slow, "serial": serial, "clock_ms": clock_ms.0});
+        let fields =
+            json!({"outcome": code, "fast_outcome": fast, "slow_outcome": slow, "serial": serial, "clock_ms": clock_ms.0});
         same("desk-reply", &reply.to_bytes(), &fields, python);
         assert_eq!(DeskReply::parse(&reply.to_bytes()), Ok(reply));
     }
@@ -536,7 +566,8 @@ fn beat(rng: &mut ChaCha20Rng, python: &mut Python) {
 
 fn page(rng: &mut ChaCha20Rng, python: &mut Python) {
     let cells: Vec<[u8; 2048]> = (0..below(rng, 20)).map(|_| random(rng)).collect();
-    let page = LanePage { life: rng.next_u64(), first: rng.next_u64() / 2, cells: cells.iter().map(|cell| Box::new(*cell)).collect() };
+    let page =
+        LanePage { life: rng.next_u64(), first: rng.next_u64() / 2, cells: cells.iter().map(|cell| Box::new(*cell)).collect() };
     let filler: Vec<_> = (0..8).flat_map(|_| random::<2048>(rng)).collect();
     let said = json!({"life": page.life, "first": page.first, "cells": cells.iter().map(hex).collect::<Vec<_>>()});
     let mut asked = said.clone();
@@ -550,7 +581,8 @@ fn page(rng: &mut ChaCha20Rng, python: &mut Python) {
 
 pub(crate) fn clocks(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
     for _ in 0..count {
-        let timing = Timing { beat_ms: *one_of(rng, &[100, 1_000, 30_000]), slow_s: *one_of(rng, &[1, 60, 1_800]), ..Timing::PRODUCTION };
+        let timing =
+            Timing { beat_ms: *one_of(rng, &[100, 1_000, 30_000]), slow_s: *one_of(rng, &[1, 60, 1_800]), ..Timing::PRODUCTION };
         let now = Millis(below(rng, 4_000_000_000_000));
         let there = python.get("times", json!({"clock_ms": now.0, "beat_ms": timing.beat_ms, "slow_s": timing.slow_s}));
         let here = json!({
