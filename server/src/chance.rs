@@ -23,6 +23,7 @@ pub fn draw<const N: usize>(chance: &dyn Chance) -> [u8; N] {
 pub struct SystemChance;
 
 impl Chance for SystemChance {
+    #[expect(clippy::disallowed_methods, reason = "this is where the system's chance comes in")]
     #[expect(clippy::expect_used, reason = "a machine without randomness must not seal anything")]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");

@@ -14,6 +14,9 @@ use serde::Deserialize;
 
 use crate::seal::{KeyringMedium, SLOTS};
 
+/// Open pages whose posts all fit into a line's usual cap: 3,000 cells a minute at the usual beat.
+const PAGES: u32 = 500;
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,8 +25,17 @@ pub enum ConfigError {
     #[error("cannot read {0}: {1}")]
     Unreadable(PathBuf, #[source] io::Error),
     /// It is not TOML, lacks a key, or has one that nobody knows.
-    #[error("{0} is not a relay configuration:\n{1}")]
-    Syntax(PathBuf, Box<toml::de::Error>),
+    ///
+    /// Names the place and does not quote it: a log that holds a gate tells a scanner where to knock.
+    #[error("{path}, line {line}: {what}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line in it, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
     /// A value is wrong.
     #[error("{key}: {hint}")]
     Wrong {
@@ -234,9 +246,14 @@ impl Settings {
     ///
     /// As [`Settings::load`].
     pub fn parse(text: &str, name: &Path, base: &Path, mode: Mode) -> Result<Self, ConfigError> {
-        let table: FileTable = toml::from_str(text).map_err(|error| ConfigError::Syntax(name.to_path_buf(), Box::new(error)))?;
+        let table: FileTable = toml::from_str(text).map_err(|error| syntax(name, text, &error))?;
         table.check(base, mode)
     }
+}
+
+fn syntax(name: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+    ConfigError::Syntax { path: name.to_path_buf(), line: before.matches('\n').count() + 1, what: error.message().to_owned() }
 }
 
 fn wrong<T>(key: impl Into<String>, hint: impl Into<String>) -> Result<T, ConfigError> {
@@ -250,7 +267,9 @@ impl FileTable {
         let tls = check_tls(self.tls.as_ref(), &listen, base)?;
         let decoy = check_decoy(self.decoy_dir.as_deref(), &listen, base, mode, &mut warnings)?;
         if tls == Tls::Front(None) {
-            warnings.push("tls.spki is not set: no desk device can log in through the socket until it holds the front's key hash".into());
+            warnings.push(
+                "tls.spki is not set: no desk device can log in through the socket until it holds the front's key hash".into(),
+            );
         }
         let data_dir = base.join(&self.data_dir);
         let (keyring_dir, keyring_medium) = self.keyring(&data_dir, base, mode);
@@ -295,12 +314,18 @@ impl Settings {
                 found.push(text);
             }
         };
-        unless(self.keyring_medium == KeyringMedium::RamOnly, "the keyring may lie on a disk: keys can then outlive their cells".into());
+        unless(
+            self.keyring_medium == KeyringMedium::RamOnly,
+            "the keyring may lie on a disk: keys can then outlive their cells".into(),
+        );
         unless((600..=86_400).contains(&self.epoch_s), format!("epoch_s = {} is outside 600 to 86400", self.epoch_s));
         unless(self.quota_bytes >= 64 << 20, format!("quota_bytes = {} is below 64 MiB", self.quota_bytes));
         for (at, line) in self.lines.iter().enumerate() {
             let timing = &line.timing;
-            unless((86_400..=604_800).contains(&line.up_ttl_s), format!("line[{at}].up_ttl_s = {} is outside 86400 to 604800", line.up_ttl_s));
+            unless(
+                (86_400..=604_800).contains(&line.up_ttl_s),
+                format!("line[{at}].up_ttl_s = {} is outside 86400 to 604800", line.up_ttl_s),
+            );
             unless(timing.beat_ms >= 10_000, format!("line[{at}].beat_ms = {} is below 10000", timing.beat_ms));
             unless(timing.up_beat_ms >= 3_000, format!("line[{at}].up_beat_ms = {} is below 3000", timing.up_beat_ms));
             unless(line.desk_beat_ms >= 3_000, format!("line[{at}].desk_beat_ms = {} is below 3000", line.desk_beat_ms));
@@ -309,7 +334,10 @@ impl Settings {
         let needed: u64 = self.lines.iter().map(|line| u64::from(line.up_ttl_s) / u64::from(self.epoch_s) + 64).sum();
         unless(
             needed <= SLOTS as u64,
-            format!("epoch_s = {} makes up to {needed} epochs within up_ttl_s, and the keyring holds {SLOTS}: posts may be refused", self.epoch_s),
+            format!(
+                "epoch_s = {} makes up to {needed} epochs within up_ttl_s, and the keyring holds {SLOTS}: posts may be refused",
+                self.epoch_s
+            ),
         );
         self.warnings.extend(found);
         self
@@ -331,7 +359,10 @@ fn check_tls(table: Option<&TlsTable>, listen: &Listen, base: &Path) -> Result<T
     let table = table.unwrap_or(&none);
     if let Listen::Unix(_) = listen {
         if table.self_signed || table.cert.is_some() || table.key.is_some() {
-            return wrong("tls", "a Unix socket serves plain HTTP behind a web server, which has the certificate: leave only spki here");
+            return wrong(
+                "tls",
+                "a Unix socket serves plain HTTP behind a web server, which has the certificate: leave only spki here",
+            );
         }
         return Ok(Tls::Front(table.spki.as_deref().map(|text| hex32("tls.spki", text)).transpose()?));
     }
@@ -348,7 +379,13 @@ fn check_tls(table: Option<&TlsTable>, listen: &Listen, base: &Path) -> Result<T
     }
 }
 
-fn check_decoy(dir: Option<&Path>, listen: &Listen, base: &Path, mode: Mode, warnings: &mut Vec<String>) -> Result<DecoySource, ConfigError> {
+fn check_decoy(
+    dir: Option<&Path>,
+    listen: &Listen,
+    base: &Path,
+    mode: Mode,
+    warnings: &mut Vec<String>,
+) -> Result<DecoySource, ConfigError> {
     match (dir, listen) {
         (Some(dir), _) => Ok(DecoySource::Dir(base.join(dir))),
         (None, Listen::Tcp(address)) if !address.ip().is_loopback() && mode == Mode::Serve => wrong(
@@ -357,7 +394,8 @@ fn check_decoy(dir: Option<&Path>, listen: &Listen, base: &Path, mode: Mode, war
              (index.html and what it needs), or listen on unix:PATH behind a web server",
         ),
         (None, _) => {
-            warnings.push("decoy_dir is not set: strangers see a built-in page, which tells those who know it what this is".into());
+            warnings
+                .push("decoy_dir is not set: strangers see a built-in page, which tells those who know it what this is".into());
             Ok(DecoySource::BuiltIn)
         }
     }
@@ -435,7 +473,7 @@ impl LineTable {
             timing,
             up_ttl_s: number(at, "up_ttl_s", self.up_ttl_s, 259_200)?,
             desk_beat_ms: number(at, "desk_beat_ms", self.desk_beat_ms, (beat_ms / 3).max(10))?,
-            cap_per_minute: number(at, "cap_per_minute", self.cap_per_minute, 3000)?,
+            cap_per_minute: number(at, "cap_per_minute", self.cap_per_minute, PAGES * 60_000 / u32::from(timing.up_beat_ms))?,
         };
         line.check_bounds(at)
     }
@@ -475,7 +513,7 @@ fn number<T: TryFrom<u64> + Copy + Into<u64>>(at: &str, key: &str, value: Option
 fn check_gates(at: &str, texts: &[String]) -> Result<Vec<Gate>, ConfigError> {
     let key = format!("{at}.gates");
     if texts.is_empty() || texts.len() > 8 {
-        return wrong(key, "give one to eight gates, like [\"k3v9q2\"]");
+        return wrong(key, "give one to eight gates, each 4 to 32 characters of a–z and 0–9");
     }
     let mut gates = Vec::new();
     for (nth, text) in texts.iter().enumerate() {

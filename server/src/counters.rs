@@ -98,7 +98,16 @@ mod tests {
 
     #[test]
     fn counts_are_shown_in_tens_and_then_with_two_digits() {
-        for (count, shown) in [(0, 0), (9, 0), (10, 10), (99, 90), (999, 990), (1_001, 1_000), (123_456, 120_000), (u64::MAX, 18_000_000_000_000_000_000)] {
+        for (count, shown) in [
+            (0, 0),
+            (9, 0),
+            (10, 10),
+            (99, 90),
+            (999, 990),
+            (1_001, 1_000),
+            (123_456, 120_000),
+            (u64::MAX, 18_000_000_000_000_000_000),
+        ] {
             assert_eq!(rounded(count), shown, "{count}");
         }
     }
@@ -109,6 +118,11 @@ mod tests {
         counters.cells_stored.add(123);
         let text = counters.text(&[("cells_held", " Cells held.", 57)]);
         assert!(text.contains("# TYPE porchlight_cells_stored_total counter\nporchlight_cells_stored_total 120\n"), "{text}");
-        assert!(text.contains("# HELP porchlight_cells_held Cells held.\n# TYPE porchlight_cells_held gauge\nporchlight_cells_held 50\n"), "{text}");
+        assert!(
+            text.contains(
+                "# HELP porchlight_cells_held Cells held.\n# TYPE porchlight_cells_held gauge\nporchlight_cells_held 50\n"
+            ),
+            "{text}"
+        );
     }
 }

@@ -122,7 +122,9 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     };
     let rooms = Arc::new(open_rooms(settings, world)?);
     let (stop, stopping) = watch::channel(false);
-    let listener = Listener::bind(&settings.listen).await.map_err(|error| StartError::Listen("listen", listen_text(&settings.listen), error))?;
+    let listener = Listener::bind(&settings.listen)
+        .await
+        .map_err(|error| StartError::Listen("listen", listen_text(&settings.listen), error))?;
     let bound = listener.bound().map_err(|error| StartError::Listen("listen", listen_text(&settings.listen), error))?;
     let door = Door::new(DoorParts {
         lines: rooms.lines.clone(),
@@ -142,8 +144,10 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     });
     let mut others = JoinSet::new();
     if let Some(address) = settings.admin_listen {
-        let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen("admin_listen", address.to_string(), error))?;
-        let meters = Meters { counters: Arc::clone(&rooms.counters), lines: rooms.lines.clone(), sealer: Arc::clone(&rooms.sealer) };
+        let listener =
+            TcpListener::bind(address).await.map_err(|error| StartError::Listen("admin_listen", address.to_string(), error))?;
+        let meters =
+            Meters { counters: Arc::clone(&rooms.counters), lines: rooms.lines.clone(), sealer: Arc::clone(&rooms.sealer) };
         others.spawn(admin::serve(listener, Arc::new(meters)));
     }
     for writer in rooms.lines.iter().filter_map(|served| served.line.up.writer()) {
@@ -160,7 +164,12 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
 /// # Errors
 ///
 /// [`StartError`]; once it accepts there are none.
-pub async fn run(settings: &Settings, world: &World, ready: impl FnOnce(&Relay), shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+pub async fn run(
+    settings: &Settings,
+    world: &World,
+    ready: impl FnOnce(&Relay),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
     let relay = start(settings, world).await?;
     ready(&relay);
     shutdown.await;
@@ -269,7 +278,9 @@ async fn accept(listener: Listener, hall: Arc<Hall>, sources: Arc<Sources>, max:
 pub fn identity(settings: &Settings) -> Result<Option<Identity>, TlsError> {
     match (&settings.tls, &settings.listen) {
         (Tls::Files { cert, key }, _) => tls::of_files(cert, key).map(Some),
-        (Tls::SelfSigned, Listen::Tcp(address)) => tls::self_signed(&settings.data_dir.join("tls"), &tls::host_of(address)).map(Some),
+        (Tls::SelfSigned, Listen::Tcp(address)) => {
+            tls::self_signed(&settings.data_dir.join("tls"), &tls::host_of(address)).map(Some)
+        }
         (Tls::SelfSigned, Listen::Unix(_)) | (Tls::Front(_), _) => Ok(None),
     }
 }
@@ -314,7 +325,7 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
     };
     let mut lines = Vec::new();
     for line in &settings.lines {
-        let gate = LineGate::new(line, sealer.life(), Arc::clone(&quota), Arc::clone(&counters), Arc::clone(chance));
+        let gate = LineGate::new(line, sealer.life(), Arc::clone(&quota), Arc::clone(&counters));
         let line = Line::open(line.clone(), &settings.data_dir.join("public"), &ground).map_err(data)?;
         lines.push(Arc::new(Served { line, gate }));
     }

@@ -8,6 +8,8 @@
 //!  ──────────┴────────────┴───────────────────────────────────────┴──────┴───────────────┴──────┴── past any: closed
 //! ```
 
+#![expect(clippy::disallowed_methods, reason = "how long a peer takes is real time, whatever the relay's clock says")]
+
 use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
@@ -112,7 +114,12 @@ fn builder(speech: Speech) -> auto::Builder<TokioExecutor> {
 #[error("a deadline passed")]
 struct TooSlow;
 
-async fn answer(hall: Arc<Hall>, pulse: Arc<Pulse>, source: Source, request: Request<Incoming>) -> Result<Response<Body>, TooSlow> {
+async fn answer(
+    hall: Arc<Hall>,
+    pulse: Arc<Pulse>,
+    source: Source,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, TooSlow> {
     let _beat = pulse.begin();
     // A long poll waits at most 30 s (SPEC §11), well within the whole; so one deadline does for all.
     let whole = timeout(hall.deadlines.request, heard(&hall, source, request)).await;
@@ -261,4 +268,3 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
-

@@ -14,8 +14,10 @@ use crate::config::DecoySource;
 const SIZE_MAX: u64 = 16 << 20;
 
 const BUILT_IN: &[u8] = b"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Welcome</title>\n<h1>It works.</h1>\n<p>There is no content here yet.</p>\n</html>\n";
-const NOT_FOUND: &[u8] = b"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>404 Not Found</title>\n<h1>Not Found</h1>\n</html>\n";
-const NOT_ALLOWED: &[u8] = b"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>405 Not Allowed</title>\n<h1>Not Allowed</h1>\n</html>\n";
+const NOT_FOUND: &[u8] =
+    b"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>404 Not Found</title>\n<h1>Not Found</h1>\n</html>\n";
+const NOT_ALLOWED: &[u8] =
+    b"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>405 Not Allowed</title>\n<h1>Not Allowed</h1>\n</html>\n";
 
 /// Why a directory cannot be the decoy.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +142,9 @@ mod tests {
     fn a_directory_becomes_a_site() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("img")).unwrap();
-        for (name, text) in [("index.html", "front"), ("404.html", "gone"), ("img/a.png", "png"), (".secret", "no"), ("img/index.html", "images")] {
+        for (name, text) in
+            [("index.html", "front"), ("404.html", "gone"), ("img/a.png", "png"), (".secret", "no"), ("img/index.html", "images")]
+        {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
         let decoy = Decoy::load(&DecoySource::Dir(dir.path().into())).unwrap();

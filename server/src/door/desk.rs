@@ -1,5 +1,6 @@
 //! The calls of the line's devices. Without a token that fits, none of them exists.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use porchlight_proto::cert::Role;
 use porchlight_proto::kdf;
 use porchlight_proto::limits::{BLOB_LEN, LANE_GROUP, UP_CELL_LEN};
 use porchlight_proto::token::{Access, Request};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::sleep;
 
 use super::call::Call;
 use super::{Door, Knock, Served, off_thread, reply};
@@ -48,26 +49,22 @@ impl Door {
 
     /// GET `desk/up`: answers as soon as there is a cell, or with none after `wait`.
     async fn lane_up(&self, served: Arc<Served>, (life, after): (u64, u64), wait: Duration) -> Option<Response> {
-        let until = Instant::now() + wait;
-        let mut head = served.line.up.head();
-        let mut stopping = self.stopping.clone();
+        let (mut head, mut stopping) = (served.line.up.head(), self.stopping.clone());
+        let mut time_up = pin!(sleep(wait));
+        let mut is_over = wait.is_zero();
         loop {
             head.mark_unchanged();
             let reading = Arc::clone(&served);
             let page = off_thread(move || reading.line.up.page_of(life, after)).await?;
-            let is_over = Instant::now() >= until || *stopping.borrow();
             if !page.cells.is_empty() || is_over {
                 self.counters.lane_pages.add(1);
                 return Some(reply::octets(self.page_bytes(&page)));
             }
-            let news = async {
-                tokio::select! {
-                    _ = head.changed() => {}
-                    _ = stopping.changed() => {}
-                }
+            is_over = tokio::select! {
+                _ = head.changed() => false,
+                _ = stopping.wait_for(|stops| *stops) => true,
+                () = time_up.as_mut() => true,
             };
-            // Whether it was news or time that came, the next round finds out.
-            let _ = timeout_at(until, news).await;
         }
     }
 

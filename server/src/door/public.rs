@@ -44,7 +44,8 @@ pub(super) async fn up(served: &Served, knock: &Knock) -> Option<Response> {
         served.gate.stored();
     }
     let now = line.now();
-    let up_reply = UpReply { outcome, difficulty: served.gate.difficulty(now), serial: line.board.serial(now.seconds()), clock_ms: now };
+    let up_reply =
+        UpReply { outcome, difficulty: served.gate.difficulty(now), serial: line.board.serial(now.seconds()), clock_ms: now };
     Some(reply::octets(up_reply.to_bytes()))
 }
 

@@ -18,6 +18,10 @@ const SOURCES_MAX: usize = 16_384;
 
 const MINUTE_MS: u64 = 60_000;
 
+/// The cap comes free over the minute, and this much of it at once. Otherwise who is first in a minute would take it all, and with more
+/// sources than places nobody else would get in before the next; so it is a matter of chance who asks when a place comes free.
+const BURST_MS: u64 = 12_000;
+
 /// A cap per minute, shared fairly.
 pub struct Share {
     cap: u64,
@@ -48,19 +52,18 @@ impl Share {
         minute
     }
 
-    /// Takes a cell's place for `source`. `chance` is uniformly random and decides where shares are smaller than a cell.
+    /// Takes a cell's place for `source`, if one is free now and the source has not had its share.
     #[must_use]
-    pub fn take(&self, source: Source, now: Millis, chance: u64) -> bool {
+    pub fn take(&self, source: Source, now: Millis) -> bool {
         let mut minute = self.minute(now);
-        let free = self.cap.saturating_sub(minute.total);
+        let come_free = (self.cap * (now.0 % MINUTE_MS + BURST_MS)).div_ceil(MINUTE_MS + BURST_MS);
+        let free = come_free.saturating_sub(minute.total);
         if free == 0 {
             return false;
         }
         let is_known = minute.of.contains_key(&source) || minute.of.len() < SOURCES_MAX;
         let used = if is_known { minute.of.entry(source).or_default() } else { &mut minute.of_others };
-        // Below one share per cell the last places are drawn by lot, so that who comes first in a minute does not get all.
-        let is_lucky = free.saturating_mul(GREED) > chance % (self.cap / 16).max(1);
-        if *used >= free.saturating_mul(GREED) || !is_lucky {
+        if *used >= free * GREED {
             return false;
         }
         *used += 1;

@@ -6,14 +6,12 @@
 
 use std::sync::Arc;
 
-
 use porchlight_proto::api::UpPost;
 use porchlight_proto::kdf;
 use porchlight_proto::limits::UP_CELL_LEN;
 use porchlight_proto::line::LineId;
 use porchlight_proto::time::Millis;
 
-use crate::chance::{Chance, draw};
 use crate::config::LineSettings;
 use crate::counters::Counters;
 
@@ -31,8 +29,8 @@ use self::sources::Source;
 use self::stamps::Stamps;
 use self::tokens::Nonces;
 
-/// Team cells that one line's devices may post in a minute: a hundred devices at the usual beat.
-const TEAM_CAP_PER_MINUTE: u32 = 1200;
+/// Devices of a line whose bundles all fit: each posts two team cells every desk beat.
+const DEVICES: u32 = 100;
 
 /// What the gate says to a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,24 +55,22 @@ pub struct LineGate {
     pub nonces: Nonces,
     quota: Arc<Quota>,
     counters: Arc<Counters>,
-    chance: Arc<dyn Chance>,
 }
 
 impl LineGate {
     /// The gate of a line on a relay whose lanes have this life.
     #[must_use]
-    pub fn new(settings: &LineSettings, life: u64, quota: Arc<Quota>, counters: Arc<Counters>, chance: Arc<dyn Chance>) -> Self {
+    pub fn new(settings: &LineSettings, life: u64, quota: Arc<Quota>, counters: Arc<Counters>) -> Self {
         Self {
             id: settings.id,
             salt: stamp_salt(&settings.id, life),
             load: Load::new(settings.cap_per_minute),
             share: Share::new(settings.cap_per_minute),
-            team: Share::new(TEAM_CAP_PER_MINUTE),
+            team: Share::new(DEVICES * 2 * 60_000 / u32::from(settings.desk_beat_ms.max(1))),
             stamps: Stamps::default(),
             nonces: Nonces::default(),
             quota,
             counters,
-            chance,
         }
     }
 
@@ -99,8 +95,7 @@ impl LineGate {
             return Admission::Stamp;
         }
         self.load.count(now);
-        let chance = u64::from_be_bytes(draw(self.chance.as_ref()));
-        if self.share.take(source, now, chance) && self.quota.take(UP_CELL_LEN as u64, Whose::Callers) {
+        if self.share.take(source, now) && self.quota.take(UP_CELL_LEN as u64, Whose::Callers) {
             return Admission::Admitted;
         }
         self.counters.cells_refused.add(1);

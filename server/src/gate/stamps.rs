@@ -29,7 +29,8 @@ impl Stamps {
             return true;
         }
         let epochs = [up_epoch, up_epoch.wrapping_sub(1)];
-        let is_strong = epochs.iter().any(|epoch| StampFor::cell(post.cell.as_slice(), salt, line, *epoch).is_paid(&post.stamp, difficulty));
+        let is_strong =
+            epochs.iter().any(|epoch| StampFor::cell(post.cell.as_slice(), salt, line, *epoch).is_paid(&post.stamp, difficulty));
         is_strong && self.spend(post)
     }
 

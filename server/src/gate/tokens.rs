@@ -45,7 +45,14 @@ impl Nonces {
 ///
 /// Any failure is the same failure: what the far side sees is the decoy.
 #[must_use]
-pub fn check(header: &str, request: &Request<'_>, spki: &[u8; 32], line: &Line, nonces: &Nonces, boot: BootMillis) -> Option<Access> {
+pub fn check(
+    header: &str,
+    request: &Request<'_>,
+    spki: &[u8; 32],
+    line: &Line,
+    nonces: &Nonces,
+    boot: BootMillis,
+) -> Option<Access> {
     let token = UncheckedToken::parse(header.strip_prefix("Bearer ")?).ok()?;
     let (settings, now) = (&line.settings, line.now().seconds());
     let keeper = Gatekeeper { root: &settings.root, spki, now, generation: line.board.generation() };

@@ -101,7 +101,9 @@ impl Blobs {
     fn current(&self, closed: Option<Epoch>) -> Result<Epoch, SealError> {
         let (now, boot) = (self.ground.clock.now(), self.ground.clock.boot());
         let number = epoch_number(now.seconds(), EPOCH_S);
-        let is_current = |epoch: &Epoch| epoch.name.number == number && boot < epoch.death && closed.is_none_or(|bad| bad.place != epoch.place);
+        let is_current = |epoch: &Epoch| {
+            epoch.name.number == number && boot < epoch.death && closed.is_none_or(|bad| bad.place != epoch.place)
+        };
         if let Some(epoch) = self.ground.sealer.held(Lane::Blob, &self.line).into_iter().rfind(is_current) {
             return Ok(epoch);
         }

@@ -62,7 +62,8 @@ impl Board {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read?,
         };
-        let hung = read(&bytes, &settings.root, settings.timing).unwrap_or_else(|| Hung { rosters: Rosters::new(), bulletin: [0; BULLETIN_LEN] });
+        let hung = read(&bytes, &settings.root, settings.timing)
+            .unwrap_or_else(|| Hung { rosters: Rosters::new(), bulletin: [0; BULLETIN_LEN] });
         Ok(Self { path, root: settings.root, timing: settings.timing, hung: Mutex::new(hung) })
     }
 
@@ -142,7 +143,8 @@ impl Board {
     #[must_use]
     pub fn bulletin(&self, now: Seconds) -> [u8; BULLETIN_LEN] {
         let hung = self.hung();
-        let stands = hung.rosters.in_force(now).is_some_and(|roster| matches!(Bulletin::check(&hung.bulletin, roster, now), Ok(Some(_))));
+        let stands =
+            hung.rosters.in_force(now).is_some_and(|roster| matches!(Bulletin::check(&hung.bulletin, roster, now), Ok(Some(_))));
         if stands { hung.bulletin } else { [0; BULLETIN_LEN] }
     }
 
@@ -168,7 +170,9 @@ fn read(bytes: &[u8], root: &PublicKey, timing: Timing) -> Option<Hung> {
     let (serial, rest) = rest.split_first_chunk()?;
     let (bulletin, rest) = rest.split_first_chunk()?;
     let mut rosters = Rosters::after(u32::from_be_bytes(*generation), u32::from_be_bytes(*serial));
-    for roster in rest.chunks_exact(ROSTER_LEN).filter_map(|bytes| believe(bytes, root)).filter(|roster| roster.timing() == timing) {
+    for roster in
+        rest.chunks_exact(ROSTER_LEN).filter_map(|bytes| believe(bytes, root)).filter(|roster| roster.timing() == timing)
+    {
         // One that a later one has voided was voided before it was written; leaving it out changes nothing.
         let _ = rosters.insert(roster);
     }

@@ -164,7 +164,8 @@ impl SlowTrack {
             opened => opened?,
         };
         self.ground.counters.damaged_records.add(opened.damaged_count as u64);
-        let slot = |(key, bytes): (RecordKey, Vec<u8>)| Some((u64::try_from(key.0).ok()?, bytes.into_boxed_slice().try_into().ok()?));
+        let slot =
+            |(key, bytes): (RecordKey, Vec<u8>)| Some((u64::try_from(key.0).ok()?, bytes.into_boxed_slice().try_into().ok()?));
         Ok(opened.records.into_iter().filter_map(slot).collect())
     }
 

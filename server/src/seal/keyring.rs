@@ -101,7 +101,14 @@ impl Keyring {
     /// # Errors
     ///
     /// [`KeyringError::OnDisk`] unless `medium` allows it; [`KeyringError::InUse`]; [`KeyringError::Io`].
-    pub fn open(dir: &Path, data_dir: &Path, medium: KeyringMedium, boot_id: [u8; 16], now: BootMillis, chance: &dyn Chance) -> Result<Self, KeyringError> {
+    pub fn open(
+        dir: &Path,
+        data_dir: &Path,
+        medium: KeyringMedium,
+        boot_id: [u8; 16],
+        now: BootMillis,
+        chance: &dyn Chance,
+    ) -> Result<Self, KeyringError> {
         let io = |error| KeyringError::Io(dir.to_path_buf(), error);
         crate::files::make_private_dir(dir).map_err(io)?;
         if medium == KeyringMedium::RamOnly && !in_ram(dir, data_dir).map_err(io)? {
@@ -165,7 +172,12 @@ impl Keyring {
             (other.lane, other.line, other.unit, other.group) == (name.lane, name.line, name.unit, name.group)
         };
         // The newest: an older one may have been given up as unreadable.
-        self.epochs.iter().flatten().filter(same).max_by_key(|held| (held.birth, held.epoch.slot)).map(|held| held.epoch.place.shelf)
+        self.epochs
+            .iter()
+            .flatten()
+            .filter(same)
+            .max_by_key(|held| (held.birth, held.epoch.slot))
+            .map(|held| held.epoch.place.shelf)
     }
 
     pub(super) fn add(&mut self, epoch: Epoch, birth: BootMillis, key: EpochKey) -> Result<Epoch, SealError> {
@@ -354,7 +366,8 @@ fn read_epoch(slot: &[u8], at: usize) -> Option<Held> {
     let number = u32::from_be_bytes(array(slot, 4)?);
     let line = LineId::from_bytes(array(slot, 8)?);
     let place = Place { shelf: ShelfId(array(slot, 40)?), epoch: EpochId(array(slot, 56)?) };
-    let name = EpochName { lane, line, number, unit: u32::from_be_bytes(array(slot, 64)?), group: u32::from_be_bytes(array(slot, 68)?) };
+    let name =
+        EpochName { lane, line, number, unit: u32::from_be_bytes(array(slot, 64)?), group: u32::from_be_bytes(array(slot, 68)?) };
     let [first, count, birth, death] = [72, 80, 88, 96].map(|field| array(slot, field).map(u64::from_be_bytes));
     let epoch = Epoch { name, place, first: first?, count: count?, death: BootMillis(death?), slot: at };
     let key = EpochKey::from_slot(slot.get(104..136)?)?;

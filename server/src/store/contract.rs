@@ -33,7 +33,14 @@ fn records_come_back_in_order_from_the_last_at_or_before_a_key() {
         store.append(here, &[record(33, 3, 10), record(1, 1, 10)]).unwrap();
         store.append(here, &[record(65, 4, 10)]).unwrap();
         let store = again(store);
-        for (from, found) in [(0, vec![1, 33, 65]), (1, vec![1, 33, 65]), (32, vec![1, 33, 65]), (33, vec![33, 65]), (64, vec![33, 65]), (u128::MAX, vec![65])] {
+        for (from, found) in [
+            (0, vec![1, 33, 65]),
+            (1, vec![1, 33, 65]),
+            (32, vec![1, 33, 65]),
+            (33, vec![33, 65]),
+            (64, vec![33, 65]),
+            (u128::MAX, vec![65]),
+        ] {
             let records = store.read(here, RecordKey(from), usize::MAX).unwrap();
             assert_eq!(keys(&records), found, "{name} from {from}");
         }
@@ -79,7 +86,11 @@ fn a_shelf_goes_with_its_last_epoch() {
         assert_eq!(store.read(other, RecordKey(0), usize::MAX).unwrap().len(), 1, "{name}");
         store.forget(other, &[]).unwrap();
         store.append(other, &[record(9, 9, 9)]).unwrap();
-        assert_eq!(keys(&store.read(other, RecordKey(0), usize::MAX).unwrap()), [9], "{name}: a forgotten place can be used again");
+        assert_eq!(
+            keys(&store.read(other, RecordKey(0), usize::MAX).unwrap()),
+            [9],
+            "{name}: a forgotten place can be used again"
+        );
     });
 }
 
@@ -91,7 +102,8 @@ fn a_start_keeps_only_what_it_knows() {
         }
         let store = again(store);
         store.keep_only(&[place(2, 1)]).unwrap();
-        let left: Vec<bool> = (1..=3).map(|shelf| !store.read(place(shelf, 1), RecordKey(0), usize::MAX).unwrap().is_empty()).collect();
+        let left: Vec<bool> =
+            (1..=3).map(|shelf| !store.read(place(shelf, 1), RecordKey(0), usize::MAX).unwrap().is_empty()).collect();
         assert_eq!(left, [false, true, false], "{name}");
     });
 }
@@ -141,7 +153,8 @@ fn a_flipped_bit_loses_records_but_changes_none_and_leaves_other_shelves_alone()
     store.append(sound, &records).unwrap();
     drop(store);
     let path = dir.path().join(hurt.shelf.to_string());
-    let files: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
     let originals: Vec<_> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
     let (mut cases, mut lost, mut unreadable) = (0, 0, 0);
     for (file, bytes) in files.iter().zip(&originals) {

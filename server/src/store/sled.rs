@@ -223,7 +223,12 @@ impl Shelf {
 impl Open {
     fn at(path: &Path) -> sled::Result<Self> {
         crate::files::make_private_dir(path)?;
-        let db = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None).print_profile_on_drop(false).open()?;
+        let db = sled::Config::new()
+            .path(path)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None)
+            .print_profile_on_drop(false)
+            .open()?;
         let file = File::open(path.join("db"))?;
         Ok(Self { db, file })
     }

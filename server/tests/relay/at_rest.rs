@@ -99,7 +99,8 @@ async fn nothing_posted_and_no_key_lies_on_the_disk_in_the_clear() {
     running.beat(&mut client, &site.line.worker, &beat).await;
     running.relay.stop().await;
     let keyring = std::fs::read(site.path("keys/keyring")).unwrap();
-    let keys: Vec<&[u8]> = keyring[64..].chunks(160).filter(|slot| matches!(slot[0], 1..=3)).map(|slot| &slot[104..136]).collect();
+    let keys: Vec<&[u8]> =
+        keyring[64..].chunks(160).filter(|slot| matches!(slot[0], 1..=3)).map(|slot| &slot[104..136]).collect();
     assert_eq!(keys.len(), 2, "an epoch of up and a day");
     let mut secrets = vec![&post.cell[100..132], &beat.team_cells[0][100..132], &beat.slow_cell[100..132]];
     secrets.extend(keys);
@@ -173,5 +174,8 @@ async fn the_wall_clock_neither_prolongs_nor_shortens_a_life() {
     site.clock.set_wall(porchlight_proto::time::Millis(0));
     site.clock.pass((60 + UP_TTL_S) * 1000);
     let now = porchlight_proto::time::Seconds(NOON.seconds().0 + 60 + UP_TTL_S);
-    assert!(running.page_at(&mut client, now).await.cells.is_empty(), "nothing is served past its time, even before the relay has tidied up");
+    assert!(
+        running.page_at(&mut client, now).await.cells.is_empty(),
+        "nothing is served past its time, even before the relay has tidied up"
+    );
 }

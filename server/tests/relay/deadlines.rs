@@ -59,7 +59,10 @@ async fn half_a_body_is_not_waited_for_wherever_it_was_going() {
     let running = site.start_with(&hasty(&site, |deadlines| deadlines.body = SHORT)).await;
     for path in ["/".to_owned(), format!("/{GATE}/v1/up")] {
         let mut stream = tls(running.address(), running.spki, b"http/1.1").await;
-        stream.write_all(format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 2080\r\n\r\nhalf").as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 2080\r\n\r\nhalf").as_bytes())
+            .await
+            .unwrap();
         let mut reply = Vec::new();
         timeout(PATIENCE, stream.read_to_end(&mut reply)).await.unwrap().unwrap_or(0);
         assert_eq!(reply, b"", "{path}");

@@ -35,7 +35,8 @@ async fn whatever_is_not_a_call_gets_what_a_missing_page_gets() {
     let now = NOON.seconds();
     let beat = line.beat(None, None, Floor::default()).to_bytes();
     let bearer = |token: String| format!("authorization: Bearer {token}\r\n");
-    let token = |device, method, path: &str, body: &[u8], now| bearer(line.token(device, &running.spki, (method, path), body, now));
+    let token =
+        |device, method, path: &str, body: &[u8], now| bearer(line.token(device, &running.spki, (method, path), body, now));
     let stranger = TestLine::new(31, now);
     let good = |method, path: &str, body: &[u8]| token(&line.worker, method, path, body, now);
     let up_path = "/v1/desk/up?after=0000000000000000-0&wait=0";
@@ -70,23 +71,74 @@ async fn whatever_is_not_a_call_gets_what_a_missing_page_gets() {
         ("a day that is no number", "GET", format!("/{GATE}/v1/down/slow/today"), no.clone(), vec![]),
         ("no token", "POST", format!("/{GATE}/v1/desk/beat"), no.clone(), beat.to_vec()),
         ("a token that is none", "POST", format!("/{GATE}/v1/desk/beat"), "authorization: Bearer aaaa\r\n".into(), beat.to_vec()),
-        ("another scheme", "POST", format!("/{GATE}/v1/desk/beat"), good("POST", "/v1/desk/beat", beat.as_slice()).replace("Bearer", "Basic"), beat.to_vec()),
-        ("a token for another call", "POST", format!("/{GATE}/v1/desk/beat"), good("PUT", "/v1/desk/beat", beat.as_slice()), beat.to_vec()),
+        (
+            "another scheme",
+            "POST",
+            format!("/{GATE}/v1/desk/beat"),
+            good("POST", "/v1/desk/beat", beat.as_slice()).replace("Bearer", "Basic"),
+            beat.to_vec(),
+        ),
+        (
+            "a token for another call",
+            "POST",
+            format!("/{GATE}/v1/desk/beat"),
+            good("PUT", "/v1/desk/beat", beat.as_slice()),
+            beat.to_vec(),
+        ),
         ("a token for another body", "POST", format!("/{GATE}/v1/desk/beat"), good("POST", "/v1/desk/beat", &[]), beat.to_vec()),
-        ("a token of another hour", "POST", format!("/{GATE}/v1/desk/beat"), token(&line.worker, "POST", "/v1/desk/beat", beat.as_slice(), Seconds(now.0 - 301)), beat.to_vec()),
-        ("a token of the future", "POST", format!("/{GATE}/v1/desk/beat"), token(&line.worker, "POST", "/v1/desk/beat", beat.as_slice(), Seconds(now.0 + 301)), beat.to_vec()),
-        ("a token for another relay", "POST", format!("/{GATE}/v1/desk/beat"), bearer(line.token(&line.worker, &[0; 32], ("POST", "/v1/desk/beat"), beat.as_slice(), now)), beat.to_vec()),
-        ("another line's token", "POST", format!("/{GATE}/v1/desk/beat"), bearer(stranger.token(&stranger.lead, &running.spki, ("POST", "/v1/desk/beat"), beat.as_slice(), now)), beat.to_vec()),
+        (
+            "a token of another hour",
+            "POST",
+            format!("/{GATE}/v1/desk/beat"),
+            token(&line.worker, "POST", "/v1/desk/beat", beat.as_slice(), Seconds(now.0 - 301)),
+            beat.to_vec(),
+        ),
+        (
+            "a token of the future",
+            "POST",
+            format!("/{GATE}/v1/desk/beat"),
+            token(&line.worker, "POST", "/v1/desk/beat", beat.as_slice(), Seconds(now.0 + 301)),
+            beat.to_vec(),
+        ),
+        (
+            "a token for another relay",
+            "POST",
+            format!("/{GATE}/v1/desk/beat"),
+            bearer(line.token(&line.worker, &[0; 32], ("POST", "/v1/desk/beat"), beat.as_slice(), now)),
+            beat.to_vec(),
+        ),
+        (
+            "another line's token",
+            "POST",
+            format!("/{GATE}/v1/desk/beat"),
+            bearer(stranger.token(&stranger.lead, &running.spki, ("POST", "/v1/desk/beat"), beat.as_slice(), now)),
+            beat.to_vec(),
+        ),
         ("a token used before", "GET", format!("/{GATE}{up_path}"), used, vec![]),
-        ("a worker's roster", "PUT", format!("/{GATE}/v1/desk/roster"), good("PUT", "/v1/desk/roster", roster.bytes()), roster.bytes().to_vec()),
-        ("a blob that is not there", "GET", format!("/{GATE}/v1/desk/blob/00000000000000000000000000000000"), good("GET", "/v1/desk/blob/00000000000000000000000000000000", &[]), vec![]),
+        (
+            "a worker's roster",
+            "PUT",
+            format!("/{GATE}/v1/desk/roster"),
+            good("PUT", "/v1/desk/roster", roster.bytes()),
+            roster.bytes().to_vec(),
+        ),
+        (
+            "a blob that is not there",
+            "GET",
+            format!("/{GATE}/v1/desk/blob/00000000000000000000000000000000"),
+            good("GET", "/v1/desk/blob/00000000000000000000000000000000", &[]),
+            vec![],
+        ),
     ];
     let count = probes.len();
     for (name, method, path, headers, body) in probes {
         let probed = raw(running.address(), running.spki, &request(method, &path, &headers, &body)).await;
         let decoy = raw(running.address(), running.spki, &request(method, NOWHERE, &headers, &body)).await;
         assert_eq!(probed, decoy, "{name}");
-        assert!(probed.starts_with("HTTP/1.1 404 Not Found\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: "), "{name}: {probed}");
+        assert!(
+            probed.starts_with("HTTP/1.1 404 Not Found\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: "),
+            "{name}: {probed}"
+        );
     }
     println!("{count} probes");
 }

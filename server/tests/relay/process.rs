@@ -28,7 +28,13 @@ struct Process {
 
 impl Process {
     fn start(config: &Path) -> Self {
-        let mut child = Command::new(BINARY).args(["run", "--dev", "--config"]).arg(config).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(BINARY)
+            .args(["run", "--dev", "--config"])
+            .arg(config)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.strip_prefix("ready https://").unwrap_or_else(|| panic!("{line:?}")).trim().parse().unwrap();
@@ -183,7 +189,13 @@ async fn a_socket_serves_plain_http_and_is_gone_afterwards() {
     let text = site.text().replace("self_signed = true", &format!("spki = \"{}\"", data_encoding::HEXLOWER.encode(&spki)));
     std::fs::write(site.path("relay.toml"), text).unwrap();
     for life in 0..2 {
-        let mut child = Command::new(BINARY).args(["run", "--dev", "--config"]).arg(site.path("relay.toml")).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new(BINARY)
+            .args(["run", "--dev", "--config"])
+            .arg(site.path("relay.toml"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();

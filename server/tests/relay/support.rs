@@ -115,8 +115,16 @@ impl TestLine {
         Bulletin { code: Code::NoMeetings, seat: Seat::new(1).unwrap(), time }.sign(&self.seat, &self.id)
     }
 
-    pub(crate) fn token(&self, device: &Device, spki: &[u8; 32], (method, path): (&str, &str), body: &[u8], now: Seconds) -> String {
-        let credentials = Credentials { desk_cert: &self.desk_cert, device_cert: &device.cert, device: &device.key, line: &self.id };
+    pub(crate) fn token(
+        &self,
+        device: &Device,
+        spki: &[u8; 32],
+        (method, path): (&str, &str),
+        body: &[u8],
+        now: Seconds,
+    ) -> String {
+        let credentials =
+            Credentials { desk_cert: &self.desk_cert, device_cert: &device.cert, device: &device.key, line: &self.id };
         let request = TokenRequest { method, path, body_hash: kdf::digest(body) };
         credentials.token(spki, &request, now, &mut *self.rng.lock().unwrap())
     }
@@ -126,7 +134,14 @@ impl TestLine {
     }
 
     pub(crate) fn beat(&self, fast_slot: Option<u64>, slow_slot: Option<u64>, floor: Floor) -> DeskBeat {
-        DeskBeat { fast_slot, slow_slot, floor, fast_cell: self.bytes(), slow_cell: self.bytes(), team_cells: [self.bytes(), self.bytes()] }
+        DeskBeat {
+            fast_slot,
+            slow_slot,
+            floor,
+            fast_cell: self.bytes(),
+            slow_cell: self.bytes(),
+            team_cells: [self.bytes(), self.bytes()],
+        }
     }
 
     /// The `[[line]]` part of a configuration.
@@ -151,7 +166,14 @@ impl Site {
     pub(crate) fn new(seed: u64) -> Self {
         let line = TestLine::new(seed, NOON.seconds());
         let top = "listen = \"127.0.0.1:0\"\ndata_dir = \"data\"\nkeyring_dir = \"keys\"\n".to_owned();
-        Self { dir: TempDir::new().unwrap(), line, clock: Arc::new(SetClock::new(NOON)), top, more: String::new(), boot_id: [1; 16] }
+        Self {
+            dir: TempDir::new().unwrap(),
+            line,
+            clock: Arc::new(SetClock::new(NOON)),
+            top,
+            more: String::new(),
+            boot_id: [1; 16],
+        }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -344,17 +366,48 @@ pub(crate) fn client_config(spki: [u8; 32], alpn: &[u8]) -> Arc<ClientConfig> {
 struct Pin([u8; 32]);
 
 impl ServerCertVerifier for Pin {
-    fn verify_server_cert(&self, cert: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: &ServerName<'_>, _: &[u8], _: UnixTime) -> Result<ServerCertVerified, rustls::Error> {
+    fn verify_server_cert(
+        &self,
+        cert: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
         let spki = ParsedCertificate::try_from(cert)?.subject_public_key_info();
-        if kdf::digest(&spki) == self.0 { Ok(ServerCertVerified::assertion()) } else { Err(rustls::Error::General("another key".into())) }
+        if kdf::digest(&spki) == self.0 {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(rustls::Error::General("another key".into()))
+        }
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, signature: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, signature, &rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms)
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            signature,
+            &rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms,
+        )
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, signature: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, signature, &rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms)
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            signature,
+            &rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
