@@ -92,6 +92,13 @@ impl Desk {
         if (known.life, known.position) != (page.life, position) {
             self.commit(Record::Relay(relay, RelayRecord { life: page.life, position, ..known }));
         }
+        if std::mem::take(&mut self.presence.read_again) {
+            // Cells may have come before the secret that opens them: what was opened already is only passed over.
+            taken.more = true;
+            for (number, relay) in self.state.relays.clone() {
+                self.commit(Record::Relay(number, RelayRecord { position: 0, ..relay }));
+            }
+        }
         if taken.letters > 0 {
             self.decide_withdrawals(now.seconds(), rng)?;
         }
@@ -180,7 +187,7 @@ impl Desk {
             return Ok(Cell::Other);
         }
         let news = match purpose {
-            Use::Device => self.take_direct(&part),
+            Use::Device => self.take_direct(&part, now.seconds()),
             _ => self.take_team_part(part, now.seconds(), rng)?,
         };
         Ok(if news { Cell::Event } else { Cell::Other })

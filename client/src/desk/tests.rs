@@ -158,7 +158,7 @@ impl World {
         for bytes in self.offices[desk].look().unwrap().rosters_to_put(R) {
             let roster = UncheckedRoster::parse(bytes.as_slice()).unwrap().check_signed(&self.relay.root).unwrap();
             let serial = roster.serial();
-            drop(self.relay.rosters.insert(roster));
+            self.relay.rosters.insert(roster).unwrap_or_default();
             self.act(desk, |desk, _| Ok(desk.roster_put(R, serial))).unwrap();
         }
     }
