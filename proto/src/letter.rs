@@ -5,7 +5,6 @@ use crate::phrase::Language;
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 use minicbor::Decoder;
-use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 /// The id of one visit: random per opened page.
@@ -101,14 +100,14 @@ impl From<BadCbor> for ContentError {
     }
 }
 
-/// The text in NFC, as it is sent.
+/// The text in NFC, as it is sent. Without the feature `words` the caller has normalised it.
 ///
 /// # Errors
 ///
 /// [`ContentError::TooLong`] if it is then longer than 16,000 bytes.
 pub fn normal(text: &str) -> Result<Zeroizing<String>, ContentError> {
     let mut normal = Zeroizing::new(String::with_capacity(text.len().min(TEXT_MAX) + 4));
-    for c in text.nfc() {
+    for c in nfc(text) {
         normal.push(c);
         if normal.len() > TEXT_MAX {
             return Err(ContentError::TooLong);
@@ -117,10 +116,30 @@ pub fn normal(text: &str) -> Result<Zeroizing<String>, ContentError> {
     Ok(normal)
 }
 
-/// A text as it was received: bounded, and in NFC.
+#[cfg(feature = "words")]
+fn nfc(text: &str) -> impl Iterator<Item = char> {
+    unicode_normalization::UnicodeNormalization::nfc(text)
+}
+
+#[cfg(not(feature = "words"))]
+fn nfc(text: &str) -> impl Iterator<Item = char> {
+    text.chars()
+}
+
+/// A text as it was received: bounded, and in NFC. Without the feature `words` any form is shown as it came.
 pub(crate) fn read_text(value: &mut Decoder<'_>) -> Result<Zeroizing<String>, BadCbor> {
     let text = value.str()?;
-    if text.len() <= TEXT_MAX && unicode_normalization::is_nfc(text) { Ok(Zeroizing::new(text.into())) } else { Err(BadCbor) }
+    if text.len() <= TEXT_MAX && is_nfc(text) { Ok(Zeroizing::new(text.into())) } else { Err(BadCbor) }
+}
+
+#[cfg(feature = "words")]
+fn is_nfc(text: &str) -> bool {
+    unicode_normalization::is_nfc(text)
+}
+
+#[cfg(not(feature = "words"))]
+const fn is_nfc(_: &str) -> bool {
+    true
 }
 
 pub(crate) const fn language_code(language: Language) -> u64 {

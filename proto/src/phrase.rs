@@ -8,9 +8,11 @@ use core::fmt;
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
 
+#[cfg(feature = "words")]
 mod reading;
 pub mod words;
 
+#[cfg(feature = "words")]
 pub use reading::{PhraseError, read_words};
 pub use words::Language;
 
@@ -35,6 +37,7 @@ impl Phrase {
     /// # Errors
     ///
     /// [`PhraseError::UnknownWord`] with the position of the first word that is in no list; [`PhraseError::WordCount`] with how many there were.
+    #[cfg(feature = "words")]
     pub fn parse(text: &str) -> Result<Self, PhraseError> {
         read_words(text).map(|words| Self(Box::new(words)))
     }

@@ -1,5 +1,7 @@
 //! The line's root key, kept as 16 words on paper (SPEC §3.1).
-use crate::phrase::{Language, PhraseError, read_words, words};
+use crate::phrase::{Language, words};
+#[cfg(feature = "words")]
+use crate::phrase::{PhraseError, read_words};
 use crate::sign::SecretKey;
 use crate::stretch::{ROOT, stretch};
 use alloc::boxed::Box;
@@ -27,6 +29,7 @@ impl RootWords {
     /// # Errors
     ///
     /// As there.
+    #[cfg(feature = "words")]
     pub fn parse(text: &str) -> Result<Self, PhraseError> {
         read_words(text).map(|words| Self(Box::new(words)))
     }

@@ -23,7 +23,7 @@ use crate::roster::{RosterError, SignedRoster, UncheckedRoster};
 use crate::sign::{PublicKey, SecretKey};
 use crate::stamp::StampFor;
 use crate::time::{Millis, SLOTS_PER_DAY, Timing};
-use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -87,6 +87,7 @@ pub enum VisitError {
 }
 
 /// What a relay said in its notice, as far as the visit needs it.
+#[derive(Default)]
 struct RelayState {
     stamp_salt: [u8; 16],
     up_epoch: u32,
@@ -108,7 +109,7 @@ pub struct Visit {
     line: LineId,
     roster: Option<SignedRoster>,
     serial_seen: u32,
-    relays: BTreeMap<u8, RelayState>,
+    relays: Vec<(u8, RelayState)>,
     bulletin: Option<Bulletin>,
     /// The line's clock minus the driver's, in milliseconds.
     clock_ahead_ms: i128,
@@ -119,9 +120,9 @@ pub struct Visit {
     stranger_reply: Zeroizing<[u8; 32]>,
     in_flight: Option<(To, Outgoing)>,
     stretched: Option<Stretched>,
-    tables: BTreeMap<u8, TagTable>,
+    tables: Vec<(u8, TagTable)>,
     slow_unread: Vec<(u8, Box<[u8; DOWN_CELL_LEN]>)>,
-    fast_seen: BTreeMap<(u8, u8), u16>,
+    fast_seen: Vec<((u8, u8), u16)>,
     reading: reading::Reading,
 }
 
@@ -136,7 +137,7 @@ impl Visit {
             line: LineId::from_root(&root),
             roster: None,
             serial_seen: 0,
-            relays: BTreeMap::new(),
+            relays: Vec::new(),
             bulletin: None,
             clock_ahead_ms: 0,
             desk: Voice::new(rng),
@@ -146,9 +147,9 @@ impl Visit {
             stranger_reply,
             in_flight: None,
             stretched: None,
-            tables: BTreeMap::new(),
+            tables: Vec::new(),
             slow_unread: Vec::new(),
-            fast_seen: BTreeMap::new(),
+            fast_seen: Vec::new(),
             reading: reading::Reading::default(),
         }
     }
@@ -176,10 +177,8 @@ impl Visit {
         self.serial_seen = roster.serial();
         // Slots are counted by the relay's clock, whichever clock the roster was held against.
         self.clock_ahead_ms = i128::from(notice.clock_ms.0) - i128::from(now.0);
-        self.relays.insert(
-            notice.relay_no,
-            RelayState { stamp_salt: notice.stamp_salt, up_epoch: notice.up_epoch, difficulty: notice.difficulty },
-        );
+        let state = RelayState { stamp_salt: notice.stamp_salt, up_epoch: notice.up_epoch, difficulty: notice.difficulty };
+        *entry(&mut self.relays, notice.relay_no, RelayState::default) = state;
         let bulletin = Bulletin::check(&notice.bulletin, &roster, line_now.seconds()).ok().flatten();
         self.take_roster((*roster).clone());
         let news = bulletin.filter(|bulletin| self.bulletin != Some(*bulletin));
@@ -304,7 +303,8 @@ impl Visit {
             None => LetterPart { reply_key: self.stranger_reply.clone(), ..part }.seal(&recipient, &self.stranger, rng),
         };
         self.in_flight = Some((to, outgoing));
-        let state = self.relays.get(&relay_no).ok_or(VisitError::NoRoster)?;
+        let state =
+            self.relays.iter().find(|(number, _)| *number == relay_no).map(|(_, state)| state).ok_or(VisitError::NoRoster)?;
         let stamp = StampFor::cell(cell.as_slice(), &state.stamp_salt, &self.line, state.up_epoch).mint(state.difficulty, rng);
         Ok(UpPost { stamp, cell }.to_bytes())
     }
@@ -322,7 +322,7 @@ impl Visit {
             return Ok(Vec::new());
         };
         let reply = UpReply::parse(reply).map_err(|_| VisitError::NotARelay)?;
-        if let Some(state) = self.relays.get_mut(&relay_no) {
+        if let Some((_, state)) = self.relays.iter_mut().find(|(number, _)| *number == relay_no) {
             state.difficulty = reply.difficulty.min(crate::limits::STAMP_BITS_MAX);
         }
         let mut events: Vec<Event> = match reply.outcome {
@@ -371,7 +371,7 @@ impl Visit {
     fn read_fast(&mut self, relay_no: u8, cell: &[u8; DOWN_CELL_LEN], now: Millis) -> Vec<Event> {
         let tag = down::tag(cell);
         let hit = Seat::all().find_map(|seat| {
-            let seen = self.fast_seen.get(&(relay_no, seat.number())).copied().unwrap_or(0);
+            let seen = *entry(&mut self.fast_seen, (relay_no, seat.number()), u16::default);
             let tags = self.fast_tags(seat);
             // A cell read before lies below what was seen; its answer is known by its id.
             let from = seen.saturating_sub(FAST_TAG_WINDOW);
@@ -383,7 +383,7 @@ impl Visit {
         let live_key = if place.seat.is_safeguarding() { self.safe.live_key.clone() } else { self.desk.live_key.clone() };
         let events = self.take_cell(cell, Track::Fast(&live_key), place, now);
         if events.is_some() {
-            let seen = self.fast_seen.entry((relay_no, place.seat.number())).or_default();
+            let seen = entry(&mut self.fast_seen, (relay_no, place.seat.number()), u16::default);
             *seen = (*seen).max(place.i.saturating_add(1));
         }
         events.unwrap_or_default()
@@ -403,7 +403,7 @@ impl Visit {
             return Vec::new();
         };
         let today = roster.timing().day(line_now);
-        let table = self.tables.entry(relay_no).or_insert_with(TagTable::empty);
+        let table = entry(&mut self.tables, relay_no, TagTable::empty);
         if !table.covers(today) {
             *table = TagTable::build(stretched, relay_no, roster, today);
         }
@@ -458,6 +458,15 @@ fn cells(bytes: &[u8], count: usize) -> Result<impl Iterator<Item = &[u8; DOWN_C
         return Err(VisitError::NotARelay);
     }
     Ok(bytes.chunks_exact(DOWN_CELL_LEN).filter_map(|cell| cell.try_into().ok()))
+}
+
+/// The value of a key in a list of few, made if it is not there. A map would cost the page ten times the code.
+fn entry<K: PartialEq, V>(list: &mut Vec<(K, V)>, key: K, make: impl FnOnce() -> V) -> &mut V {
+    let at = list.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+        list.push((key, make()));
+        list.len() - 1
+    });
+    &mut list.get_mut(at).expect("found or pushed above").1
 }
 
 /// The id of an answer that was never shown: what `saw` holds when there is nothing to name.

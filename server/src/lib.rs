@@ -1,1 +1,25 @@
-//! Porchlight.
+//! Porchlight's relay: stores sealed cells for a short time and knows no callers.
+//!
+//! Five rooms, each of which uses only those to its right:
+//!
+//! ```text
+//! door (HTTP) ▶ gate (who may spend disk) ▶ lane (order: up, fast, slow) ▶ seal (epoch keys) ▶ store (sled, memory)
+//! ```
+//!
+//! - [`relay`]: all of it together, started and stopped; [`config`]: what an operator writes.
+//! - [`door`], [`gate`], [`lane`], [`seal`], [`store`]: the rooms.
+//! - [`clock`], [`chance`]: time and randomness, which tests own; [`counters`]: all that is ever written down about what happened.
+
+pub mod chance;
+pub mod clock;
+pub mod config;
+pub mod counters;
+pub mod door;
+mod files;
+pub mod gate;
+pub mod lane;
+pub mod relay;
+pub mod seal;
+pub mod store;
+
+pub use self::relay::{Relay, StartError, World, run, start};

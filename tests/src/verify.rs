@@ -33,7 +33,7 @@ enum Act {
 /// Why a step did not pass, and what to type to see it again.
 struct Failure {
     why: String,
-    repeat: String,
+    repeat: Option<String>,
 }
 
 /// Runs every check and says how it went.
@@ -56,7 +56,8 @@ pub(crate) fn everything() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err((passed_count, failure)) => {
-            say::aside(&format!("{}\nTo repeat this step alone:\n    {}", failure.why, failure.repeat));
+            say::aside(&failure.why);
+            failure.repeat.iter().for_each(|command| say::aside(&format!("To repeat this step alone:\n    {command}")));
             say::line(&format!("{passed_count} passed, 1 failed"));
             ExitCode::FAILURE
         }
@@ -113,10 +114,10 @@ fn pass_all(steps: &[Step], leash: &Leash) -> Result<(), (usize, Failure)> {
 fn pass(act: &Act, leash: &Leash) -> Result<(), Failure> {
     let (program, hint) = match act {
         Act::Provide => {
-            return needs::provide(&needs::of_verify(), leash).map_err(|why| Failure { why, repeat: "cargo verify".into() });
+            return needs::provide(&needs::of_verify(), leash).map_err(|why| Failure { why, repeat: None });
         }
         Act::Paths => {
-            return paths::check(&workspace()).map_err(|why| Failure { why, repeat: "cargo verify".into() });
+            return paths::check(&workspace()).map_err(|why| Failure { why, repeat: None });
         }
         Act::Run(program) => (program, ""),
         Act::Fetch(program) => (program, needs::NETWORK_HINT),
@@ -126,5 +127,5 @@ fn pass(act: &Act, leash: &Leash) -> Result<(), Failure> {
         Ok(status) => format!("verify: this step failed ({status}){hint}"),
         Err(error) => format!("verify: this step could not be started: {error}"),
     };
-    Err(Failure { why, repeat: program.to_string() })
+    Err(Failure { why, repeat: Some(program.to_string()) })
 }

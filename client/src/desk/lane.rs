@@ -46,6 +46,9 @@ pub struct Taken {
     pub more: bool,
 }
 
+/// The period, the use and the content of a cell that opened.
+type OpenedCell = (u32, (Use, Opened));
+
 /// What one cell was.
 pub(super) enum Cell {
     Letter,
@@ -139,7 +142,7 @@ impl Desk {
     }
 
     /// Tries the secrets whose period has the cell's low byte. A cell that was opened, but breaks a rule, is nothing as well.
-    fn open_cell(&mut self, cell: &[u8; 2048], now: Seconds) -> Result<Option<(u32, (Use, Opened))>, DeskError> {
+    fn open_cell(&mut self, cell: &[u8; 2048], now: Seconds) -> Result<Option<OpenedCell>, DeskError> {
         let line = self.line()?.id;
         let low = up::period_lo(cell);
         let fits = |period: u32| period.to_be_bytes().last() == Some(&low);

@@ -7,9 +7,10 @@ use crate::letter::Session;
 use crate::line::Seat;
 use crate::parts::{Join, Joined};
 use crate::time::Seconds;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use zeroize::Zeroizing;
 
-/// Answers that may be half read at one time. A seat that sends more is broken or hostile; the oldest ids make room.
+/// Answers that may be half read at one time. A seat that sends more is broken or hostile; the oldest make room.
 const JOINS_MAX: usize = 64;
 
 /// An answer to show.
@@ -34,8 +35,8 @@ type JoinKey = (Seat, AnswerId, u8, Seconds, (Session, u16));
 /// What has been read in a visit.
 #[derive(Default)]
 pub(super) struct Reading {
-    joins: BTreeMap<JoinKey, Join>,
-    shown: BTreeSet<(AnswerId, [u8; 32])>,
+    joins: Vec<(JoinKey, Join)>,
+    shown: Vec<(AnswerId, [u8; 32])>,
 }
 
 impl Reading {
@@ -51,7 +52,11 @@ impl Reading {
             Some(content) => Some(Answer::parse(&content).ok()?),
             None => None,
         };
-        self.shown.insert((part.answer, hash)).then(|| ShownAnswer {
+        if self.shown.contains(&(part.answer, hash)) {
+            return None;
+        }
+        self.shown.push((part.answer, hash));
+        Some(ShownAnswer {
             answer: part.answer,
             seat,
             content,
@@ -62,17 +67,20 @@ impl Reading {
     }
     /// Whether an answer of this id was shown.
     pub(super) fn was_shown(&self, answer: &AnswerId) -> bool {
-        self.shown.range((*answer, [0; 32])..=(*answer, [0xff; 32])).next().is_some()
+        self.shown.iter().any(|(shown, _)| shown == answer)
     }
-    fn join(&mut self, seat: Seat, part: &AnswerPart) -> Option<zeroize::Zeroizing<alloc::vec::Vec<u8>>> {
+    fn join(&mut self, seat: Seat, part: &AnswerPart) -> Option<Zeroizing<Vec<u8>>> {
         let key = (seat, part.answer, part.part.parts, part.good_until, part.answers);
-        if self.joins.len() >= JOINS_MAX && !self.joins.contains_key(&key) {
-            self.joins.pop_first();
-        }
-        let join = self.joins.entry(key).or_insert_with(|| Join::of(part.part.parts));
-        match join.take(&part.part) {
+        let at = self.joins.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            if self.joins.len() >= JOINS_MAX {
+                self.joins.remove(0);
+            }
+            self.joins.push((key, Join::of(part.part.parts)));
+            self.joins.len() - 1
+        });
+        match self.joins.get_mut(at)?.1.take(&part.part) {
             Joined::Whole(content) => {
-                self.joins.remove(&key);
+                self.joins.remove(at);
                 Some(content)
             }
             Joined::Waiting | Joined::Contradicts => None,

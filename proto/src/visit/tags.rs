@@ -4,7 +4,7 @@ use crate::limits::{REPLY_WEEKS_READ, SLOW_TAG_COUNT};
 use crate::line::Seat;
 use crate::phrase::Stretched;
 use crate::roster::SignedRoster;
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
 /// Days looked back at the least, whatever the line keeps.
 const DAYS_BACK: u32 = 7;
@@ -17,15 +17,26 @@ pub(super) struct Hit {
     pub(super) place: Place,
 }
 
-/// Every tag that may be hers today, sorted.
+/// Every tag that may be hers today, in buckets by their first two bytes (tags are uniform, so a bucket holds about one).
 pub(super) struct TagTable {
     today: Option<u32>,
     rows: Vec<(Tag, Hit)>,
+    /// The first row of each bucket, one more than the last used, linked through `next`; 0 for none.
+    heads: Vec<u32>,
+    next: Vec<u32>,
+}
+
+/// As many buckets as two bytes can number.
+const BUCKET_COUNT: usize = 1 << 16;
+
+fn bucket(tag: &Tag) -> usize {
+    let [first, second, ..] = *tag;
+    usize::from(u16::from_be_bytes([first, second]))
 }
 
 impl TagTable {
     pub(super) const fn empty() -> Self {
-        Self { today: None, rows: Vec::new() }
+        Self { today: None, rows: Vec::new(), heads: Vec::new(), next: Vec::new() }
     }
     /// Whether it was made for this day.
     pub(super) fn covers(&self, today: u32) -> bool {
@@ -50,11 +61,26 @@ impl TagTable {
                 }
             }
         }
-        rows.sort_unstable_by_key(|(tag, _)| *tag);
-        Self { today: Some(today), rows }
+        Self::of(today, rows)
+    }
+    fn of(today: u32, rows: Vec<(Tag, Hit)>) -> Self {
+        let mut heads = vec![0; BUCKET_COUNT];
+        let mut next = Vec::with_capacity(rows.len());
+        for (row, (tag, _)) in (1u32..).zip(&rows) {
+            let head = heads.get_mut(bucket(tag)).expect("two bytes number the buckets");
+            next.push(core::mem::replace(head, row));
+        }
+        Self { today: Some(today), rows, heads, next }
     }
     pub(super) fn find(&self, tag: &Tag) -> Option<Hit> {
-        let index = self.rows.binary_search_by_key(tag, |(tag, _)| *tag).ok()?;
-        self.rows.get(index).map(|(_, hit)| *hit)
+        let mut row = *self.heads.get(bucket(tag))?;
+        while let Some(index) = row.checked_sub(1).and_then(|index| usize::try_from(index).ok()) {
+            let (known, hit) = self.rows.get(index)?;
+            if known == tag {
+                return Some(*hit);
+            }
+            row = *self.next.get(index)?;
+        }
+        None
     }
 }

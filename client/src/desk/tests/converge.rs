@@ -114,27 +114,27 @@ fn history(seed: u64) {
     let mut hers = [Her::new(&mut world), Her::new(&mut world)];
     for turn in 0..60 {
         let which = world.rng.next_u32() as usize % 2;
-        let lost = world.rng.next_u32() % 3 == 0;
+        let lost = one_in(&mut world.rng, 3);
         if turn % 5 == 0 {
             hers[which].write(&world, &format!("letter {turn}"));
         }
         hers[which].post(&mut world, lost);
         let desk = world.rng.next_u32() as usize % 3;
-        if world.rng.next_u32() % 2 == 0 {
+        if one_in(&mut world.rng, 2) {
             world.sync(desk);
         }
         deed(&mut world, desk, hers[which].caller, turn);
-        let lost = world.rng.next_u32() % 3 == 0;
+        let lost = one_in(&mut world.rng, 3);
         world.bundle(desk, lost);
-        if world.rng.next_u32() % 4 == 0 && world.relay.lane.len() > 4 {
+        if one_in(&mut world.rng, 4) && world.relay.lane.len() > 4 {
             let at = world.rng.next_u32() as usize % world.relay.lane.len();
             let again = world.relay.lane[at].clone();
             world.relay.lane.push(again);
         }
-        if world.rng.next_u32() % 10 == 0 {
+        if one_in(&mut world.rng, 10) {
             world.publish(desk);
         }
-        if world.rng.next_u32() % 10 == 0 {
+        if one_in(&mut world.rng, 10) {
             world.offices[desk] = Office::open(world.dirs[desk].path(), &words()).unwrap();
         }
         if turn == 40 {

@@ -1,0 +1,7 @@
+//! A caller's visit for the page: [`page::Page`] is all of it, safe; [`boundary`] lets JavaScript call it in WASM.
+#![cfg_attr(target_arch = "wasm32", no_std)]
+extern crate alloc;
+
+#[cfg(target_arch = "wasm32")]
+pub mod boundary;
+pub mod page;

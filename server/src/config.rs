@@ -1,0 +1,538 @@
+//! The configuration file: read strictly, checked whole, turned into [`Settings`] that need no second look.
+//!
+//! `deploy/relay.toml` documents every key. Each message names the key and says what to do.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use porchlight_proto::line::{Gate, LineId};
+use porchlight_proto::sign::PublicKey;
+use porchlight_proto::time::{Timing, TimingError};
+use serde::Deserialize;
+
+use crate::seal::{KeyringMedium, SLOTS};
+
+/// Open pages whose posts all fit into a line's usual cap: 3,000 cells a minute at the usual beat.
+const PAGES: u32 = 500;
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {0}: {1}")]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// It is not TOML, lacks a key, or has one that nobody knows.
+    ///
+    /// Names the place and does not quote it: a log that holds a gate tells a scanner where to knock.
+    #[error("{path}, line {line}: {what}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line in it, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// A value is wrong.
+    #[error("{key}: {hint}")]
+    Wrong {
+        /// The key as the file writes it.
+        key: String,
+        /// What is wrong and what to do.
+        hint: String,
+    },
+}
+
+/// How careful to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A relay that people rely on.
+    Serve,
+    /// `--dev`: a built-in decoy anywhere, and a keyring next to the data if none is named.
+    Dev,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileTable {
+    listen: String,
+    tls: Option<TlsTable>,
+    data_dir: PathBuf,
+    keyring_dir: Option<PathBuf>,
+    #[serde(default)]
+    keyring_on_disk: bool,
+    store: Option<StoreKind>,
+    quota_bytes: Option<u64>,
+    epoch_s: Option<u64>,
+    decoy_dir: Option<PathBuf>,
+    admin_listen: Option<String>,
+    max_connections: Option<usize>,
+    max_per_address: Option<usize>,
+    #[serde(default)]
+    line: Vec<LineTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsTable {
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    #[serde(default)]
+    self_signed: bool,
+    spki: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LineTable {
+    id: String,
+    gates: Vec<String>,
+    root: String,
+    relay_no: Option<u64>,
+    up_ttl_s: Option<u64>,
+    slow_days: Option<u64>,
+    beat_ms: Option<u64>,
+    slow_s: Option<u64>,
+    up_beat_ms: Option<u64>,
+    desk_beat_ms: Option<u64>,
+    fast_slots: Option<u64>,
+    cap_per_minute: Option<u64>,
+}
+
+/// Which store holds the cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// On disk, in sled. Survives the end of the process, not of the boot.
+    Sled,
+    /// In RAM. Survives nothing.
+    Memory,
+}
+
+/// Where the relay accepts connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// TLS on an address.
+    Tcp(SocketAddr),
+    /// Plain HTTP on a socket, behind a web server that does the TLS.
+    Unix(PathBuf),
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// PEM files.
+    Files {
+        /// The chain.
+        cert: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+    /// A key made once and kept in `data_dir`; clients pin it.
+    SelfSigned,
+    /// Somebody else's: the front's key hash, which device tokens are bound to.
+    Front(Option<[u8; 32]>),
+}
+
+/// What a stranger sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecoySource {
+    /// The files of a directory.
+    Dir(PathBuf),
+    /// A page of the relay's own: only where no stranger comes.
+    BuiltIn,
+}
+
+/// One line on this relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineSettings {
+    /// Its id.
+    pub id: LineId,
+    /// Its root key.
+    pub root: PublicKey,
+    /// The secret paths it is served under.
+    pub gates: Vec<Gate>,
+    /// This relay's number on the line's card.
+    pub relay_no: u8,
+    /// Its pace, which its rosters must repeat.
+    pub timing: Timing,
+    /// Seconds that an epoch's cells live on after the epoch.
+    pub up_ttl_s: u32,
+    /// Milliseconds between two bundles of a desk device.
+    pub desk_beat_ms: u16,
+    /// Cells of callers in a minute.
+    pub cap_per_minute: u32,
+}
+
+/// How long a connection may take for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For the TLS handshake.
+    pub handshake: Duration,
+    /// From the handshake, or from the first byte of a request, to the end of its head.
+    pub head: Duration,
+    /// For a request's body.
+    pub body: Duration,
+    /// For a whole request, not counting what a long poll may wait.
+    pub request: Duration,
+    /// Without a request.
+    pub idle: Duration,
+    /// Of a connection.
+    pub age: Duration,
+    /// For what is in flight when the relay stops.
+    pub stop: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Self { handshake: s(10), head: s(10), body: s(30), request: s(60), idle: s(60), age: s(600), stop: s(5) }
+    }
+}
+
+/// A configuration that holds together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to accept.
+    pub listen: Listen,
+    /// With which certificate.
+    pub tls: Tls,
+    /// Where everything but keys lies.
+    pub data_dir: PathBuf,
+    /// Where the keys lie.
+    pub keyring_dir: PathBuf,
+    /// On what that may be.
+    pub keyring_medium: KeyringMedium,
+    /// What holds the cells.
+    pub store: StoreKind,
+    /// The most bytes the store may take on its medium.
+    pub quota_bytes: u64,
+    /// Seconds in an epoch of the up lane.
+    pub epoch_s: u32,
+    /// What a stranger sees.
+    pub decoy: DecoySource,
+    /// Where counters are read, if anywhere.
+    pub admin_listen: Option<SocketAddr>,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// Connections at once from one address; loopback is not counted.
+    pub max_per_address: usize,
+    /// The lines.
+    pub lines: Vec<LineSettings>,
+    /// How long what may take.
+    pub deadlines: Deadlines,
+    /// What is allowed but not for production, in plain words.
+    pub warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Reads and checks a file. Relative paths in it count from its own directory.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], the first that is found.
+    pub fn load(path: &Path, mode: Mode) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable(path.to_path_buf(), error))?;
+        let base = path.parent().unwrap_or_else(|| Path::new("."));
+        Self::parse(&text, path, base, mode)
+    }
+
+    /// Checks the text of a configuration; `name` is for messages, `base` for relative paths.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::load`].
+    pub fn parse(text: &str, name: &Path, base: &Path, mode: Mode) -> Result<Self, ConfigError> {
+        let table: FileTable = toml::from_str(text).map_err(|error| syntax(name, text, &error))?;
+        table.check(base, mode)
+    }
+}
+
+fn syntax(name: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+    ConfigError::Syntax { path: name.to_path_buf(), line: before.matches('\n').count() + 1, what: error.message().to_owned() }
+}
+
+fn wrong<T>(key: impl Into<String>, hint: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError::Wrong { key: key.into(), hint: hint.into() })
+}
+
+impl FileTable {
+    fn check(self, base: &Path, mode: Mode) -> Result<Settings, ConfigError> {
+        let mut warnings = Vec::new();
+        let listen = check_listen(&self.listen, base)?;
+        let tls = check_tls(self.tls.as_ref(), &listen, base)?;
+        let decoy = check_decoy(self.decoy_dir.as_deref(), &listen, base, mode, &mut warnings)?;
+        if tls == Tls::Front(None) {
+            warnings.push(
+                "tls.spki is not set: no desk device can log in through the socket until it holds the front's key hash".into(),
+            );
+        }
+        let data_dir = base.join(&self.data_dir);
+        let (keyring_dir, keyring_medium) = self.keyring(&data_dir, base, mode);
+        let epoch_s = check_epoch(self.epoch_s)?;
+        let lines = check_lines(&self.line)?;
+        let settings = Settings {
+            listen,
+            tls,
+            keyring_dir,
+            keyring_medium,
+            store: self.store.unwrap_or(StoreKind::Sled),
+            quota_bytes: check_quota(self.quota_bytes)?,
+            epoch_s,
+            decoy,
+            admin_listen: self.admin_listen.as_deref().map(check_admin).transpose()?,
+            max_connections: at_least_one("max_connections", self.max_connections, 8192)?,
+            max_per_address: at_least_one("max_per_address", self.max_per_address, 256)?,
+            lines,
+            deadlines: Deadlines::default(),
+            data_dir,
+            warnings,
+        };
+        Ok(settings.with_production_warnings())
+    }
+
+    fn keyring(&self, data_dir: &Path, base: &Path, mode: Mode) -> (PathBuf, KeyringMedium) {
+        let anywhere = self.keyring_on_disk || mode == Mode::Dev;
+        let dir = match (&self.keyring_dir, mode) {
+            (Some(dir), _) => base.join(dir),
+            (None, Mode::Dev) => data_dir.join("keyring"),
+            (None, Mode::Serve) => PathBuf::from("/run/porchlight"),
+        };
+        (dir, if anywhere { KeyringMedium::Anywhere } else { KeyringMedium::RamOnly })
+    }
+}
+
+impl Settings {
+    fn with_production_warnings(mut self) -> Self {
+        let mut found = Vec::new();
+        let mut unless = |fine: bool, text: String| {
+            if !fine {
+                found.push(text);
+            }
+        };
+        unless(
+            self.keyring_medium == KeyringMedium::RamOnly,
+            "the keyring may lie on a disk: keys can then outlive their cells".into(),
+        );
+        unless((600..=86_400).contains(&self.epoch_s), format!("epoch_s = {} is outside 600 to 86400", self.epoch_s));
+        unless(self.quota_bytes >= 64 << 20, format!("quota_bytes = {} is below 64 MiB", self.quota_bytes));
+        for (at, line) in self.lines.iter().enumerate() {
+            let timing = &line.timing;
+            unless(
+                (86_400..=604_800).contains(&line.up_ttl_s),
+                format!("line[{at}].up_ttl_s = {} is outside 86400 to 604800", line.up_ttl_s),
+            );
+            unless(timing.beat_ms >= 10_000, format!("line[{at}].beat_ms = {} is below 10000", timing.beat_ms));
+            unless(timing.up_beat_ms >= 3_000, format!("line[{at}].up_beat_ms = {} is below 3000", timing.up_beat_ms));
+            unless(line.desk_beat_ms >= 3_000, format!("line[{at}].desk_beat_ms = {} is below 3000", line.desk_beat_ms));
+            unless(timing.slow_s >= 300, format!("line[{at}].slow_s = {} is below 300", timing.slow_s));
+        }
+        let needed: u64 = self.lines.iter().map(|line| u64::from(line.up_ttl_s) / u64::from(self.epoch_s) + 64).sum();
+        unless(
+            needed <= SLOTS as u64,
+            format!(
+                "epoch_s = {} makes up to {needed} epochs within up_ttl_s, and the keyring holds {SLOTS}: posts may be refused",
+                self.epoch_s
+            ),
+        );
+        self.warnings.extend(found);
+        self
+    }
+}
+
+fn check_listen(text: &str, base: &Path) -> Result<Listen, ConfigError> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return if path.is_empty() { wrong("listen", "give a path after unix:") } else { Ok(Listen::Unix(base.join(path))) };
+    }
+    match text.parse() {
+        Ok(address) => Ok(Listen::Tcp(address)),
+        Err(_) => wrong("listen", format!("{text:?} is neither an address with a port, like \"0.0.0.0:443\", nor unix:PATH")),
+    }
+}
+
+fn check_tls(table: Option<&TlsTable>, listen: &Listen, base: &Path) -> Result<Tls, ConfigError> {
+    let none = TlsTable { cert: None, key: None, self_signed: false, spki: None };
+    let table = table.unwrap_or(&none);
+    if let Listen::Unix(_) = listen {
+        if table.self_signed || table.cert.is_some() || table.key.is_some() {
+            return wrong(
+                "tls",
+                "a Unix socket serves plain HTTP behind a web server, which has the certificate: leave only spki here",
+            );
+        }
+        return Ok(Tls::Front(table.spki.as_deref().map(|text| hex32("tls.spki", text)).transpose()?));
+    }
+    if table.spki.is_some() {
+        return wrong("tls.spki", "is only for a Unix socket: here the relay knows its own key, so leave it out");
+    }
+    match (&table.cert, &table.key, table.self_signed) {
+        (Some(cert), Some(key), false) => Ok(Tls::Files { cert: base.join(cert), key: base.join(key) }),
+        (None, None, true) => Ok(Tls::SelfSigned),
+        (None, None, false) => wrong("tls", "say either cert = … and key = …, or self_signed = true"),
+        (Some(_), None, false) => wrong("tls.key", "is missing: cert and key go together"),
+        (None, Some(_), false) => wrong("tls.cert", "is missing: cert and key go together"),
+        (_, _, true) => wrong("tls.self_signed", "and cert or key exclude each other: keep one"),
+    }
+}
+
+fn check_decoy(
+    dir: Option<&Path>,
+    listen: &Listen,
+    base: &Path,
+    mode: Mode,
+    warnings: &mut Vec<String>,
+) -> Result<DecoySource, ConfigError> {
+    match (dir, listen) {
+        (Some(dir), _) => Ok(DecoySource::Dir(base.join(dir))),
+        (None, Listen::Tcp(address)) if !address.ip().is_loopback() && mode == Mode::Serve => wrong(
+            "decoy_dir",
+            "is missing, and on a public address the relay must look like some other site: give a directory with an ordinary web page \
+             (index.html and what it needs), or listen on unix:PATH behind a web server",
+        ),
+        (None, _) => {
+            warnings
+                .push("decoy_dir is not set: strangers see a built-in page, which tells those who know it what this is".into());
+            Ok(DecoySource::BuiltIn)
+        }
+    }
+}
+
+fn check_admin(text: &str) -> Result<SocketAddr, ConfigError> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(address),
+        Ok(_) => wrong("admin_listen", "must be a loopback address, like \"127.0.0.1:9100\": counters are not for strangers"),
+        Err(_) => wrong("admin_listen", format!("{text:?} is not an address with a port, like \"127.0.0.1:9100\"")),
+    }
+}
+
+fn check_epoch(value: Option<u64>) -> Result<u32, ConfigError> {
+    match u32::try_from(value.unwrap_or(3600)) {
+        Ok(epoch_s) if (2..=604_800).contains(&epoch_s) => Ok(epoch_s),
+        _ => wrong("epoch_s", "must be 2 to 604800 seconds; 3600 is usual"),
+    }
+}
+
+fn check_quota(value: Option<u64>) -> Result<u64, ConfigError> {
+    match value.unwrap_or(1 << 30) {
+        quota if quota >= 1 << 20 => Ok(quota),
+        _ => wrong("quota_bytes", "must be at least 1048576 (1 MiB); 1073741824 (1 GiB) is usual"),
+    }
+}
+
+fn at_least_one(key: &str, value: Option<usize>, usual: usize) -> Result<usize, ConfigError> {
+    match value.unwrap_or(usual) {
+        0 => wrong(key, format!("must be at least 1; {usual} is usual")),
+        count => Ok(count),
+    }
+}
+
+fn check_lines(tables: &[LineTable]) -> Result<Vec<LineSettings>, ConfigError> {
+    let mut lines: Vec<LineSettings> = Vec::new();
+    for (at, table) in tables.iter().enumerate() {
+        let line = table.check(&format!("line[{at}]"))?;
+        if lines.iter().any(|other| other.id == line.id) {
+            return wrong(format!("line[{at}].id"), "stands here twice: a line has one [[line]] part, with all its gates");
+        }
+        // Gates are not repeated in messages: a log that holds one tells a scanner where to knock.
+        if let Some(nth) = line.gates.iter().position(|gate| lines.iter().any(|other| other.gates.contains(gate))) {
+            return wrong(format!("line[{at}].gates[{nth}]"), "belongs to another line: each gate leads to one line");
+        }
+        lines.push(line);
+    }
+    if lines.is_empty() {
+        return wrong("line", "there is none: `porchlight line init` writes a [[line]] part; append it to this file");
+    }
+    Ok(lines)
+}
+
+impl LineTable {
+    fn check(&self, at: &str) -> Result<LineSettings, ConfigError> {
+        let root = PublicKey::from_bytes(hex32(&format!("{at}.root"), &self.root)?);
+        let id = LineId::from_bytes(hex32(&format!("{at}.id"), &self.id)?);
+        if id != LineId::from_root(&root) {
+            return wrong(format!("{at}.id"), "does not belong to this root: copy both from what `porchlight line init` wrote");
+        }
+        let beat_ms = number(at, "beat_ms", self.beat_ms, 30_000)?;
+        let timing = Timing {
+            up_beat_ms: number(at, "up_beat_ms", self.up_beat_ms, (beat_ms / 3).max(10))?,
+            beat_ms,
+            fast_slots: number(at, "fast_slots", self.fast_slots, 4)?,
+            slow_s: number(at, "slow_s", self.slow_s, 1800)?,
+            slow_days: number(at, "slow_days", self.slow_days, 7)?,
+        };
+        timing.check().or_else(|error| wrong(format!("{at}.{}", key_of(error)), error.to_string()))?;
+        let line = LineSettings {
+            id,
+            root,
+            gates: check_gates(at, &self.gates)?,
+            relay_no: number(at, "relay_no", self.relay_no, 0)?,
+            timing,
+            up_ttl_s: number(at, "up_ttl_s", self.up_ttl_s, 259_200)?,
+            desk_beat_ms: number(at, "desk_beat_ms", self.desk_beat_ms, (beat_ms / 3).max(10))?,
+            cap_per_minute: number(at, "cap_per_minute", self.cap_per_minute, PAGES * 60_000 / u32::from(timing.up_beat_ms))?,
+        };
+        line.check_bounds(at)
+    }
+}
+
+impl LineSettings {
+    fn check_bounds(self, at: &str) -> Result<Self, ConfigError> {
+        if !(5..=2_592_000).contains(&self.up_ttl_s) {
+            return wrong(format!("{at}.up_ttl_s"), "must be 5 to 2592000 seconds; 259200 (three days) is usual");
+        }
+        if self.desk_beat_ms < 10 {
+            return wrong(format!("{at}.desk_beat_ms"), "must be at least 10; a third of beat_ms is usual");
+        }
+        if self.cap_per_minute == 0 {
+            return wrong(format!("{at}.cap_per_minute"), "must be at least 1; 3000 is usual");
+        }
+        Ok(self)
+    }
+}
+
+const fn key_of(error: TimingError) -> &'static str {
+    match error {
+        TimingError::UpBeat => "up_beat_ms",
+        TimingError::Beat => "beat_ms",
+        TimingError::FastSlots => "fast_slots",
+        TimingError::SlowSlot => "slow_s",
+        TimingError::SlowDays => "slow_days",
+        _ => "timing",
+    }
+}
+
+fn number<T: TryFrom<u64> + Copy + Into<u64>>(at: &str, key: &str, value: Option<u64>, usual: T) -> Result<T, ConfigError> {
+    let Some(value) = value else { return Ok(usual) };
+    T::try_from(value).or_else(|_| wrong(format!("{at}.{key}"), format!("{value} is too large; {} is usual", usual.into())))
+}
+
+fn check_gates(at: &str, texts: &[String]) -> Result<Vec<Gate>, ConfigError> {
+    let key = format!("{at}.gates");
+    if texts.is_empty() || texts.len() > 8 {
+        return wrong(key, "give one to eight gates, each 4 to 32 characters of a–z and 0–9");
+    }
+    let mut gates = Vec::new();
+    for (nth, text) in texts.iter().enumerate() {
+        match Gate::parse(text) {
+            Ok(gate) if !gates.contains(&gate) => gates.push(gate),
+            Ok(_) => return wrong(format!("{key}[{nth}]"), "stands there twice"),
+            Err(_) => return wrong(format!("{key}[{nth}]"), "is not 4 to 32 characters of a–z and 0–9"),
+        }
+    }
+    Ok(gates)
+}
+
+fn hex32(key: &str, text: &str) -> Result<[u8; 32], ConfigError> {
+    let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
+    match bytes.and_then(|bytes| bytes.try_into().ok()) {
+        Some(bytes) => Ok(bytes),
+        None => wrong(key, "must be 64 hexadecimal digits"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+use super::*;
+use crate::seal::KeyringMedium;
+
+const TOP: &str = "listen = \"127.0.0.1:0\"\ndata_dir = \"data\"\nkeyring_dir = \"/run/x\"\n";
+const TLS: &str = "[tls]\nself_signed = true\n";
+
+fn line(root: u8, more: &str) -> String {
+    let root = PublicKey::from_bytes([root; 32]);
+    let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+    let id = LineId::from_root(&root);
+    format!("[[line]]\nid = \"{}\"\nroot = \"{}\"\n{more}\n", hex(id.as_bytes()), hex(root.as_bytes()))
+}
+
+fn gates(more: &str) -> String {
+    line(1, &format!("gates = [\"k3v9q2\"]\n{more}"))
+}
+
+fn parse(text: &str) -> Result<Settings, ConfigError> {
+    Settings::parse(text, Path::new("relay.toml"), Path::new("/etc/porchlight"), Mode::Serve)
+}
+
+#[test]
+fn what_is_left_out_has_the_usual_value() {
+    let settings = parse(&format!("{TOP}{TLS}{}", gates(""))).unwrap();
+    assert_eq!(settings.listen, Listen::Tcp("127.0.0.1:0".parse().unwrap()));
+    assert_eq!((settings.data_dir, settings.keyring_dir), ("/etc/porchlight/data".into(), "/run/x".into()));
+    assert_eq!((settings.store, settings.quota_bytes, settings.epoch_s), (StoreKind::Sled, 1 << 30, 3600));
+    assert_eq!(
+        (settings.keyring_medium, settings.max_connections, settings.max_per_address),
+        (KeyringMedium::RamOnly, 8192, 256)
+    );
+    let line = &settings.lines[0];
+    assert_eq!(line.timing, Timing::PRODUCTION);
+    assert_eq!((line.relay_no, line.up_ttl_s, line.desk_beat_ms, line.cap_per_minute), (0, 259_200, 10_000, 3000));
+    assert_eq!(
+        settings.warnings,
+        ["decoy_dir is not set: strangers see a built-in page, which tells those who know it what this is"]
+    );
+}
+
+#[test]
+fn beats_follow_the_down_beat_unless_they_are_set() {
+    let settings = parse(&format!("{TOP}{TLS}{}", gates("beat_ms = 100"))).unwrap();
+    assert_eq!((settings.lines[0].timing.up_beat_ms, settings.lines[0].desk_beat_ms), (33, 33));
+    let settings = parse(&format!("{TOP}{TLS}{}", gates("beat_ms = 100\nup_beat_ms = 10\ndesk_beat_ms = 20"))).unwrap();
+    assert_eq!((settings.lines[0].timing.up_beat_ms, settings.lines[0].desk_beat_ms), (10, 20));
+}
+
+#[test]
+fn what_is_not_for_production_is_allowed_with_a_warning_that_names_it() {
+    let text = format!(
+        "{TOP}keyring_on_disk = true\nepoch_s = 2\nquota_bytes = 1048576\n{TLS}{}",
+        gates("up_ttl_s = 5\nbeat_ms = 100\nslow_s = 1")
+    );
+    let warnings = parse(&text).unwrap().warnings.join("\n");
+    for key in [
+        "keyring",
+        "epoch_s = 2",
+        "quota_bytes",
+        "up_ttl_s = 5",
+        "beat_ms = 100",
+        "up_beat_ms = 33",
+        "desk_beat_ms = 33",
+        "slow_s = 1",
+    ] {
+        assert!(warnings.contains(key), "{key} in {warnings}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_with_its_key() {
+    let whole = gates("");
+    let public = TOP.replace("127.0.0.1:0", "192.0.2.1:443");
+    let socket = TOP.replace("127.0.0.1:0", "unix:relay.sock");
+    for (name, text, says) in [
+        ("not TOML", "listen = ".to_owned(), "relay.toml, line 1: "),
+        ("no listen", format!("data_dir = \"d\"\n{TLS}{whole}"), "missing field `listen`"),
+        ("an unknown key", format!("{TOP}color = 1\n{TLS}{whole}"), "unknown field `color`"),
+        ("an unknown key of tls", format!("{TOP}{TLS}acme = true\n{whole}"), "unknown field `acme`"),
+        ("an unknown key of a line", format!("{TOP}{TLS}{whole}name = \"x\"\n"), "unknown field `name`"),
+        ("an unknown store", format!("{TOP}store = \"redis\"\n{TLS}{whole}"), "unknown variant `redis`"),
+        ("no address", TOP.replace("127.0.0.1:0", "here") + TLS + &whole, "listen: \"here\" is neither"),
+        ("an empty socket", TOP.replace("127.0.0.1:0", "unix:") + TLS + &whole, "listen: give a path"),
+        ("no decoy in public", public + TLS + &whole, "decoy_dir: is missing"),
+        ("no certificate", format!("{TOP}{whole}"), "tls: say either"),
+        ("a certificate without key", format!("{TOP}[tls]\ncert = \"c\"\n{whole}"), "tls.key: is missing"),
+        ("a key without certificate", format!("{TOP}[tls]\nkey = \"c\"\n{whole}"), "tls.cert: is missing"),
+        ("two certificates", format!("{TOP}[tls]\nself_signed = true\ncert = \"c\"\n{whole}"), "tls.self_signed: and"),
+        ("a pin on an address", format!("{TOP}{TLS}spki = \"00\"\n{whole}"), "tls.spki: is only for"),
+        ("a certificate on a socket", socket.clone() + TLS + &whole, "tls: a Unix socket"),
+        ("a short pin", format!("{socket}[tls]\nspki = \"00\"\n{whole}"), "tls.spki: must be 64"),
+        ("a public admin", format!("{TOP}admin_listen = \"0.0.0.0:1\"\n{TLS}{whole}"), "admin_listen: must be a loopback"),
+        ("an admin that is no address", format!("{TOP}admin_listen = \"x\"\n{TLS}{whole}"), "admin_listen: \"x\" is not"),
+        ("an epoch too short", format!("{TOP}epoch_s = 1\n{TLS}{whole}"), "epoch_s: must be 2"),
+        ("a quota too small", format!("{TOP}quota_bytes = 1\n{TLS}{whole}"), "quota_bytes: must be at least"),
+        ("no connections", format!("{TOP}max_connections = 0\n{TLS}{whole}"), "max_connections: must be at least 1"),
+        ("no connections each", format!("{TOP}max_per_address = 0\n{TLS}{whole}"), "max_per_address: must be at least 1"),
+        ("no line", format!("{TOP}{TLS}"), "line: there is none"),
+        ("a line twice", format!("{TOP}{TLS}{whole}{whole}"), "line[1].id: stands here twice"),
+        (
+            "a gate of two lines",
+            format!("{TOP}{TLS}{whole}{}", line(2, "gates = [\"k3v9q2\"]")),
+            "line[1].gates[0]: belongs to another line",
+        ),
+        ("another root", format!("{TOP}{TLS}{}", whole.replace("root = \"01", "root = \"02")), "line[0].id: does not belong"),
+        ("a short root", format!("{TOP}{TLS}{}", whole.replace("root = \"01", "root = \"")), "line[0].root: must be 64"),
+        ("no gate", format!("{TOP}{TLS}{}", line(1, "gates = []")), "line[0].gates: give one to eight"),
+        ("a gate that is not closed", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2")), "relay.toml, line "),
+        ("a bad gate", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2\", \"A/b\"]")), "line[0].gates[1]: is not 4 to 32"),
+        (
+            "a gate twice",
+            format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2\", \"k3v9q2\"]")),
+            "line[0].gates[1]: stands there twice",
+        ),
+        ("a large number", format!("{TOP}{TLS}{}", gates("relay_no = 256")), "line[0].relay_no: 256 is too large"),
+        ("a negative number", format!("{TOP}{TLS}{}", gates("relay_no = -1")), "invalid value"),
+        ("a short life", format!("{TOP}{TLS}{}", gates("up_ttl_s = 4")), "line[0].up_ttl_s: must be 5"),
+        ("a short beat", format!("{TOP}{TLS}{}", gates("beat_ms = 99")), "line[0].beat_ms: beat_ms must be at least 100"),
+        ("a beat that does not divide a day", format!("{TOP}{TLS}{}", gates("beat_ms = 7001")), "line[0].beat_ms"),
+        ("a short up beat", format!("{TOP}{TLS}{}", gates("up_beat_ms = 9")), "line[0].up_beat_ms"),
+        ("a short desk beat", format!("{TOP}{TLS}{}", gates("desk_beat_ms = 9")), "line[0].desk_beat_ms: must be at least 10"),
+        ("no slow slot", format!("{TOP}{TLS}{}", gates("slow_s = 0")), "line[0].slow_s"),
+        ("too many days", format!("{TOP}{TLS}{}", gates("slow_days = 32")), "line[0].slow_days"),
+        ("no fast slots", format!("{TOP}{TLS}{}", gates("fast_slots = 0")), "line[0].fast_slots"),
+        ("no cap", format!("{TOP}{TLS}{}", gates("cap_per_minute = 0")), "line[0].cap_per_minute"),
+    ] {
+        let message = parse(&text).unwrap_err().to_string();
+        assert!(message.contains(says), "{name}: {message}");
+        assert!(!message.contains("k3v9q2"), "{name}: a message must not repeat a gate: {message}");
+    }
+}
+
+#[test]
+fn dev_needs_neither_a_decoy_nor_a_keyring_directory() {
+    let text = format!("listen = \"0.0.0.0:0\"\ndata_dir = \"/srv/data\"\n{TLS}{}", gates(""));
+    let settings = Settings::parse(&text, Path::new("relay.toml"), Path::new("."), Mode::Dev).unwrap();
+    assert_eq!((settings.decoy, settings.keyring_medium), (DecoySource::BuiltIn, KeyringMedium::Anywhere));
+    assert_eq!(settings.keyring_dir, Path::new("/srv/data/keyring"));
+}
+
+/// `deploy/relay.toml` is what operators start from: it must parse, and every key that exists must stand in it.
+#[test]
+fn the_example_documents_every_key() {
+    let example = include_str!("../../../deploy/relay.toml");
+    let live: String = example.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
+    let (top, _) = live.split_once("[[line]]").unwrap();
+    let top = top.replace("self_signed = true\n", "");
+    let table: toml::Table = toml::from_str(&live).unwrap();
+    assert!(
+        parse(&format!("{top}{}", gates(""))).unwrap_err().to_string().contains("tls"),
+        "the example shows every kind of certificate at once"
+    );
+    let keys = |table: &toml::Table| table.keys().cloned().collect::<std::collections::BTreeSet<_>>();
+    let known = |text: &str| -> std::collections::BTreeSet<String> {
+        let message = parse(text).unwrap_err().to_string();
+        let (_, list) = message.split_once("expected one of ").unwrap();
+        list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    assert_eq!(keys(&table), known(&format!("nonsense = 1\n{TOP}{TLS}")));
+    assert_eq!(keys(table["tls"].as_table().unwrap()), known(&format!("{TOP}[tls]\nnonsense = 1\n")));
+    assert_eq!(keys(table["line"][0].as_table().unwrap()), known(&format!("{TOP}{TLS}[[line]]\nnonsense = 1\n")));
+}

@@ -1,0 +1,156 @@
+//! The calls of the line's devices. Without a token that fits, none of them exists.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::header;
+use axum::response::Response;
+use porchlight_proto::api::{DeskBeat, DeskOutcome, DeskReply, LanePage, SlotOutcome};
+use porchlight_proto::cert::Role;
+use porchlight_proto::kdf;
+use porchlight_proto::limits::{BLOB_LEN, LANE_GROUP, UP_CELL_LEN};
+use porchlight_proto::token::{Access, Request};
+use tokio::time::sleep;
+
+use super::call::Call;
+use super::{Door, Knock, Served, off_thread, reply};
+use crate::gate::tokens;
+use crate::lane::SlotWrite;
+use crate::lane::blobs::BlobName;
+use crate::lane::board::BoardError;
+use crate::lane::up::Page;
+
+impl Door {
+    pub(super) async fn desk(&self, served: Arc<Served>, call: &Call, knock: &Knock) -> Option<Response> {
+        let access = self.access(&served, knock)?;
+        match *call {
+            Call::Beat => beat(served, &access, knock).await,
+            Call::LaneUp { life, after, wait } => self.lane_up(served, (life, after), Duration::from_secs(wait)).await,
+            Call::Roster if access.role == Role::Lead => roster(served, knock).await,
+            Call::Bulletin => bulletin(served, knock).await,
+            Call::PutBlob(name) => put_blob(served, name, knock).await,
+            Call::GetBlob(name) => {
+                let bytes = off_thread(move || served.line.blobs.blob(name)).await??;
+                Some(reply::octets(bytes))
+            }
+            Call::Roster | Call::Notice | Call::Up | Call::Fast | Call::Slow(_) => None,
+        }
+    }
+
+    fn access(&self, served: &Served, knock: &Knock) -> Option<Access> {
+        let header = knock.parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        let whole = knock.parts.uri.path_and_query()?.as_str();
+        // From `/v1/` on: the gate is the one thing on the way that the token does not say.
+        let path = whole.get(whole.get(1..)?.find('/')? + 1..)?;
+        let request = Request { method: knock.parts.method.as_str(), path, body_hash: kdf::digest(&knock.body) };
+        tokens::check(header, &request, self.spki.as_ref()?, &served.line, &served.gate.nonces, self.clock.boot())
+    }
+
+    /// GET `desk/up`: answers as soon as there is a cell, or with none after `wait`.
+    async fn lane_up(&self, served: Arc<Served>, (life, after): (u64, u64), wait: Duration) -> Option<Response> {
+        let (mut head, mut stopping) = (served.line.up.head(), self.stopping.clone());
+        let mut time_up = pin!(sleep(wait));
+        let mut is_over = wait.is_zero();
+        loop {
+            head.mark_unchanged();
+            let reading = Arc::clone(&served);
+            let page = off_thread(move || reading.line.up.page_of(life, after)).await?;
+            if !page.cells.is_empty() || is_over {
+                self.counters.lane_pages.add(1);
+                return Some(reply::octets(self.page_bytes(&page)));
+            }
+            is_over = tokio::select! {
+                _ = head.changed() => false,
+                _ = stopping.wait_for(|stops| *stops) => true,
+                () = time_up.as_mut() => true,
+            };
+        }
+    }
+
+    fn page_bytes(&self, page: &Page) -> Vec<u8> {
+        let count = page.cells.len();
+        let mut bytes = Vec::with_capacity(LanePage::len_with(count));
+        bytes.extend_from_slice(&LanePage::header(page.life, page.first, u32::try_from(count).unwrap_or(0)));
+        for cell in &page.cells {
+            bytes.extend_from_slice(cell.as_slice());
+        }
+        let mut padding = vec![0; (count.next_multiple_of(LANE_GROUP) - count) * UP_CELL_LEN];
+        self.chance.fill(&mut padding);
+        bytes.append(&mut padding);
+        bytes
+    }
+}
+
+/// POST `desk/beat`: team cells up, one cell down on each track.
+async fn beat(served: Arc<Served>, access: &Access, knock: &Knock) -> Option<Response> {
+    let beat = DeskBeat::parse(&knock.body).ok()?;
+    let (line, now) = (&served.line, served.line.now());
+    line.floors.report(access.device, beat.floor.life, beat.floor.n, line.boot());
+    let DeskBeat { fast_slot, slow_slot, fast_cell, slow_cell, team_cells, .. } = beat;
+    let fast = fast_slot.map_or(SlotWrite::Written, |slot| line.fast.write(slot, fast_cell, now));
+    let slow = match slow_slot {
+        None => SlotWrite::Written,
+        Some(slot) => {
+            let (writing, role) = (Arc::clone(&served), access.role);
+            off_thread(move || writing.line.slow.write(slot, &slow_cell, role, now)).await?
+        }
+    };
+    let team_cell_count = u32::try_from(team_cells.len()).unwrap_or(u32::MAX);
+    let are_taken = served.gate.admit_team(team_cell_count, now) && line.up.post(team_cells.into()).await.is_ok();
+    let outcome = if are_taken && slow != SlotWrite::Refused { DeskOutcome::Done } else { DeskOutcome::Full };
+    served.gate.beat_taken();
+    Some(desk_reply(&served, outcome, slot_outcome(fast), slot_outcome(slow)))
+}
+
+const fn slot_outcome(write: SlotWrite) -> SlotOutcome {
+    match write {
+        SlotWrite::Written => SlotOutcome::Written,
+        SlotWrite::Taken => SlotOutcome::Taken,
+        SlotWrite::NotOpen | SlotWrite::Refused => SlotOutcome::NotOpen,
+    }
+}
+
+fn desk_reply(served: &Served, outcome: DeskOutcome, fast: SlotOutcome, slow: SlotOutcome) -> Response {
+    let now = served.line.now();
+    let reply = DeskReply { outcome, fast, slow, serial: served.line.board.serial(now.seconds()), clock_ms: now };
+    reply::octets(reply.to_bytes())
+}
+
+fn put_reply(served: &Served, outcome: DeskOutcome) -> Response {
+    desk_reply(served, outcome, SlotOutcome::Written, SlotOutcome::Written)
+}
+
+fn board_outcome(result: Result<(), BoardError>) -> DeskOutcome {
+    match result {
+        Ok(()) => DeskOutcome::Done,
+        Err(BoardError::Refused) => DeskOutcome::Refused,
+        Err(BoardError::Medium(_)) => DeskOutcome::Full,
+    }
+}
+
+/// PUT `desk/roster`.
+async fn roster(served: Arc<Served>, knock: &Knock) -> Option<Response> {
+    let (putting, bytes) = (Arc::clone(&served), knock.body.clone());
+    let result = off_thread(move || putting.line.board.put_roster(&bytes, putting.line.now().seconds())).await?;
+    Some(put_reply(&served, board_outcome(result)))
+}
+
+/// PUT `desk/bulletin`.
+async fn bulletin(served: Arc<Served>, knock: &Knock) -> Option<Response> {
+    let bytes = knock.body.as_ref().try_into().ok()?;
+    let putting = Arc::clone(&served);
+    let result = off_thread(move || putting.line.board.put_bulletin(&bytes, putting.line.now().seconds())).await?;
+    Some(put_reply(&served, board_outcome(result)))
+}
+
+/// PUT `desk/blob/{name}`.
+async fn put_blob(served: Arc<Served>, name: BlobName, knock: &Knock) -> Option<Response> {
+    if !served.gate.admit_desk_bytes(BLOB_LEN as u64) {
+        return Some(put_reply(&served, DeskOutcome::Full));
+    }
+    let bytes: Box<[u8; BLOB_LEN]> = knock.body.to_vec().into_boxed_slice().try_into().ok()?;
+    let putting = Arc::clone(&served);
+    let result = off_thread(move || putting.line.blobs.put(name, &bytes)).await?;
+    Some(put_reply(&served, if result.is_ok() { DeskOutcome::Done } else { DeskOutcome::Full }))
+}

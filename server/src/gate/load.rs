@@ -1,0 +1,67 @@
+//! How busy a line is, and what a stamp must cost because of it.
+
+use std::sync::{Mutex, PoisonError};
+
+use porchlight_proto::limits::STAMP_BITS_MAX;
+use porchlight_proto::time::Millis;
+
+const MINUTE_MS: u64 = 60_000;
+
+/// The cheapest stamp that is asked for at all.
+const BITS_FIRST: u32 = 8;
+
+/// What each doubling of the load adds.
+const BITS_STEP: u32 = 4;
+
+/// The posts of the last minute, and the difficulty that follows.
+///
+/// 0 up to half the line's cap; from there 8 bits, and 4 more for each doubling, up to 20.
+pub struct Load {
+    calm: u64,
+    window: Mutex<Window>,
+}
+
+#[derive(Default)]
+struct Window {
+    minute: u64,
+    count: u64,
+    before: u64,
+}
+
+impl Load {
+    /// The load of a line with this cap per minute.
+    #[must_use]
+    pub fn new(cap_per_minute: u32) -> Self {
+        Self { calm: (u64::from(cap_per_minute) / 2).max(1), window: Mutex::default() }
+    }
+
+    /// Counts a post that paid its stamp. One that did not costs us nothing and must not make others pay.
+    pub fn count(&self, now: Millis) {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.roll(now);
+        window.count += 1;
+    }
+
+    /// The difficulty now.
+    pub fn difficulty(&self, now: Millis) -> u8 {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.roll(now);
+        let left = MINUTE_MS - now.0 % MINUTE_MS;
+        let rate = window.count + window.before * left / MINUTE_MS;
+        if rate <= self.calm {
+            return 0;
+        }
+        let doublings = (rate / self.calm).max(1).ilog2();
+        u8::try_from(BITS_FIRST + BITS_STEP * doublings).map_or(STAMP_BITS_MAX, |bits| bits.min(STAMP_BITS_MAX))
+    }
+}
+
+impl Window {
+    fn roll(&mut self, now: Millis) {
+        let minute = now.0 / MINUTE_MS;
+        if minute != self.minute {
+            self.before = if minute == self.minute + 1 { self.count } else { 0 };
+            (self.minute, self.count) = (minute, 0);
+        }
+    }
+}

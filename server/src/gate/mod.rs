@@ -1,0 +1,137 @@
+//! The room that may refuse: who may spend disk, and who is a device of the line.
+//!
+//! A caller's cell passes, in this order: a *stamp* if there is load, its source's *fair share* of the line's cap, the *quota* of the
+//! medium. A device shows a *token*; its team cells have a cap and a part of the quota that callers cannot use.
+//! Everything here is in memory and forgotten within the hour.
+
+use std::sync::Arc;
+
+use porchlight_proto::api::UpPost;
+use porchlight_proto::kdf;
+use porchlight_proto::limits::UP_CELL_LEN;
+use porchlight_proto::line::LineId;
+use porchlight_proto::time::Millis;
+
+use crate::config::LineSettings;
+use crate::counters::Counters;
+
+pub mod fair;
+pub mod load;
+pub mod quota;
+pub mod sources;
+pub mod stamps;
+pub mod tokens;
+
+use self::fair::Share;
+use self::load::Load;
+use self::quota::{Quota, Whose};
+use self::sources::Source;
+use self::stamps::Stamps;
+use self::tokens::Nonces;
+
+/// Devices of a line whose bundles all fit: each posts two team cells every desk beat.
+const DEVICES: u32 = 100;
+
+/// What the gate says to a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Go on.
+    Admitted,
+    /// The line or the medium is full.
+    Full,
+    /// The stamp is too weak or spent.
+    Stamp,
+}
+
+/// The gate of one line.
+pub struct LineGate {
+    id: LineId,
+    salt: [u8; 16],
+    load: Load,
+    share: Share,
+    team: Share,
+    stamps: Stamps,
+    /// Nonces of device tokens that were used.
+    pub nonces: Nonces,
+    quota: Arc<Quota>,
+    counters: Arc<Counters>,
+}
+
+impl LineGate {
+    /// The gate of a line on a relay whose lanes have this life.
+    #[must_use]
+    pub fn new(settings: &LineSettings, life: u64, quota: Arc<Quota>, counters: Arc<Counters>) -> Self {
+        Self {
+            id: settings.id,
+            salt: stamp_salt(&settings.id, life),
+            load: Load::new(settings.cap_per_minute),
+            share: Share::new(settings.cap_per_minute),
+            team: Share::new(DEVICES * 2 * 60_000 / u32::from(settings.desk_beat_ms.max(1))),
+            stamps: Stamps::default(),
+            nonces: Nonces::default(),
+            quota,
+            counters,
+        }
+    }
+
+    /// The salt that stamps are made with.
+    #[must_use]
+    pub const fn stamp_salt(&self) -> &[u8; 16] {
+        &self.salt
+    }
+
+    /// How many zero bits a stamp must have now.
+    #[must_use]
+    pub fn difficulty(&self, now: Millis) -> u8 {
+        self.load.difficulty(now)
+    }
+
+    /// Whether a caller's cell may go on to the lane.
+    #[must_use]
+    pub fn admit(&self, post: &UpPost, source: Source, up_epoch: u32, now: Millis) -> Admission {
+        let difficulty = self.difficulty(now);
+        if !self.stamps.take(post, &self.id, &self.salt, up_epoch, difficulty) {
+            self.counters.stamps_refused.add(1);
+            return Admission::Stamp;
+        }
+        self.load.count(now);
+        if self.share.take(source, now) && self.quota.take(UP_CELL_LEN as u64, Whose::Callers) {
+            return Admission::Admitted;
+        }
+        self.counters.cells_refused.add(1);
+        Admission::Full
+    }
+
+    /// Whether `cell_count` team cells of a device may go on to the lane.
+    #[must_use]
+    pub fn admit_team(&self, cell_count: u32, now: Millis) -> bool {
+        let bytes = u64::from(cell_count) * UP_CELL_LEN as u64;
+        self.team.take_many(cell_count, now) && self.quota.take(bytes, Whose::Desk)
+    }
+
+    /// Counts a cell that the medium has.
+    pub fn stored(&self) {
+        self.counters.cells_stored.add(1);
+    }
+
+    /// Counts a bundle.
+    pub fn beat_taken(&self) {
+        self.counters.desk_beats.add(1);
+    }
+
+    /// Whether the desk may spend `bytes` on what is no cell.
+    #[must_use]
+    pub fn admit_desk_bytes(&self, bytes: u64) -> bool {
+        self.quota.take(bytes, Whose::Desk)
+    }
+}
+
+/// From the life of the keyring, so that a restart under load does not void the stamps being searched for.
+fn stamp_salt(line: &LineId, life: u64) -> [u8; 16] {
+    let hash = kdf::hash("relay/stamp-salt", &[&life.to_be_bytes(), line.as_bytes()]);
+    let (salt, _) = hash.split_first_chunk().unwrap_or((&[0; 16], &[]));
+    *salt
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use porchlight_proto::stamp::StampFor;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+use super::sources::{Source, Sources};
+use super::*;
+use crate::chance::SeededChance;
+
+const MINUTE: u64 = 60_000;
+
+fn sources(count: u32) -> Vec<Source> {
+    let sources = Arc::new(Sources::new(1, Arc::new(SeededChance::new(1))));
+    (1..=count).map(|n| sources.seat(Some(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n))), Millis(0)).unwrap().source).collect()
+}
+
+/// Minutes in which some sources send all they can and one good client sends six cells each, evenly. Says how many of its cells were refused
+/// three times, a second apart, out of `minutes × 6`.
+fn failures(flooders: u32, minutes: u64, rng: &mut ChaCha20Rng) -> u32 {
+    let all = sources(flooders + 1);
+    let (good, bad) = all.split_last().unwrap();
+    let share = Share::new(3000);
+    let (mut failed, mut tries) = (0, 0);
+    for minute in 0..minutes {
+        for tick in 0..600 {
+            let now = Millis(minute * MINUTE + tick * 100);
+            for _ in 0..100 {
+                let source = bad[usize::try_from(rng.next_u32()).unwrap() % bad.len()];
+                let _ = share.take(source, now);
+            }
+            if tick % 100 == 50 {
+                tries = 3;
+            }
+            if tries > 0 && tick % 10 == 0 {
+                let is_in = share.take(*good, now);
+                tries = if is_in { 0 } else { tries - 1 };
+                failed += u32::from(!is_in && tries == 0);
+            }
+        }
+    }
+    failed
+}
+
+#[test]
+fn a_newcomer_gets_in_whoever_floods() {
+    let seed = 77;
+    println!("seed {seed}");
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    for flooders in [1, 5, 50] {
+        assert_eq!(failures(flooders, 20, &mut rng), 0, "{flooders} flooding addresses");
+    }
+}
+
+#[test]
+fn a_cap_is_a_cap_and_ends_with_its_minute() {
+    let all = sources(500);
+    let share = Share::new(300);
+    let mut taken: HashMap<Source, u32> = HashMap::new();
+    for round in 0..50_000_usize {
+        let source = all[round % all.len()];
+        if share.take(source, Millis(u64::try_from(round).unwrap())) {
+            *taken.entry(source).or_default() += 1;
+        }
+    }
+    assert!(taken.values().sum::<u32>() <= 300);
+    assert!(taken.values().sum::<u32>() >= 240, "the cap is used");
+    assert!(share.take(all[0], Millis(MINUTE)), "another minute");
+    let team = Share::new(5);
+    assert!(
+        team.take_many(2, Millis(0))
+            && team.take_many(2, Millis(0))
+            && !team.take_many(2, Millis(0))
+            && team.take_many(1, Millis(0))
+    );
+    assert!(team.take_many(2, Millis(MINUTE)));
+}
+
+#[test]
+fn stamps_get_dearer_with_each_doubling_and_cheap_again_when_it_is_calm() {
+    let load = Load::new(1000);
+    let at = Millis(10 * MINUTE);
+    let mut count = 0;
+    let mut count_to = |total| {
+        while count < total {
+            load.count(at);
+            count += 1;
+        }
+        load.difficulty(at)
+    };
+    for (posts, difficulty) in [(0, 0), (500, 0), (501, 8), (999, 8), (1000, 12), (2000, 16), (4000, 20), (100_000, 20)] {
+        assert_eq!(count_to(posts), difficulty, "{posts} posts in this minute");
+    }
+    let load = Load::new(1000);
+    (0..1000).for_each(|_| load.count(at));
+    for (later, difficulty) in [(MINUTE, 12), (MINUTE + 29_000, 8), (MINUTE + 31_000, 0), (2 * MINUTE, 0)] {
+        assert_eq!(load.difficulty(at.plus(later)), difficulty, "{later} ms later");
+    }
+}
+
+fn gate(cap: u32) -> LineGate {
+    let root = porchlight_proto::sign::PublicKey::from_bytes([4; 32]);
+    let settings = LineSettings {
+        id: LineId::from_root(&root),
+        root,
+        gates: Vec::new(),
+        relay_no: 0,
+        timing: porchlight_proto::time::Timing::PRODUCTION,
+        up_ttl_s: 10,
+        desk_beat_ms: 10,
+        cap_per_minute: cap,
+    };
+    LineGate::new(&settings, 9, Quota::new(1 << 30), Arc::default())
+}
+
+#[test]
+fn under_load_a_stamp_buys_one_look_and_only_one_of_this_epoch_or_the_last() {
+    let gate = gate(4);
+    let mut rng = ChaCha20Rng::seed_from_u64(9);
+    let (source, now) = (sources(1)[0], Millis(0));
+    let mut post = |stamp_of: Option<(u32, u8)>| {
+        let mut cell = Box::new([0; UP_CELL_LEN]);
+        rng.fill_bytes(cell.as_mut_slice());
+        let stamp = match stamp_of {
+            Some((epoch, bits)) => StampFor::cell(cell.as_slice(), gate.stamp_salt(), &gate.id, epoch).mint(bits, &mut rng),
+            None => [0; 32],
+        };
+        UpPost { stamp, cell }
+    };
+    for _ in 0..3 {
+        assert_ne!(gate.admit(&post(None), source, 7, now), Admission::Stamp, "in peace any stamp will do");
+    }
+    assert_eq!(gate.difficulty(now), 8);
+    let (weak, early, stale, good, last) =
+        (post(None), post(Some((8, 20))), post(Some((5, 20))), post(Some((7, 12))), post(Some((6, 12))));
+    for (name, post) in [("weak", &weak), ("of a later epoch", &early), ("of an epoch before the last", &stale)] {
+        assert_eq!(gate.admit(post, source, 7, now), Admission::Stamp, "{name}");
+    }
+    assert_eq!(gate.difficulty(now), 8, "posts that did not pay make nobody else pay more");
+    assert_ne!(gate.admit(&good, source, 7, now), Admission::Stamp);
+    assert_eq!(gate.admit(&good, source, 7, now), Admission::Stamp, "spent");
+    assert_ne!(gate.admit(&last, source, 7, now), Admission::Stamp);
+}
+
+#[test]
+fn the_salt_of_stamps_is_the_lines_and_stays_with_the_keyring() {
+    assert_eq!(gate(1).stamp_salt(), gate(2).stamp_salt());
+    let line = LineId::from_bytes([1; 32]);
+    assert_ne!(stamp_salt(&line, 1), stamp_salt(&line, 2));
+    assert_ne!(stamp_salt(&line, 1), stamp_salt(&LineId::from_bytes([2; 32]), 1));
+}

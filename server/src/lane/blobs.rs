@@ -1,0 +1,114 @@
+//! Snapshot chunks that a line's devices leave for each other, sealed like everything else, for a day.
+
+use std::sync::{Mutex, PoisonError};
+
+use porchlight_proto::limits::BLOB_LEN;
+use porchlight_proto::line::LineId;
+
+use super::up::NotTaken;
+use super::{Ground, epoch_number, millis_to_end};
+use crate::seal::{Epoch, EpochName, Lane, SealError};
+use crate::store::{RecordKey, StoreError};
+
+/// Seconds that a blob lives on after its epoch.
+const TTL_S: u64 = 86_400;
+
+/// Seconds in an epoch of blobs.
+const EPOCH_S: u32 = 3600;
+
+/// Epochs that share a shelf.
+const EPOCHS_PER_SHELF: u32 = 24;
+
+/// Blobs that a line may hold at once: 32 MiB.
+const COUNT_MAX: u64 = 512;
+
+/// The name of a blob: 16 bytes that the devices choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobName(pub [u8; 16]);
+
+impl BlobName {
+    /// Reads the 32 lower-case hex digits of a path.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+
+    fn key(self) -> RecordKey {
+        RecordKey(u128::from_be_bytes(self.0))
+    }
+}
+
+/// The blobs of one line.
+pub struct Blobs {
+    line: LineId,
+    ground: Ground,
+    /// The epoch that must not be written to again, because its shelf went bad; held while writing, so that one blob is written at a time.
+    closed: Mutex<Option<Epoch>>,
+}
+
+impl Blobs {
+    pub(super) fn open(line: LineId, ground: &Ground) -> Self {
+        Self { line, ground: ground.clone(), closed: Mutex::default() }
+    }
+
+    /// Keeps a blob, and returns when the medium has it. Of two with one name the later counts. May block on the medium.
+    ///
+    /// # Errors
+    ///
+    /// [`NotTaken`] if the line holds its share already, or the store or keyring refused.
+    pub fn put(&self, name: BlobName, bytes: &[u8; BLOB_LEN]) -> Result<(), NotTaken> {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.count() >= COUNT_MAX {
+            return Err(NotTaken);
+        }
+        let written = match self.append(name, bytes, *closed) {
+            Err((Some(epoch), SealError::Store(StoreError::Unreadable))) => {
+                *closed = Some(epoch);
+                self.append(name, bytes, *closed)
+            }
+            other => other,
+        };
+        written.map_err(|_| {
+            self.ground.counters.store_failures.add(1);
+            NotTaken
+        })
+    }
+
+    fn append(&self, name: BlobName, bytes: &[u8; BLOB_LEN], closed: Option<Epoch>) -> Result<(), (Option<Epoch>, SealError)> {
+        let epoch = self.current(closed).map_err(|error| (None, error))?;
+        let record = [(name.key(), bytes.as_slice())];
+        self.ground.sealer.append(&epoch, &record, 1, self.ground.clock.boot()).map_err(|error| (Some(epoch), error))
+    }
+
+    /// The newest blob of that name, if it is still held. May block on the medium.
+    #[must_use]
+    pub fn blob(&self, name: BlobName) -> Option<Vec<u8>> {
+        let boot = self.ground.clock.boot();
+        let epochs = self.ground.sealer.held(Lane::Blob, &self.line);
+        let found = |epoch: &Epoch| {
+            let opened = self.ground.sealer.read(epoch, name.key(), 1, boot).ok()?;
+            let exact = |(key, bytes): (RecordKey, Vec<u8>)| (key == name.key()).then_some(bytes);
+            opened.records.into_iter().find_map(exact)
+        };
+        epochs.iter().rev().find_map(found)
+    }
+
+    fn count(&self) -> u64 {
+        self.ground.sealer.held(Lane::Blob, &self.line).iter().map(|epoch| epoch.count).sum()
+    }
+
+    fn current(&self, closed: Option<Epoch>) -> Result<Epoch, SealError> {
+        let (now, boot) = (self.ground.clock.now(), self.ground.clock.boot());
+        let number = epoch_number(now.seconds(), EPOCH_S);
+        let is_current = |epoch: &Epoch| {
+            epoch.name.number == number && boot < epoch.death && closed.is_none_or(|bad| bad.place != epoch.place)
+        };
+        if let Some(epoch) = self.ground.sealer.held(Lane::Blob, &self.line).into_iter().rfind(is_current) {
+            return Ok(epoch);
+        }
+        let name = EpochName { lane: Lane::Blob, line: self.line, number, unit: EPOCH_S, group: number / EPOCHS_PER_SHELF };
+        let life = millis_to_end(now, number, EPOCH_S).saturating_add(TTL_S * 1000);
+        self.ground.sealer.begin(name, 1, boot, boot.after(life))
+    }
+}

@@ -1,0 +1,180 @@
+//! What a line says in public: its rosters and its bulletin. The one thing the relay keeps in the clear, because everyone may read it.
+//!
+//! One file per line in `data_dir/public`, replaced whole:
+//! ```text
+//! magic 8 ‖ generation 4 ‖ highest serial 4 ‖ bulletin 80 ‖ rosters 4,096 each
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use porchlight_proto::bulletin::Bulletin;
+use porchlight_proto::limits::{BULLETIN_LEN, ROSTER_LEN};
+use porchlight_proto::line::DeviceId;
+use porchlight_proto::roster::{Rosters, SignedRoster, UncheckedRoster};
+use porchlight_proto::sign::PublicKey;
+use porchlight_proto::time::{Seconds, Timing};
+
+use crate::config::LineSettings;
+
+const MAGIC: &[u8; 8] = b"PLBOARD1";
+
+/// The most rosters kept: the one in force and what leads publish ahead.
+const ROSTERS_MAX: usize = 17;
+
+/// Why a roster or bulletin was not put up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BoardError {
+    /// It does not check, is older than what hangs there, or has another pace than the relay.
+    #[error("the roster or bulletin was refused")]
+    Refused,
+    /// It could not be written to the disk.
+    #[error("the public file could not be written: {0}")]
+    Medium(#[from] io::Error),
+}
+
+/// The rosters and the bulletin of one line.
+pub struct Board {
+    path: PathBuf,
+    root: PublicKey,
+    timing: Timing,
+    hung: Mutex<Hung>,
+}
+
+#[derive(Clone)]
+struct Hung {
+    rosters: Rosters,
+    bulletin: [u8; BULLETIN_LEN],
+}
+
+impl Board {
+    /// Reads what hung there when the relay last ran. What does not check any more is left out.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says, unless there is no file yet.
+    pub(super) fn open(public_dir: &Path, settings: &LineSettings) -> io::Result<Self> {
+        crate::files::make_private_dir(public_dir)?;
+        let path = public_dir.join(data_encoding::HEXLOWER.encode(settings.id.as_bytes()));
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read?,
+        };
+        let hung = read(&bytes, &settings.root, settings.timing)
+            .unwrap_or_else(|| Hung { rosters: Rosters::new(), bulletin: [0; BULLETIN_LEN] });
+        Ok(Self { path, root: settings.root, timing: settings.timing, hung: Mutex::new(hung) })
+    }
+
+    fn hung(&self) -> MutexGuard<'_, Hung> {
+        self.hung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts up a roster. May block on the medium.
+    ///
+    /// # Errors
+    ///
+    /// [`BoardError`]; what hung there is then still there.
+    pub fn put_roster(&self, bytes: &[u8], now: Seconds) -> Result<(), BoardError> {
+        let roster = self.believe(bytes).filter(|roster| roster.not_after() > now).ok_or(BoardError::Refused)?;
+        let mut hung = self.hung();
+        let mut fresh = hung.clone();
+        fresh.rosters.forget_before(now);
+        fresh.rosters.insert(roster).map_err(|_| BoardError::Refused)?;
+        if fresh.rosters.iter().count() > ROSTERS_MAX {
+            return Err(BoardError::Refused);
+        }
+        self.save(&fresh)?;
+        *hung = fresh;
+        Ok(())
+    }
+
+    fn believe(&self, bytes: &[u8]) -> Option<SignedRoster> {
+        believe(bytes, &self.root).filter(|roster| roster.timing() == self.timing)
+    }
+
+    /// Puts up a bulletin, if it is newer than the one that stands. May block on the medium.
+    ///
+    /// # Errors
+    ///
+    /// As [`Board::put_roster`].
+    pub fn put_bulletin(&self, bytes: &[u8; BULLETIN_LEN], now: Seconds) -> Result<(), BoardError> {
+        let mut hung = self.hung();
+        let roster = hung.rosters.in_force(now).ok_or(BoardError::Refused)?;
+        let bulletin = Bulletin::check(bytes, roster, now).ok().flatten().ok_or(BoardError::Refused)?;
+        let standing = Bulletin::check(&hung.bulletin, roster, now).ok().flatten();
+        if hung.bulletin != *bytes && standing.is_some_and(|old| old.time >= bulletin.time) {
+            return Err(BoardError::Refused);
+        }
+        let fresh = Hung { bulletin: *bytes, ..hung.clone() };
+        self.save(&fresh)?;
+        *hung = fresh;
+        Ok(())
+    }
+
+    /// The roster in force; if none is, the newest that has begun, so that a reader sees what has expired.
+    #[must_use]
+    pub fn roster(&self, now: Seconds) -> Option<Box<[u8; ROSTER_LEN]>> {
+        let hung = self.hung();
+        let begun = || hung.rosters.iter().filter(|roster| roster.not_before() <= now).max_by_key(|roster| roster.serial());
+        hung.rosters.in_force(now).or_else(begun).map(|roster| Box::new(*roster.bytes()))
+    }
+
+    /// The serial of the roster in force, or 0.
+    #[must_use]
+    pub fn serial(&self, now: Seconds) -> u32 {
+        self.hung().rosters.in_force(now).map_or(0, SignedRoster::serial)
+    }
+
+    /// The lowest generation that is not void.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.hung().rosters.generation()
+    }
+
+    /// Whether the roster in force names the device as revoked.
+    #[must_use]
+    pub fn revoked(&self, device: DeviceId, now: Seconds) -> bool {
+        self.hung().rosters.in_force(now).is_some_and(|roster| roster.revoked(device))
+    }
+
+    /// The bulletin that stands, or zeros.
+    #[must_use]
+    pub fn bulletin(&self, now: Seconds) -> [u8; BULLETIN_LEN] {
+        let hung = self.hung();
+        let stands =
+            hung.rosters.in_force(now).is_some_and(|roster| matches!(Bulletin::check(&hung.bulletin, roster, now), Ok(Some(_))));
+        if stands { hung.bulletin } else { [0; BULLETIN_LEN] }
+    }
+
+    fn save(&self, hung: &Hung) -> io::Result<()> {
+        let mut bytes = Vec::from(MAGIC);
+        bytes.extend_from_slice(&hung.rosters.generation().to_be_bytes());
+        bytes.extend_from_slice(&hung.rosters.highest_serial().to_be_bytes());
+        bytes.extend_from_slice(&hung.bulletin);
+        for roster in hung.rosters.iter() {
+            bytes.extend_from_slice(roster.bytes());
+        }
+        crate::files::replace(&self.path, &bytes)
+    }
+}
+
+fn believe(bytes: &[u8], root: &PublicKey) -> Option<SignedRoster> {
+    UncheckedRoster::parse(bytes).ok()?.check_signed(root).ok()
+}
+
+fn read(bytes: &[u8], root: &PublicKey, timing: Timing) -> Option<Hung> {
+    let (MAGIC, rest) = bytes.split_first_chunk()? else { return None };
+    let (generation, rest) = rest.split_first_chunk()?;
+    let (serial, rest) = rest.split_first_chunk()?;
+    let (bulletin, rest) = rest.split_first_chunk()?;
+    let mut rosters = Rosters::after(u32::from_be_bytes(*generation), u32::from_be_bytes(*serial));
+    for roster in
+        rest.chunks_exact(ROSTER_LEN).filter_map(|bytes| believe(bytes, root)).filter(|roster| roster.timing() == timing)
+    {
+        // One that a later one has voided was voided before it was written; leaving it out changes nothing.
+        let _ = rosters.insert(roster);
+    }
+    Some(Hung { rosters, bulletin: *bulletin })
+}

@@ -1,0 +1,59 @@
+//! How far the devices have got: the relay forgets whole epochs that everyone has, so that letters live here for hours, not days.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use porchlight_proto::line::DeviceId;
+
+use crate::clock::BootMillis;
+
+/// A device that has not been seen for this long no longer holds others up.
+///
+/// The floor a device reports is already the least of all *enrolled* devices; taking the least of the reports of a day guards
+/// against one device that is wrong.
+const SEEN_MS: u64 = 86_400_000;
+
+/// The floors that devices have reported.
+pub struct Floors {
+    life: u64,
+    reports: Mutex<HashMap<DeviceId, (BootMillis, u64)>>,
+}
+
+impl Floors {
+    /// No reports yet, for a lane of this life.
+    #[must_use]
+    pub fn new(life: u64) -> Self {
+        Self { life, reports: Mutex::default() }
+    }
+
+    /// Notes a report. A position of another life says nothing about this one, so it counts as "nothing yet".
+    pub fn report(&self, device: DeviceId, life: u64, position: u64, now: BootMillis) {
+        let position = if life == self.life { position } else { 0 };
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).insert(device, (now, position));
+    }
+
+    /// The position up to which every device seen in the last day says that all have everything; `None` if none was seen.
+    pub fn lowest(&self, now: BootMillis) -> Option<u64> {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.retain(|_, (seen, _)| now.since(*seen) < SEEN_MS);
+        reports.values().map(|(_, position)| *position).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_is_the_lowest_of_the_devices_seen_in_the_last_day() {
+        let floors = Floors::new(7);
+        let at = |hours: u64| BootMillis(hours * 3_600_000);
+        assert_eq!(floors.lowest(at(0)), None);
+        floors.report(DeviceId([1; 8]), 7, 40, at(0));
+        floors.report(DeviceId([2; 8]), 7, 90, at(12));
+        assert_eq!(floors.lowest(at(12)), Some(40));
+        assert_eq!(floors.lowest(at(25)), Some(90), "a device unseen for a day holds nobody up");
+        floors.report(DeviceId([3; 8]), 8, 90, at(25));
+        assert_eq!(floors.lowest(at(25)), Some(0), "a floor of another life is none");
+    }
+}

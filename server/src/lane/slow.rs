@@ -1,0 +1,177 @@
+//! The slow track: one slot every half hour, kept for days, the carousel that brings answers to pages opened later.
+//!
+//! A day is an epoch of 48 slots. What was written lies sealed in the store; what nobody wrote is filler from the day's key; so a day
+//! reads the same after a restart, and when its key dies both are gone.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use porchlight_proto::cert::Role;
+use porchlight_proto::limits::DOWN_CELL_LEN;
+use porchlight_proto::line::LineId;
+use porchlight_proto::time::{Millis, SLOTS_PER_DAY, Timing, day_of, is_safeguarding};
+
+use super::fast::DownCell;
+use super::{Ground, SlotWrite};
+use crate::config::LineSettings;
+use crate::seal::{Epoch, EpochName, Lane, SealError};
+use crate::store::{RecordKey, StoreError};
+
+/// How many slots ahead one may be written (SPEC §9).
+pub const SLOTS_AHEAD: u64 = 48;
+
+/// Bytes that `down/slow/{day}` gives.
+pub const DAY_LEN: usize = 48 * DOWN_CELL_LEN;
+
+/// Days that share a shelf.
+const DAYS_PER_SHELF: u32 = 8;
+
+/// The slow track of one line.
+pub struct SlowTrack {
+    line: LineId,
+    timing: Timing,
+    ground: Ground,
+    days: Mutex<BTreeMap<u32, Day>>,
+}
+
+struct Day {
+    /// Never empty. The first one's key makes the filler; the last one is written to. More than one only if a shelf went bad.
+    epochs: Vec<Epoch>,
+    written: BTreeMap<u64, DownCell>,
+    /// The slots that have been shown: what has begun does not change.
+    page: Vec<u8>,
+}
+
+impl SlowTrack {
+    /// Takes up the days that the keyring still opens. Their slots are read at the first use.
+    pub(super) fn open(settings: &LineSettings, ground: &Ground) -> Self {
+        let track = Self { line: settings.id, timing: settings.timing, ground: ground.clone(), days: Mutex::default() };
+        for epoch in ground.sealer.held(Lane::Slow, &settings.id) {
+            // Days of another pace are other days (SPEC §9).
+            if epoch.name.unit != u32::from(settings.timing.slow_s) {
+                let _ = ground.sealer.forget(&epoch);
+            }
+        }
+        track
+    }
+
+    fn days(&self) -> MutexGuard<'_, BTreeMap<u32, Day>> {
+        self.days.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a slot of the next day's length, and returns when the medium has it. May block on the medium.
+    pub fn write(&self, slot: u64, cell: &DownCell, role: Role, now: Millis) -> SlotWrite {
+        let ahead = slot.checked_sub(self.timing.slow_slot(now));
+        let is_open = ahead.is_some_and(|slots| (1..=SLOTS_AHEAD).contains(&slots));
+        if !is_open || is_safeguarding(slot) != (role == Role::Safeguarding) {
+            return SlotWrite::NotOpen;
+        }
+        self.write_open(slot, cell, now).unwrap_or_else(|_| {
+            self.ground.counters.store_failures.add(1);
+            SlotWrite::Refused
+        })
+    }
+
+    fn write_open(&self, slot: u64, cell: &DownCell, now: Millis) -> Result<SlotWrite, SealError> {
+        let mut days = self.days();
+        let day = self.day(&mut days, day_of(slot), now)?;
+        if day.written.contains_key(&slot) {
+            return Ok(SlotWrite::Taken);
+        }
+        match self.append(day, slot, cell) {
+            Err(SealError::Store(StoreError::Unreadable)) => {
+                day.epochs.push(self.begin(day_of(slot), day.epochs.len(), now)?);
+                self.append(day, slot, cell)?;
+            }
+            other => other?,
+        }
+        day.written.insert(slot, cell.clone());
+        Ok(SlotWrite::Written)
+    }
+
+    fn append(&self, day: &Day, slot: u64, cell: &DownCell) -> Result<(), SealError> {
+        let epoch = day.epochs.last().ok_or(SealError::Dead)?;
+        let record = [(RecordKey(u128::from(slot)), cell.as_slice())];
+        self.ground.sealer.append(epoch, &record, 1, self.ground.clock.boot())
+    }
+
+    /// The 48 slots of a day: those that have begun, then zeros; `None` for a day that does not exist. May block on the medium.
+    pub fn page(&self, number: u32, now: Millis) -> Option<Vec<u8>> {
+        let age = self.timing.day(now).checked_sub(number)?;
+        if age >= u32::from(self.timing.slow_days) {
+            return None;
+        }
+        let first = u64::from(number) * SLOTS_PER_DAY;
+        let begun = (self.timing.slow_slot(now) + 1).saturating_sub(first).min(SLOTS_PER_DAY);
+        let mut days = self.days();
+        let day = self.day(&mut days, number, now).ok()?;
+        let seed = *day.epochs.first()?;
+        let shown = u64::try_from(day.page.len() / DOWN_CELL_LEN).unwrap_or(0);
+        for slot in first.saturating_add(shown)..first.saturating_add(begun) {
+            let cell = match day.written.get(&slot) {
+                Some(cell) => cell.clone(),
+                None => self.ground.sealer.filler(&seed, slot, self.ground.clock.boot()).ok()?,
+            };
+            day.page.extend_from_slice(cell.as_slice());
+        }
+        let mut page = day.page.clone();
+        page.resize(DAY_LEN, 0);
+        Some(page)
+    }
+
+    /// The day, taken up from the store or begun.
+    fn day<'a>(&self, days: &'a mut BTreeMap<u32, Day>, number: u32, now: Millis) -> Result<&'a mut Day, SealError> {
+        let boot = self.ground.clock.boot();
+        days.retain(|_, day| day.epochs.iter().all(|epoch| boot < epoch.death));
+        match days.entry(number) {
+            Entry::Occupied(day) => Ok(day.into_mut()),
+            Entry::Vacant(free) => Ok(free.insert(self.take_up(number, now)?)),
+        }
+    }
+
+    fn take_up(&self, number: u32, now: Millis) -> Result<Day, SealError> {
+        let boot = self.ground.clock.boot();
+        let mut epochs = self.ground.sealer.held(Lane::Slow, &self.line);
+        epochs.retain(|epoch| epoch.name.number == number && boot < epoch.death);
+        let mut written = BTreeMap::new();
+        for epoch in &epochs {
+            written.extend(self.written(epoch)?);
+        }
+        if epochs.is_empty() {
+            epochs.push(self.begin(number, 0, now)?);
+        }
+        Ok(Day { epochs, written, page: Vec::new() })
+    }
+
+    /// Begins the epoch of a day; `nth` counts those whose shelves went bad.
+    fn begin(&self, number: u32, nth: usize, now: Millis) -> Result<Epoch, SealError> {
+        let boot = self.ground.clock.boot();
+        let day_ms = self.timing.day_s().saturating_mul(1000);
+        let end = (u64::from(number) + u64::from(self.timing.slow_days)).saturating_mul(day_ms);
+        let unit = u32::from(self.timing.slow_s);
+        let name = EpochName { lane: Lane::Slow, line: self.line, number, unit, group: number / DAYS_PER_SHELF };
+        self.ground.sealer.begin(name, nth as u64, boot, boot.after(end.saturating_sub(now.0)))
+    }
+
+    fn written(&self, epoch: &Epoch) -> Result<BTreeMap<u64, DownCell>, SealError> {
+        if epoch.count == 0 {
+            return Ok(BTreeMap::new());
+        }
+        // A shelf that cannot be read loses its slots, not the day: they show filler, and the carousel comes round again.
+        let opened = match self.ground.sealer.read(epoch, RecordKey(0), usize::MAX, self.ground.clock.boot()) {
+            Err(SealError::Store(_)) => return Ok(BTreeMap::new()),
+            opened => opened?,
+        };
+        self.ground.counters.damaged_records.add(opened.damaged_count as u64);
+        let slot =
+            |(key, bytes): (RecordKey, Vec<u8>)| Some((u64::try_from(key.0).ok()?, bytes.into_boxed_slice().try_into().ok()?));
+        Ok(opened.records.into_iter().filter_map(slot).collect())
+    }
+
+    /// Lets go of days that do not exist any more.
+    pub(super) fn tend(&self, now: Millis) {
+        let oldest = self.timing.day(now).saturating_sub(u32::from(self.timing.slow_days) - 1);
+        self.days().retain(|number, _| *number >= oldest);
+    }
+}

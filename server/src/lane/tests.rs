@@ -1,0 +1,284 @@
+use porchlight_proto::line::{Gate, LineId};
+use porchlight_proto::sign::PublicKey;
+use porchlight_proto::time::{Millis, Timing};
+use tempfile::TempDir;
+
+use super::up::UpCell;
+use super::*;
+use crate::chance::SeededChance;
+use crate::clock::{Clock, SetClock};
+use crate::seal::{Keyring, KeyringMedium};
+use crate::store::{MemoryStore, Place, Record, RecordKey, SledStore, Store, StoreError};
+
+const NOON: Millis = Millis(1_795_435_205_000);
+const HOUR: u64 = 3_600_000;
+
+fn settings() -> LineSettings {
+    let root = PublicKey::from_bytes([1; 32]);
+    LineSettings {
+        id: LineId::from_root(&root),
+        root,
+        gates: vec![Gate::parse("k3v9q2").unwrap()],
+        relay_no: 0,
+        timing: Timing::PRODUCTION,
+        up_ttl_s: 10_800,
+        desk_beat_ms: 10_000,
+        cap_per_minute: 3000,
+    }
+}
+
+struct World {
+    clock: Arc<SetClock>,
+    store: Arc<dyn Store>,
+    dir: TempDir,
+}
+
+impl World {
+    fn new(store: Arc<dyn Store>) -> Self {
+        Self { clock: Arc::new(SetClock::new(NOON)), store, dir: TempDir::new().unwrap() }
+    }
+
+    fn line(&self) -> Line {
+        let (chance, now) = (Arc::new(SeededChance::new(8)), self.clock.boot());
+        let keyring =
+            Keyring::open(&self.dir.path().join("keys"), self.dir.path(), KeyringMedium::Anywhere, [1; 16], now, chance.as_ref())
+                .unwrap();
+        let sealer = Arc::new(Sealer::new(keyring, Arc::clone(&self.store), Arc::clone(&chance) as Arc<dyn Chance>).unwrap());
+        let clock = Arc::new(SlotClock::start(Arc::clone(&self.clock) as Arc<dyn Clock>));
+        let ground = Ground { sealer, clock, chance, counters: Arc::default(), epoch_s: 3600 };
+        Line::open(settings(), &self.dir.path().join("public"), &ground).unwrap()
+    }
+}
+
+fn cell(number: u64) -> UpCell {
+    let mut cell = Box::new([0; 2048]);
+    cell[..8].copy_from_slice(&number.to_be_bytes());
+    cell
+}
+
+fn numbers(page: &up::Page) -> Vec<u64> {
+    page.cells.iter().map(|cell| u64::from_be_bytes(cell[..8].try_into().unwrap())).collect()
+}
+
+async fn post(line: &Line, numbers: std::ops::Range<u64>) {
+    line.up.post(numbers.map(cell).collect()).await.unwrap();
+}
+
+/// All that is held, page by page, as a desk reads it.
+fn all(line: &Line) -> Vec<(u64, u64)> {
+    let (mut after, mut found) = (0, Vec::new());
+    loop {
+        let page = line.up.page_of(line.floors_life(), after);
+        if page.cells.is_empty() {
+            return found;
+        }
+        assert!(page.first > after && page.cells.len() <= 512);
+        after = page.first + page.cells.len() as u64 - 1;
+        found.extend((page.first..).zip(numbers(&page)));
+    }
+}
+
+impl Line {
+    fn floors_life(&self) -> u64 {
+        self.ground.sealer.life()
+    }
+}
+
+#[tokio::test]
+async fn cells_of_any_grouping_are_read_page_by_page_in_order() {
+    let world = World::new(Arc::new(MemoryStore::new()));
+    let line = world.line();
+    tokio::spawn(line.up.writer().unwrap().run());
+    assert!(line.up.writer().is_none(), "there is one writer");
+    let mut next = 1;
+    for group in [1, 1, 31, 32, 33, 700, 1, 512, 5] {
+        post(&line, next..next + group).await;
+        next += group;
+        if group == 33 {
+            world.clock.pass(HOUR);
+        }
+    }
+    assert_eq!(all(&line), (1..next).map(|n| (n, n)).collect::<Vec<_>>());
+    assert_eq!(line.up.cell_count(), next - 1);
+    let life = line.floors_life();
+    for after in [0, 1, 30, 31, 32, 33, 34, 65, 98, 99, 100, 611, next - 2] {
+        let page = line.up.page_of(life, after);
+        assert_eq!((page.first, numbers(&page)[0]), (after + 1, after + 1), "after {after}");
+    }
+    assert_eq!((line.up.page_of(life, next - 1).first, line.up.page_of(life, next + 50).first), (next, next));
+}
+
+#[tokio::test]
+async fn posts_at_once_share_groups_and_all_are_told() {
+    let world = World::new(Arc::new(MemoryStore::new()));
+    let line = Arc::new(world.line());
+    let mut posts = tokio::task::JoinSet::new();
+    for number in 0..1000 {
+        let line = Arc::clone(&line);
+        posts.spawn(async move { line.up.post(vec![cell(number)]).await });
+    }
+    // Nobody writes yet: all of them gather.
+    tokio::task::yield_now().await;
+    tokio::spawn(line.up.writer().unwrap().run());
+    while let Some(told) = posts.join_next().await {
+        told.unwrap().unwrap();
+    }
+    let mut found: Vec<u64> = all(&line).into_iter().map(|(_, number)| number).collect();
+    found.sort_unstable();
+    assert_eq!(found, (0..1000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_damaged_record_leaves_a_gap_and_the_desk_reads_on_behind_it() {
+    let store = Arc::new(MemoryStore::new());
+    let world = World::new(Arc::clone(&store) as Arc<dyn Store>);
+    let line = world.line();
+    tokio::spawn(line.up.writer().unwrap().run());
+    for group in 0..4 {
+        post(&line, group * 10 + 1..group * 10 + 11).await;
+    }
+    let place = line.ground.sealer.held(crate::seal::Lane::Up, &line.settings.id)[0].place;
+    let hurt = |key: u128| {
+        let mut records = store.read(place, RecordKey(key), 0).unwrap();
+        records[0].sealed[50] ^= 1;
+        store.append(place, &records).unwrap();
+    };
+    hurt(11);
+    let without = |gone: std::ops::RangeInclusive<u64>| (1..41).filter(|n| !gone.contains(n)).map(|n| (n, n)).collect::<Vec<_>>();
+    assert_eq!(all(&line), without(11..=20));
+    let life = line.floors_life();
+    assert_eq!(line.up.page_of(life, 0).cells.len(), 10, "a page is one unbroken run");
+    assert_eq!(line.up.page_of(life, 14).first, 21, "reading from inside the gap goes on behind it");
+    hurt(31);
+    assert_eq!(all(&line).last(), Some(&(30, 30)));
+    assert_eq!(line.up.page_of(life, 30).first, 41, "at the end the next position is named, gap or not");
+    post(&line, 41..42).await;
+    assert_eq!(line.up.page_of(life, 30).first, 41);
+}
+
+#[tokio::test]
+async fn positions_go_on_after_a_restart_even_when_nothing_is_held() {
+    let dir = TempDir::new().unwrap();
+    let world = World::new(Arc::new(SledStore::open(dir.path()).unwrap()));
+    let life = {
+        let line = world.line();
+        let writer = tokio::spawn(line.up.writer().unwrap().run());
+        post(&line, 1..4).await;
+        let life = line.floors_life();
+        drop(line);
+        writer.await.unwrap();
+        life
+    };
+    {
+        let line = world.line();
+        let writer = tokio::spawn(line.up.writer().unwrap().run());
+        assert_eq!(line.floors_life(), life);
+        post(&line, 4..5).await;
+        assert_eq!(all(&line), [(1, 1), (2, 2), (3, 3), (4, 4)]);
+        drop(line);
+        writer.await.unwrap();
+    }
+    world.clock.pass(5 * HOUR);
+    let line = world.line();
+    tokio::spawn(line.up.writer().unwrap().run());
+    post(&line, 9..10).await;
+    let held = all(&line);
+    assert_eq!(held.len(), 1);
+    assert!(held[0].0 > 4, "position {} was given out before", held[0].0);
+}
+
+/// Fails when told to, as a medium does.
+struct Failing {
+    inner: MemoryStore,
+    fault: std::sync::Mutex<Option<StoreError>>,
+}
+
+impl Failing {
+    fn next(&self) -> Result<(), StoreError> {
+        self.fault.lock().unwrap().take().map_or(Ok(()), Err)
+    }
+}
+
+impl Store for Failing {
+    fn append(&self, place: Place, records: &[Record]) -> Result<(), StoreError> {
+        self.next()?;
+        self.inner.append(place, records)
+    }
+    fn read(&self, place: Place, from: RecordKey, limit: usize) -> Result<Vec<Record>, StoreError> {
+        self.next()?;
+        self.inner.read(place, from, limit)
+    }
+    fn forget(&self, place: Place, rest: &[Place]) -> Result<(), StoreError> {
+        self.inner.forget(place, rest)
+    }
+    fn keep_only(&self, places: &[Place]) -> Result<(), StoreError> {
+        self.inner.keep_only(places)
+    }
+    fn bytes(&self) -> u64 {
+        self.inner.bytes()
+    }
+    fn free(&self) -> u64 {
+        self.inner.free()
+    }
+    fn rest(&self) {}
+    fn unreadable_count(&self) -> usize {
+        0
+    }
+}
+
+#[tokio::test]
+async fn a_medium_that_refuses_is_said_and_an_unreadable_shelf_is_left_for_another() {
+    let store = Arc::new(Failing { inner: MemoryStore::new(), fault: std::sync::Mutex::default() });
+    let world = World::new(Arc::clone(&store) as Arc<dyn Store>);
+    let line = world.line();
+    tokio::spawn(line.up.writer().unwrap().run());
+    post(&line, 1..3).await;
+    *store.fault.lock().unwrap() = Some(StoreError::Medium(io::ErrorKind::StorageFull.into()));
+    assert!(line.up.post(vec![cell(3)]).await.is_err(), "a full disk: not acknowledged");
+    post(&line, 3..4).await;
+    *store.fault.lock().unwrap() = Some(StoreError::Unreadable);
+    post(&line, 4..6).await;
+    post(&line, 6..7).await;
+    let shelves: std::collections::BTreeSet<_> =
+        line.ground.sealer.held(crate::seal::Lane::Up, &line.settings.id).iter().map(|epoch| epoch.place.shelf).collect();
+    assert_eq!(shelves.len(), 2, "a new epoch on a new shelf, and no more than one");
+    assert_eq!(all(&line), (1..7).map(|n| (n, n)).collect::<Vec<_>>(), "what the old shelf still gives is served");
+
+    let slot = Timing::PRODUCTION.slow_slot(NOON) + 1;
+    let written = |slot, fault: Option<StoreError>| {
+        *store.fault.lock().unwrap() = fault;
+        line.slow.write(slot, &Box::new([7; 1024]), porchlight_proto::cert::Role::Worker, NOON)
+    };
+    assert_eq!(written(slot, None), SlotWrite::Written);
+    assert_eq!(written(slot + 1, Some(StoreError::Medium(io::ErrorKind::StorageFull.into()))), SlotWrite::Refused);
+    assert_eq!(written(slot + 1, Some(StoreError::Unreadable)), SlotWrite::Written, "on another shelf");
+    assert_eq!(written(slot + 1, None), SlotWrite::Taken);
+    let page = line.slow.page(Timing::PRODUCTION.day(NOON), NOON.plus(2 * 1_800_000)).unwrap();
+    assert_eq!(page.chunks(1024).filter(|shown| *shown == [7; 1024]).count(), 2);
+}
+
+#[test]
+fn a_day_of_another_pace_is_forgotten() {
+    let world = World::new(Arc::new(MemoryStore::new()));
+    let line = world.line();
+    let day = Timing::PRODUCTION.day(NOON);
+    line.slow.page(day, NOON).unwrap();
+    let ground = line.ground.clone();
+    assert_eq!(ground.sealer.held(crate::seal::Lane::Slow, &line.settings.id).len(), 1);
+    let quicker = LineSettings { timing: Timing { slow_s: 900, ..Timing::PRODUCTION }, ..settings() };
+    Line::open(quicker, &world.dir.path().join("public"), &ground).unwrap();
+    assert!(ground.sealer.held(crate::seal::Lane::Slow, &line.settings.id).is_empty());
+}
+
+#[test]
+fn a_public_file_that_is_none_is_left_out() {
+    let world = World::new(Arc::new(MemoryStore::new()));
+    let path = world.dir.path().join("public").join(data_encoding::HEXLOWER.encode(settings().id.as_bytes()));
+    std::fs::create_dir(world.dir.path().join("public")).unwrap();
+    for bytes in [&b""[..], b"PLBOARD1", b"nonsense", &[0; 5000], &[&b"PLBOARD1"[..], &[9; 88 + 4096]].concat()] {
+        std::fs::write(&path, bytes).unwrap();
+        let line = world.line();
+        assert_eq!(line.board.serial(NOON.seconds()), 0);
+        assert!(line.board.roster(NOON.seconds()).is_none());
+    }
+}

@@ -1,0 +1,343 @@
+//! Cells for the desk, from callers and from devices, in one sequence of positions from 1.
+//!
+//! ```text
+//!  post ─▶ queue ─▶ writer: all that waits becomes one group ─▶ sealed records ─▶ store, flushed ─▶ answer to every waiter
+//!                                                                                      └────────▶ long polls wake
+//! ```
+//! While one group is being flushed the next one gathers, so the group grows with the load and nobody waits without need.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use porchlight_proto::limits::{LANE_PAGE_MAX_CELLS, UP_CELL_LEN};
+use porchlight_proto::line::LineId;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Ground, epoch_number, millis_to_end};
+use crate::config::LineSettings;
+use crate::counters::Counters;
+use crate::seal::{Epoch, EpochName, Lane, SealError};
+use crate::store::{Place, RecordKey, StoreError};
+
+/// A cell as it was posted. Nobody here can open it.
+pub type UpCell = Box<[u8; UP_CELL_LEN]>;
+
+/// The most cells in one group, and so in one flush.
+const GROUP_MAX: usize = 512;
+
+/// Cells in one record: 64 KiB, half of what sled keeps in its log (larger values become a file each).
+const RECORD_CELLS: usize = 32;
+
+/// Posts that may wait for the writer.
+const QUEUE_LEN: usize = 2048;
+
+/// Epochs that share a shelf: a day of them in production.
+const EPOCHS_PER_SHELF: u32 = 24;
+
+/// Positions that are promised to the keyring at once, so that it is written once in a while.
+const RESERVE_STEP: u64 = 65_536;
+
+/// The cells were not taken: try again at a later beat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lane did not take the cells")]
+pub struct NotTaken;
+
+/// A run of cells with consecutive positions.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The lane's life.
+    pub life: u64,
+    /// Position of the first cell; with no cells, the position the next one will have.
+    pub first: u64,
+    /// The cells.
+    pub cells: Vec<UpCell>,
+}
+
+/// The up lane of one line.
+pub struct UpLane {
+    held: Arc<Held>,
+    queue: mpsc::Sender<Parcel>,
+    head: watch::Receiver<u64>,
+    writer: Mutex<Option<Writer>>,
+}
+
+struct Parcel {
+    cells: Vec<UpCell>,
+    taken: oneshot::Sender<Result<(), NotTaken>>,
+}
+
+/// The half of the lane that writes. Given to a task once.
+pub struct Writer {
+    held: Arc<Held>,
+    queue: mpsc::Receiver<Parcel>,
+    head: watch::Sender<u64>,
+}
+
+struct Held {
+    line: LineId,
+    ttl_ms: u64,
+    ground: Ground,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Oldest first.
+    epochs: Vec<Epoch>,
+    /// The position the next cell will have.
+    next: u64,
+    /// Positions below this are promised to the keyring.
+    reserved: u64,
+    /// An epoch whose shelf went bad: what it holds may still be readable, but nothing more goes there.
+    closed: Option<Place>,
+}
+
+impl UpLane {
+    /// Takes up the epochs that the keyring still opens.
+    pub(super) fn open(settings: &LineSettings, ground: &Ground) -> Self {
+        let (line, sealer) = (settings.id, &ground.sealer);
+        let epochs = sealer.held(Lane::Up, &line);
+        let after_cells = epochs.iter().map(|epoch| epoch.first.saturating_add(epoch.count)).max();
+        // With epochs held the counts are exact. Without any, what was promised is all there is to go by.
+        let next = after_cells.unwrap_or_else(|| sealer.reserved(&line)).max(1);
+        let state = State { epochs, next, reserved: sealer.reserved(&line), closed: None };
+        let ttl_ms = u64::from(settings.up_ttl_s) * 1000;
+        let held = Arc::new(Held { line, ttl_ms, ground: ground.clone(), state: Mutex::new(state) });
+        let (queue, parcels) = mpsc::channel(QUEUE_LEN);
+        let (sender, head) = watch::channel(next);
+        let writer = Writer { held: Arc::clone(&held), queue: parcels, head: sender };
+        Self { held, queue, head, writer: Mutex::new(Some(writer)) }
+    }
+
+    /// The writer, the first time it is asked for. Cells wait until it runs.
+    pub fn writer(&self) -> Option<Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Hands in cells, and returns when the medium has all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`NotTaken`] if too many wait already, or the store or keyring refused.
+    pub async fn post(&self, cells: Vec<UpCell>) -> Result<(), NotTaken> {
+        let (taken, answer) = oneshot::channel();
+        self.queue.try_send(Parcel { cells, taken }).map_err(|_| NotTaken)?;
+        answer.await.map_err(|_| NotTaken)?
+    }
+
+    /// A watch on the position that the next cell will have.
+    pub fn head(&self) -> watch::Receiver<u64> {
+        self.head.clone()
+    }
+
+    /// The cells after position `after` of lane life `life`, as many as are held in one run, at most [`LANE_PAGE_MAX_CELLS`].
+    ///
+    /// A position of another life is none: reading starts over at the oldest held. May block on the medium.
+    pub fn page_of(&self, life: u64, after: u64) -> Page {
+        self.held.page(if life == self.held.ground.sealer.life() { after } else { 0 })
+    }
+
+    /// Forgets epochs whose cells all lie at or below `floor`, but never the current one. May block on the medium.
+    pub(super) fn forget_through(&self, floor: u64) {
+        self.held.forget_through(floor);
+    }
+
+    /// Lets go of epochs whose keys have died.
+    pub(super) fn tend(&self) {
+        let boot = self.held.ground.clock.boot();
+        self.held.state().epochs.retain(|epoch| boot < epoch.death);
+    }
+
+    /// Cells held now.
+    pub fn cell_count(&self) -> u64 {
+        self.held.state().epochs.iter().map(|epoch| epoch.count).sum()
+    }
+}
+
+impl Writer {
+    /// Writes until the lane is dropped.
+    pub async fn run(self) {
+        let Self { held, mut queue, head } = self;
+        let mut parcels = Vec::new();
+        while queue.recv_many(&mut parcels, GROUP_MAX / 2).await > 0 {
+            let group = std::mem::take(&mut parcels);
+            let writing = Arc::clone(&held);
+            let written = tokio::task::spawn_blocking(move || {
+                let result = writing.write(group.iter().flat_map(|parcel| &parcel.cells));
+                (group, result)
+            });
+            // A writer that panicked drops its waiters, who then hear that nothing was taken.
+            let Ok((group, result)) = written.await else { continue };
+            head.send_replace(held.state().next);
+            for parcel in group {
+                let _ = parcel.taken.send(result);
+            }
+        }
+    }
+}
+
+impl State {
+    /// The newest epoch, unless it was given up.
+    fn writable(&self) -> Option<&Epoch> {
+        self.epochs.last().filter(|epoch| self.closed != Some(epoch.place))
+    }
+}
+
+impl Held {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.ground.counters
+    }
+
+    /// Writes a group at the lane's end. Only the writer calls this, so positions are given out by one thread.
+    fn write<'a>(&self, cells: impl Iterator<Item = &'a UpCell>) -> Result<(), NotTaken> {
+        let cells: Vec<&UpCell> = cells.collect();
+        let written = match self.try_write(&cells) {
+            // The shelf went bad under us. A new epoch lies on another one.
+            Err(SealError::Store(StoreError::Unreadable) | SealError::Dead) => {
+                self.give_up_newest();
+                self.try_write(&cells)
+            }
+            other => other,
+        };
+        written.map_err(|_| {
+            self.counters().store_failures.add(1);
+            NotTaken
+        })
+    }
+
+    fn try_write(&self, cells: &[&UpCell]) -> Result<(), SealError> {
+        let epoch = self.current_epoch()?;
+        let first = self.state().next;
+        let count = cells.len() as u64;
+        self.reserve(first.saturating_add(count))?;
+        let records: Vec<(u64, Vec<u8>)> = (first..).step_by(RECORD_CELLS).zip(cells.chunks(RECORD_CELLS).map(joined)).collect();
+        let plain: Vec<_> = records.iter().map(|(first, bytes)| (RecordKey(u128::from(*first)), bytes.as_slice())).collect();
+        self.ground.sealer.append(&epoch, &plain, count, self.ground.clock.boot())?;
+        let mut state = self.state();
+        state.next = first.saturating_add(count);
+        if let Some(held) = state.epochs.iter_mut().find(|held| held.place == epoch.place) {
+            held.count = held.count.saturating_add(count);
+        }
+        Ok(())
+    }
+
+    fn reserve(&self, through: u64) -> Result<(), SealError> {
+        if through <= self.state().reserved {
+            return Ok(());
+        }
+        let reserved = through.saturating_add(RESERVE_STEP);
+        self.ground.sealer.reserve(&self.line, reserved)?;
+        self.state().reserved = reserved;
+        Ok(())
+    }
+
+    fn current_epoch(&self) -> Result<Epoch, SealError> {
+        let (now, boot, unit) = (self.ground.clock.now(), self.ground.clock.boot(), self.ground.epoch_s);
+        let number = epoch_number(now.seconds(), unit);
+        let is_current = |epoch: &&Epoch| (epoch.name.number, epoch.name.unit) == (number, unit) && boot < epoch.death;
+        if let Some(epoch) = self.state().writable().filter(is_current) {
+            return Ok(*epoch);
+        }
+        let name = EpochName { lane: Lane::Up, line: self.line, number, unit, group: number / EPOCHS_PER_SHELF };
+        let death = boot.after(millis_to_end(now, number, unit).saturating_add(self.ttl_ms));
+        let first = self.state().next;
+        let epoch = self.ground.sealer.begin(name, first, boot, death)?;
+        self.state().epochs.push(epoch);
+        Ok(epoch)
+    }
+
+    fn give_up_newest(&self) {
+        let mut state = self.state();
+        state.closed = state.epochs.last().map(|epoch| epoch.place);
+    }
+
+    fn page(&self, after: u64) -> Page {
+        let life = self.ground.sealer.life();
+        let (epochs, next) = {
+            let state = self.state();
+            (state.epochs.clone(), state.next)
+        };
+        // Somebody who claims to hold what was never given out holds nothing that we know.
+        let from = if after < next { after.saturating_add(1) } else { next };
+        for epoch in epochs {
+            let end = epoch.first.saturating_add(epoch.count).min(next);
+            if end <= from {
+                continue;
+            }
+            if let Some((first, cells)) = self.run(&epoch, from.max(epoch.first), end) {
+                return Page { life, first, cells };
+            }
+        }
+        Page { life, first: next, cells: Vec::new() }
+    }
+
+    /// The first unbroken run of cells at or after `from` in one epoch.
+    fn run(&self, epoch: &Epoch, from: u64, end: u64) -> Option<(u64, Vec<UpCell>)> {
+        let mut run = Run { first: None, next: from, end, is_broken: false, cells: Vec::new() };
+        let mut key = RecordKey(u128::from(from));
+        let boot = self.ground.clock.boot();
+        while run.wants_more() {
+            let opened = self.ground.sealer.read(epoch, key, LANE_PAGE_MAX_CELLS * UP_CELL_LEN, boot).ok()?;
+            self.counters().damaged_records.add(opened.damaged_count as u64);
+            for (first, bytes) in &opened.records {
+                run.take(u64::try_from(first.0).unwrap_or(u64::MAX), bytes);
+            }
+            // The first record read is the last one already seen; once nothing later comes, the epoch is at its end.
+            match opened.last {
+                Some(last) if last > key => key = last,
+                _ => break,
+            }
+            key = RecordKey(key.0.max(u128::from(run.next)));
+        }
+        run.first.map(|first| (first, run.cells))
+    }
+
+    fn forget_through(&self, floor: u64) {
+        let now = epoch_number(self.ground.clock.now().seconds(), self.ground.epoch_s);
+        let over = |epoch: &Epoch| {
+            let is_current = epoch.name.unit == self.ground.epoch_s && epoch.name.number == now;
+            !is_current && epoch.first.saturating_add(epoch.count) <= floor.saturating_add(1)
+        };
+        let forgotten: Vec<Epoch> = self.state().epochs.extract_if(.., |epoch| over(epoch)).collect();
+        for epoch in forgotten {
+            match self.ground.sealer.forget(&epoch) {
+                Ok(()) => self.counters().epochs_forgotten.add(1),
+                Err(_) => self.counters().store_failures.add(1),
+            }
+        }
+    }
+}
+
+/// Cells gathered in order until the run breaks, is full, or reaches the epoch's end.
+struct Run {
+    first: Option<u64>,
+    next: u64,
+    end: u64,
+    is_broken: bool,
+    cells: Vec<UpCell>,
+}
+
+impl Run {
+    fn wants_more(&self) -> bool {
+        !self.is_broken && self.cells.len() < LANE_PAGE_MAX_CELLS && self.next < self.end
+    }
+
+    fn take(&mut self, first: u64, bytes: &[u8]) {
+        for (position, cell) in (first..).zip(bytes.chunks_exact(UP_CELL_LEN)) {
+            self.is_broken |= self.first.is_some() && position > self.next;
+            if position < self.next || position >= self.end || !self.wants_more() {
+                continue;
+            }
+            let Ok(cell) = cell.try_into() else { continue };
+            self.first.get_or_insert(position);
+            self.cells.push(Box::new(cell));
+            self.next = position.saturating_add(1);
+        }
+    }
+}
+
+fn joined(cells: &[&UpCell]) -> Vec<u8> {
+    cells.iter().flat_map(|cell| cell.iter().copied()).collect()
+}

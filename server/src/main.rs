@@ -1,0 +1,147 @@
+//! `porchlight-relay`: reads a configuration, starts the relay, stops it at a signal.
+//!
+//! One line on stdout, `ready …`, when it accepts; everything else on stderr. Exit codes: 0 stopped as asked, 1 the configuration or what it names cannot
+//! be used, 2 a bug, 3 the address cannot be listened on.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use porchlight_relay::config::{Mode, Settings, Tls};
+use porchlight_relay::door::tls::pin_text;
+use porchlight_relay::relay::identity;
+use porchlight_relay::store::holds_off_panics;
+use porchlight_relay::{Relay, StartError, World, run};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+
+const USAGE: u8 = 1;
+const BUG: u8 = 2;
+const NETWORK: u8 = 3;
+
+#[derive(Parser)]
+#[command(name = "porchlight-relay", version, about = "Stores sealed cells for a short time and knows no callers")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve until SIGTERM or SIGINT.
+    Run(ConfigArguments),
+    /// Say whether a configuration can be used, and with which pin.
+    CheckConfig(ConfigArguments),
+}
+
+#[derive(clap::Args)]
+struct ConfigArguments {
+    /// The configuration file; deploy/relay.toml documents it.
+    #[arg(long)]
+    config: PathBuf,
+    /// For trying out: a built-in decoy anywhere, and a keyring next to the data if none is named.
+    #[arg(long)]
+    dev: bool,
+}
+
+impl ConfigArguments {
+    fn settings(&self) -> Result<Settings, Failure> {
+        let mode = if self.dev { Mode::Dev } else { Mode::Serve };
+        let settings = Settings::load(&self.config, mode).map_err(|error| Failure(USAGE, error.to_string()))?;
+        settings.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+        Ok(settings)
+    }
+}
+
+/// An exit code and what to say about it.
+struct Failure(u8, String);
+
+fn main() -> ExitCode {
+    close_ranks();
+    let done = match Arguments::try_parse() {
+        Ok(Arguments { verb: Verb::Run(arguments) }) => serve(&arguments),
+        Ok(Arguments { verb: Verb::CheckConfig(arguments) }) => check(&arguments),
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(code, text)) => {
+            say(&text);
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Before there is any thread or secret: no core dumps, no tracing by others, panics that say nothing, and room for connections.
+fn close_ranks() {
+    std::panic::set_hook(Box::new(|_| {
+        // A damaged shelf may make sled panic; the store catches that and puts the shelf in quarantine.
+        if !holds_off_panics() {
+            say("stopped by a bug in this program; nothing about it was recorded");
+            std::process::exit(i32::from(BUG));
+        }
+    }));
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err() || setrlimit(Resource::Core, none).is_err() {
+        say("warning: core dumps could not be switched off");
+    }
+    let files = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
+}
+
+fn serve(arguments: &ConfigArguments) -> Result<(), Failure> {
+    let settings = arguments.settings()?;
+    let world = World::system().map_err(|error| Failure(USAGE, format!("cannot tell which boot this is: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure(USAGE, format!("cannot start threads: {error}")))?;
+    let served = runtime.block_on(run(&settings, &world, ready, stop_signal()));
+    served.map_err(|error| match error {
+        StartError::Listen(..) => Failure(NETWORK, error.to_string()),
+        _ => Failure(USAGE, error.to_string()),
+    })
+}
+
+fn ready(relay: &Relay) {
+    if let Some(spki) = relay.spki() {
+        say(&format!("pin {}", pin_text(spki)));
+    }
+    // Whoever closed stdout does not want to know.
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "ready {}", relay.bound()).and_then(|()| out.flush());
+}
+
+async fn stop_signal() {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        say("warning: signals cannot be caught; stopping will not be clean");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn check(arguments: &ConfigArguments) -> Result<(), Failure> {
+    let settings = arguments.settings()?;
+    let usage = |error: &dyn std::error::Error| Failure(USAGE, error.to_string());
+    let identity = identity(&settings).map_err(|error| usage(&error))?;
+    porchlight_relay::door::decoy::Decoy::load(&settings.decoy).map_err(|error| usage(&error))?;
+    let pin = match (&settings.tls, identity) {
+        (Tls::Front(spki), _) => *spki,
+        (_, identity) => identity.map(|identity| identity.spki),
+    };
+    let lines = settings.lines.len();
+    let pin = pin.map_or_else(|| "unknown".into(), |spki| pin_text(&spki));
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "the configuration can be used\nlines {lines}\nstore {:?}\npin {pin}", settings.store);
+    Ok(())
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "porchlight-relay: {text}");
+}

@@ -1,0 +1,333 @@
+//! The relay as a whole: every room opened in order, the loops that keep it going, and its end.
+
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::chance::{Chance, SystemChance};
+use crate::clock::{Clock, SlotClock, SystemClock};
+use crate::config::{Listen, Settings, StoreKind, Tls};
+use crate::counters::Counters;
+use crate::door::admin::{self, Meters};
+use crate::door::connection::{self, Hall};
+use crate::door::decoy::{Decoy, DecoyError};
+use crate::door::listen::{Bound, Listener};
+use crate::door::tls::{self, Identity, TlsError};
+use crate::door::{Door, DoorParts, Served};
+use crate::files;
+use crate::gate::LineGate;
+use crate::gate::quota::Quota;
+use crate::gate::sources::Sources;
+use crate::lane::{Ground, Line};
+use crate::seal::{self, Keyring, KeyringError, Sealer};
+use crate::store::{MemoryStore, SledStore, Store, StoreError};
+
+/// How often what has died is let go.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// Every so many rounds shelves that nobody used are closed, and the medium is measured.
+const REST_ROUNDS: u32 = 30;
+const MEASURE_ROUNDS: u32 = 5;
+
+/// Why the relay does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error("cannot use data_dir {0}: {1}")]
+    Data(PathBuf, #[source] io::Error),
+    /// Another relay uses it.
+    #[error("another relay is using data_dir {0}: give each relay its own")]
+    DataInUse(PathBuf),
+    /// The keyring.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The store.
+    #[error("cannot open the store: {0}")]
+    Store(#[from] StoreError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The decoy.
+    #[error(transparent)]
+    Decoy(#[from] DecoyError),
+    /// Nothing can be accepted there.
+    #[error("{0}: cannot listen on {1}: {2}")]
+    Listen(&'static str, String, #[source] io::Error),
+}
+
+/// What the relay does not make itself: time and chance.
+#[derive(Clone)]
+pub struct World {
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Keys, nonces, names.
+    pub chance: Arc<dyn Chance>,
+    /// Which boot of the machine this is.
+    pub boot_id: [u8; 16],
+}
+
+impl World {
+    /// The machine's own.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if it does not name its boot.
+    pub fn system() -> io::Result<Self> {
+        Ok(Self { clock: Arc::new(SystemClock), chance: Arc::new(SystemChance), boot_id: seal::boot_id()? })
+    }
+}
+
+/// A relay that accepts.
+pub struct Relay {
+    bound: Bound,
+    spki: Option<[u8; 32]>,
+    rooms: Arc<Rooms>,
+    stop: watch::Sender<bool>,
+    accepting: tokio::task::JoinHandle<()>,
+    others: JoinSet<()>,
+    /// Held so that nobody else takes the directory.
+    _lock: File,
+}
+
+struct Rooms {
+    sealer: Arc<Sealer>,
+    clock: Arc<SlotClock>,
+    lines: Vec<Arc<Served>>,
+    quota: Arc<Quota>,
+    counters: Arc<Counters>,
+}
+
+/// Starts a relay; it accepts when this returns. The clock tells slots, epochs and deaths; deadlines of connections are real time.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartError> {
+    let lock = lock_data(&settings.data_dir)?;
+    let (identity, decoy) = (identity(settings)?, Decoy::load(&settings.decoy)?);
+    let spki = match &settings.tls {
+        Tls::Front(spki) => *spki,
+        Tls::Files { .. } | Tls::SelfSigned => identity.as_ref().map(|identity| identity.spki),
+    };
+    let rooms = Arc::new(open_rooms(settings, world)?);
+    let (stop, stopping) = watch::channel(false);
+    let listener = Listener::bind(&settings.listen)
+        .await
+        .map_err(|error| StartError::Listen("listen", listen_text(&settings.listen), error))?;
+    let bound = listener.bound().map_err(|error| StartError::Listen("listen", listen_text(&settings.listen), error))?;
+    let door = Door::new(DoorParts {
+        lines: rooms.lines.clone(),
+        decoy,
+        spki,
+        clock: Arc::clone(&rooms.clock),
+        chance: Arc::clone(&world.chance),
+        counters: Arc::clone(&rooms.counters),
+        stopping: stopping.clone(),
+    });
+    let hall = Arc::new(Hall {
+        router: door.router(),
+        tls: identity.map(|identity| TlsAcceptor::from(identity.config)),
+        deadlines: settings.deadlines,
+        counters: Arc::clone(&rooms.counters),
+        stopping,
+    });
+    let mut others = JoinSet::new();
+    if let Some(address) = settings.admin_listen {
+        let listener =
+            TcpListener::bind(address).await.map_err(|error| StartError::Listen("admin_listen", address.to_string(), error))?;
+        let meters =
+            Meters { counters: Arc::clone(&rooms.counters), lines: rooms.lines.clone(), sealer: Arc::clone(&rooms.sealer) };
+        others.spawn(admin::serve(listener, Arc::new(meters)));
+    }
+    for writer in rooms.lines.iter().filter_map(|served| served.line.up.writer()) {
+        others.spawn(writer.run());
+    }
+    others.spawn(tend(Arc::clone(&rooms)));
+    let sources = Arc::new(Sources::new(settings.max_per_address, Arc::clone(&world.chance)));
+    let accepting = tokio::spawn(accept(listener, hall, sources, settings.max_connections, Arc::clone(&rooms.clock)));
+    Ok(Relay { bound, spki, rooms, stop, accepting, others, _lock: lock })
+}
+
+/// Starts a relay, says that it accepts, and serves until `shutdown` is there.
+///
+/// # Errors
+///
+/// [`StartError`]; once it accepts there are none.
+pub async fn run(
+    settings: &Settings,
+    world: &World,
+    ready: impl FnOnce(&Relay),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let relay = start(settings, world).await?;
+    ready(&relay);
+    shutdown.await;
+    relay.stop().await;
+    Ok(())
+}
+
+impl Relay {
+    /// Where it is found.
+    #[must_use]
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// The hash that cards pin, if it is known.
+    #[must_use]
+    pub fn spki(&self) -> Option<&[u8; 32]> {
+        self.spki.as_ref()
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.rooms.counters
+    }
+
+    /// Lets go of what has died, now and not within a second: for tests that move the clock.
+    pub async fn tend(&self) {
+        let rooms = Arc::clone(&self.rooms);
+        let _ = tokio::task::spawn_blocking(move || rooms.tend(0)).await;
+    }
+
+    /// Accepts nothing more, finishes what is in flight within a short deadline, and ends.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let _ = self.accepting.await;
+        self.others.shutdown().await;
+    }
+}
+
+impl Rooms {
+    fn tend(&self, round: u32) {
+        match self.sealer.expire(self.clock.boot()) {
+            Ok(count) => self.counters.epochs_forgotten.add(count as u64),
+            Err(_) => self.counters.store_failures.add(1),
+        }
+        for served in &self.lines {
+            served.line.tend();
+            served.line.forget_below_floor();
+            served.gate.nonces.tend(self.clock.boot());
+        }
+        if round.is_multiple_of(MEASURE_ROUNDS) {
+            self.quota.measure(&self.sealer);
+        }
+        if round % REST_ROUNDS == REST_ROUNDS - 1 {
+            self.sealer.store().rest();
+        }
+    }
+}
+
+async fn tend(rooms: Arc<Rooms>) {
+    let mut ticks = interval(TEND_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut round: u32 = 0;
+    loop {
+        ticks.tick().await;
+        let tended = Arc::clone(&rooms);
+        let _ = tokio::task::spawn_blocking(move || tended.tend(round)).await;
+        round = round.wrapping_add(1);
+    }
+}
+
+/// Accepts until the relay stops; then waits for the connections, which have a deadline of their own.
+async fn accept(listener: Listener, hall: Arc<Hall>, sources: Arc<Sources>, max: usize, clock: Arc<SlotClock>) {
+    let seats = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
+    let mut stopping = hall.stopping.clone();
+    let mut open = JoinSet::new();
+    loop {
+        let (wire, address) = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopping.wait_for(|stops| *stops) => break,
+            Some(_) = open.join_next() => continue,
+        };
+        hall.counters.connections.add(1);
+        let seat = Arc::clone(&seats).try_acquire_owned().ok().zip(sources.seat(address, clock.now()));
+        let Some((permit, seated)) = seat else {
+            hall.counters.connections_refused.add(1);
+            continue;
+        };
+        let hall = Arc::clone(&hall);
+        open.spawn(async move {
+            connection::serve(hall, wire, seated).await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    let all_gone = async { while open.join_next().await.is_some() {} };
+    let _ = timeout(hall.deadlines.stop, all_gone).await;
+}
+
+/// The certificate that the settings name; none for a socket.
+///
+/// # Errors
+///
+/// [`TlsError`].
+pub fn identity(settings: &Settings) -> Result<Option<Identity>, TlsError> {
+    match (&settings.tls, &settings.listen) {
+        (Tls::Files { cert, key }, _) => tls::of_files(cert, key).map(Some),
+        (Tls::SelfSigned, Listen::Tcp(address)) => {
+            tls::self_signed(&settings.data_dir.join("tls"), &tls::host_of(address)).map(Some)
+        }
+        (Tls::SelfSigned, Listen::Unix(_)) | (Tls::Front(_), _) => Ok(None),
+    }
+}
+
+fn listen_text(listen: &Listen) -> String {
+    match listen {
+        Listen::Tcp(address) => address.to_string(),
+        Listen::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+fn lock_data(dir: &Path) -> Result<File, StartError> {
+    let data = |error| StartError::Data(dir.to_path_buf(), error);
+    files::make_private_dir(dir).map_err(data)?;
+    let file = files::private().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(data)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| StartError::DataInUse(dir.to_path_buf()))?;
+    Ok(file)
+}
+
+fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
+    let data = |error| StartError::Data(settings.data_dir.clone(), error);
+    let chance = &world.chance;
+    let (store, keyring): (Arc<dyn Store>, Keyring) = match settings.store {
+        StoreKind::Memory => (Arc::new(MemoryStore::new()), Keyring::in_memory(chance.as_ref())),
+        StoreKind::Sled => {
+            let store = SledStore::open(&settings.data_dir.join("cells")).map_err(data)?;
+            let (dir, medium) = (&settings.keyring_dir, settings.keyring_medium);
+            let keyring = Keyring::open(dir, &settings.data_dir, medium, world.boot_id, world.clock.boot(), chance.as_ref())?;
+            (Arc::new(store), keyring)
+        }
+    };
+    let sealer = Arc::new(Sealer::new(keyring, store, Arc::clone(chance))?);
+    let (clock, counters) = (Arc::new(SlotClock::start(Arc::clone(&world.clock))), Arc::new(Counters::default()));
+    let quota = Quota::new(settings.quota_bytes);
+    quota.measure(&sealer);
+    let ground = Ground {
+        sealer: Arc::clone(&sealer),
+        clock: Arc::clone(&clock),
+        chance: Arc::clone(chance),
+        counters: Arc::clone(&counters),
+        epoch_s: settings.epoch_s,
+    };
+    let mut lines = Vec::new();
+    for line in &settings.lines {
+        let gate = LineGate::new(line, sealer.life(), Arc::clone(&quota), Arc::clone(&counters));
+        let line = Line::open(line.clone(), &settings.data_dir.join("public"), &ground).map_err(data)?;
+        lines.push(Arc::new(Served { line, gate }));
+    }
+    Ok(Rooms { sealer, clock, lines, quota, counters })
+}

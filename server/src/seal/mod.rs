@@ -1,0 +1,268 @@
+//! The room that encrypts at rest: one random key per epoch, cells sealed under it before a store sees them, and
+//! forgetting by letting the key die (SPEC §12).
+//!
+//! ```text
+//!  begin ──▶ live ──(append, read)──▶ dead: key wiped in RAM and keyring, then the store told to forget
+//!                    birth + life on CLOCK_BOOTTIME, or the floor, or another boot
+//! ```
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use porchlight_proto::line::LineId;
+
+use crate::chance::{Chance, draw};
+use crate::clock::BootMillis;
+use crate::store::{EpochId, Place, Record, RecordKey, ShelfId, Store, StoreError};
+
+pub mod copy;
+mod epoch;
+mod keyring;
+
+pub(crate) use self::epoch::filler;
+pub use self::epoch::{EpochKey, RECORD_OVERHEAD};
+pub use self::keyring::{KEYRING_FILE, Keyring, KeyringError, KeyringMedium, SLOTS, boot_id};
+
+/// What an epoch holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Cells for the desk.
+    Up,
+    /// A day of the slow track.
+    Slow,
+    /// Snapshot chunks of the desk's devices.
+    Blob,
+}
+
+impl Lane {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Up => 1,
+            Self::Slow => 2,
+            Self::Blob => 3,
+        }
+    }
+
+    const fn of_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Up),
+            2 => Some(Self::Slow),
+            3 => Some(Self::Blob),
+            _ => None,
+        }
+    }
+}
+
+/// Which epoch of which lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EpochName {
+    /// What it holds.
+    pub lane: Lane,
+    /// Whose it is.
+    pub line: LineId,
+    /// Its number: the clock divided by `unit`, or a day of the slow track.
+    pub number: u32,
+    /// Seconds that the numbers count. Numbers of different units do not compare.
+    pub unit: u32,
+    /// Epochs with one group share a shelf.
+    pub group: u32,
+}
+
+/// A live epoch. Holds no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// Which one.
+    pub name: EpochName,
+    /// Where its records lie.
+    pub place: Place,
+    /// The lane position its first cell has or will have (1 for lanes without positions).
+    pub first: u64,
+    /// Cells acknowledged in it.
+    pub count: u64,
+    /// When its key dies.
+    pub death: BootMillis,
+    slot: usize,
+}
+
+/// Why nothing could be sealed or opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The epoch's key has died. What it sealed is gone.
+    #[error("the epoch is over and its key is gone")]
+    Dead,
+    /// The keyring has no slot left. Wait until an epoch dies.
+    #[error("the keyring is full")]
+    Full,
+    /// The keyring file could not be written. Nothing was sealed.
+    #[error("the keyring could not be written: {0}")]
+    Keyring(#[source] io::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Records opened again, and how many could not be.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Key and plaintext, in order.
+    pub records: Vec<(RecordKey, Vec<u8>)>,
+    /// The key of the last record the store gave, opened or not.
+    pub last: Option<RecordKey>,
+    /// Records that were altered or torn. They are skipped: nothing altered is ever served.
+    pub damaged_count: usize,
+}
+
+/// Keyring and store together: everything the relay holds passes through here.
+pub struct Sealer {
+    keyring: Mutex<Keyring>,
+    store: Arc<dyn Store>,
+    chance: Arc<dyn Chance>,
+    bad_shelves: Mutex<HashSet<ShelfId>>,
+}
+
+impl Sealer {
+    /// Puts a keyring and a store together and removes from the store what the keyring no longer opens.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Medium`] if something dead could not be removed.
+    pub fn new(keyring: Keyring, store: Arc<dyn Store>, chance: Arc<dyn Chance>) -> Result<Self, StoreError> {
+        store.keep_only(&keyring.places())?;
+        Ok(Self { keyring: Mutex::new(keyring), store, chance, bad_shelves: Mutex::default() })
+    }
+
+    fn keyring(&self) -> MutexGuard<'_, Keyring> {
+        self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bad_shelves(&self) -> MutexGuard<'_, HashSet<ShelfId>> {
+        self.bad_shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number that lane positions are valid with: random per keyring.
+    pub fn life(&self) -> u64 {
+        self.keyring().life()
+    }
+
+    /// The store, for what concerns the medium as a whole.
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// The live epochs of a lane, oldest first.
+    pub fn held(&self, lane: Lane, line: &LineId) -> Vec<Epoch> {
+        self.keyring().held(lane, line)
+    }
+
+    /// Begins an epoch: draws its key, and writes that to the keyring before anything is sealed with it.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Full`] or [`SealError::Keyring`].
+    pub fn begin(&self, name: EpochName, first: u64, birth: BootMillis, death: BootMillis) -> Result<Epoch, SealError> {
+        let mut keyring = self.keyring();
+        let shelf = keyring.shelf_of_group(&name).filter(|shelf| !self.bad_shelves().contains(shelf));
+        let shelf = shelf.unwrap_or_else(|| ShelfId(draw(self.chance.as_ref())));
+        let place = Place { shelf, epoch: EpochId(draw(self.chance.as_ref())) };
+        let epoch = Epoch { name, place, first, count: 0, death, slot: 0 };
+        keyring.add(epoch, birth, EpochKey::draw(self.chance.as_ref()))
+    }
+
+    /// Seals records and returns when the store has them. `cell_count` cells become part of the epoch then, not before.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Dead`]; [`SealError::Store`], after which the same shelf is not chosen for a new epoch if it was
+    /// unreadable; [`SealError::Keyring`].
+    pub fn append(&self, epoch: &Epoch, plain: &[(RecordKey, &[u8])], cell_count: u64, now: BootMillis) -> Result<(), SealError> {
+        let key = self.keyring().key(epoch, now).ok_or(SealError::Dead)?;
+        let seal = |&(record, bytes): &(RecordKey, &[u8])| Record {
+            key: record,
+            sealed: key.seal(&epoch.name, record, bytes, self.chance.as_ref()),
+        };
+        let records: Vec<Record> = plain.iter().map(seal).collect();
+        self.store.append(epoch.place, &records).map_err(|error| self.note(epoch, error))?;
+        self.keyring().count(epoch, cell_count).map_err(SealError::Keyring)
+    }
+
+    /// Opens records, beginning with the last one at or before `from`.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Dead`], [`SealError::Store`].
+    pub fn read(&self, epoch: &Epoch, from: RecordKey, limit: usize, now: BootMillis) -> Result<Opened, SealError> {
+        let key = self.keyring().key(epoch, now).ok_or(SealError::Dead)?;
+        let records = self.store.read(epoch.place, from, limit).map_err(|error| self.note(epoch, error))?;
+        let mut opened = Opened { last: records.last().map(|record| record.key), ..Opened::default() };
+        for record in records {
+            match key.open(&epoch.name, record.key, &record.sealed) {
+                Some(plain) => opened.records.push((record.key, plain)),
+                None => opened.damaged_count += 1,
+            }
+        }
+        Ok(opened)
+    }
+
+    /// The filler of a slot: lives and dies with the epoch's key.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Dead`].
+    pub fn filler(&self, epoch: &Epoch, slot: u64, now: BootMillis) -> Result<Box<[u8; 1024]>, SealError> {
+        let key = self.keyring().key(epoch, now).ok_or(SealError::Dead)?;
+        Ok(key.filler(slot))
+    }
+
+    /// Forgets an epoch now: its key first, then its records.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Keyring`] if the key could not be wiped from the file; [`SealError::Store`] if the records could not be
+    /// removed, which are unreadable by then.
+    pub fn forget(&self, epoch: &Epoch) -> Result<(), SealError> {
+        let rest = {
+            let mut keyring = self.keyring();
+            keyring.wipe(epoch).map_err(SealError::Keyring)?;
+            keyring.places()
+        };
+        Ok(self.store.forget(epoch.place, &rest)?)
+    }
+
+    /// Forgets every epoch whose time is up, and says how many there were.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sealer::forget`], after having tried all of them.
+    pub fn expire(&self, now: BootMillis) -> Result<usize, SealError> {
+        let dead = self.keyring().dead(now);
+        let count = dead.len();
+        let results: Vec<_> = dead.iter().map(|epoch| self.forget(epoch)).collect();
+        results.into_iter().collect::<Result<Vec<()>, _>>().map(|_| count)
+    }
+
+    /// The lowest lane position not yet promised to anyone, as far as the keyring knows.
+    pub fn reserved(&self, line: &LineId) -> u64 {
+        self.keyring().reserved(line)
+    }
+
+    /// Remembers that positions below `next` may have been given out, so that a later start does not give them again.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Full`] or [`SealError::Keyring`].
+    pub fn reserve(&self, line: &LineId, next: u64) -> Result<(), SealError> {
+        self.keyring().reserve(line, next)
+    }
+
+    fn note(&self, epoch: &Epoch, error: StoreError) -> SealError {
+        if matches!(error, StoreError::Unreadable) {
+            self.bad_shelves().insert(epoch.place.shelf);
+        }
+        error.into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

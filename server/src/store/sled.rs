@@ -1,0 +1,293 @@
+//! The store on sled, wrapped so that its habits do not become ours.
+//!
+//! - One sled *directory* per shelf, removed whole: sled frees slots but never wipes or shrinks.
+//! - An append is on the medium when it returns: one batch, one `flush`, and then `fdatasync` of sled's file, because sled's own
+//!   flush is `sync_file_range`, which leaves out the file's metadata and the disk's cache.
+//! - A shelf that sled cannot open or read is quarantined: it answers [`StoreError::Unreadable`] until it is forgotten, and the
+//!   others go on. sled also *panics* at some damage; such a panic is caught here and means the same.
+//! - Small caches; a shelf is opened at its first use and closed when it has rested.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use super::{Place, Record, RecordKey, ShelfId, Store, StoreError};
+
+/// Bytes of cache per open shelf. sled takes about ten times as much (measured while designing).
+const CACHE_BYTES: u64 = 1 << 20;
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside sled, where a panic means a damaged shelf and is caught. For the binary's panic hook.
+#[must_use]
+pub fn holds_off_panics() -> bool {
+    INSIDE.with(Cell::get)
+}
+
+/// Sealed records in sled, one directory per shelf under one directory.
+pub struct SledStore {
+    home: PathBuf,
+    shelves: Mutex<HashMap<ShelfId, Arc<Shelf>>>,
+}
+
+struct Shelf {
+    path: PathBuf,
+    state: RwLock<State>,
+    used: AtomicBool,
+}
+
+enum State {
+    Closed,
+    Open(Open),
+    Unreadable,
+}
+
+struct Open {
+    db: sled::Db,
+    file: File,
+}
+
+impl SledStore {
+    /// A store in `home`, which is made if it is missing. Opens no shelf yet.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says if `home` cannot be made or listed.
+    pub fn open(home: &Path) -> io::Result<Self> {
+        crate::files::make_private_dir(home)?;
+        let store = Self { home: home.to_path_buf(), shelves: Mutex::default() };
+        for id in store.listed()? {
+            store.shelf(id);
+        }
+        Ok(store)
+    }
+
+    fn listed(&self) -> io::Result<Vec<ShelfId>> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.home)? {
+            let name = entry?.file_name();
+            ids.extend(name.to_str().and_then(shelf_of_name));
+        }
+        Ok(ids)
+    }
+
+    fn shelves(&self) -> MutexGuard<'_, HashMap<ShelfId, Arc<Shelf>>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shelf(&self, id: ShelfId) -> Arc<Shelf> {
+        let path = self.home.join(id.to_string());
+        let fresh = || Arc::new(Shelf { path, state: RwLock::new(State::Closed), used: AtomicBool::new(false) });
+        Arc::clone(self.shelves().entry(id).or_insert_with(fresh))
+    }
+
+    fn remove(&self, id: ShelfId) -> Result<(), StoreError> {
+        let Some(shelf) = self.shelves().get(&id).cloned() else { return Ok(()) };
+        shelf.close();
+        match fs::remove_dir_all(&shelf.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        self.shelves().remove(&id);
+        Ok(())
+    }
+}
+
+impl Store for SledStore {
+    fn append(&self, place: Place, records: &[Record]) -> Result<(), StoreError> {
+        self.shelf(place.shelf).with(|open| {
+            let tree = open.db.open_tree(place.epoch.0)?;
+            let mut batch = sled::Batch::default();
+            for record in records {
+                batch.insert(&record.key.0.to_be_bytes(), record.sealed.as_slice());
+            }
+            tree.apply_batch(batch)?;
+            open.db.flush()?;
+            open.file.sync_data().map_err(sled::Error::from)
+        })
+    }
+
+    fn read(&self, place: Place, from: RecordKey, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let shelf = self.shelf(place.shelf);
+        if !shelf.path.exists() {
+            return Ok(Vec::new());
+        }
+        shelf.with(|open| read_tree(&open.db.open_tree(place.epoch.0)?, from, limit))
+    }
+
+    fn forget(&self, place: Place, rest: &[Place]) -> Result<(), StoreError> {
+        // Dropping a tree alone would make sled write more, not less: the epoch's key is dead, so its records may lie there.
+        if rest.iter().any(|other| other.shelf == place.shelf && *other != place) {
+            return Ok(());
+        }
+        self.remove(place.shelf)
+    }
+
+    fn keep_only(&self, places: &[Place]) -> Result<(), StoreError> {
+        let known: Vec<ShelfId> = self.shelves().keys().copied().collect();
+        known.into_iter().filter(|id| places.iter().all(|place| place.shelf != *id)).try_for_each(|id| self.remove(id))
+    }
+
+    fn bytes(&self) -> u64 {
+        bytes_under(&self.home)
+    }
+
+    fn free(&self) -> u64 {
+        crate::files::free_bytes(&self.home)
+    }
+
+    fn rest(&self) {
+        let shelves: Vec<_> = self.shelves().values().cloned().collect();
+        for shelf in shelves {
+            if !shelf.used.swap(false, Ordering::Relaxed) {
+                shelf.close();
+            }
+        }
+    }
+
+    fn unreadable_count(&self) -> usize {
+        self.shelves().values().filter(|shelf| matches!(*shelf.read_state(), State::Unreadable)).count()
+    }
+}
+
+impl Shelf {
+    fn read_state(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_state(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Open) -> sled::Result<T>) -> Result<T, StoreError> {
+        self.used.store(true, Ordering::Relaxed);
+        self.open_if_closed()?;
+        let result = match &*self.read_state() {
+            State::Open(open) => fenced(|| work(open)),
+            State::Closed | State::Unreadable => return Err(StoreError::Unreadable),
+        };
+        result.map_err(|damage| self.judge(damage))
+    }
+
+    fn open_if_closed(&self) -> Result<(), StoreError> {
+        if matches!(*self.read_state(), State::Open(_)) {
+            return Ok(());
+        }
+        let mut state = self.write_state();
+        if matches!(*state, State::Closed) {
+            match fenced(|| Open::at(&self.path)) {
+                Ok(open) => *state = State::Open(open),
+                Err(Damage::Medium(error)) => return Err(error.into()),
+                Err(Damage::Data) => *state = State::Unreadable,
+            }
+        }
+        match *state {
+            State::Open(_) => Ok(()),
+            State::Closed | State::Unreadable => Err(StoreError::Unreadable),
+        }
+    }
+
+    fn judge(&self, damage: Damage) -> StoreError {
+        match damage {
+            Damage::Medium(error) => error.into(),
+            Damage::Data => {
+                let mut state = self.write_state();
+                let _ = fenced(|| {
+                    *state = State::Unreadable;
+                    Ok(())
+                });
+                StoreError::Unreadable
+            }
+        }
+    }
+
+    fn close(&self) {
+        let mut state = self.write_state();
+        if matches!(*state, State::Open(_)) {
+            // sled flushes when it is dropped, and may panic at that, too.
+            let _ = fenced(|| {
+                *state = State::Closed;
+                Ok(())
+            });
+        }
+    }
+}
+
+impl Open {
+    fn at(path: &Path) -> sled::Result<Self> {
+        crate::files::make_private_dir(path)?;
+        let db = sled::Config::new()
+            .path(path)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None)
+            .print_profile_on_drop(false)
+            .open()?;
+        let file = File::open(path.join("db"))?;
+        Ok(Self { db, file })
+    }
+}
+
+fn read_tree(tree: &sled::Tree, from: RecordKey, limit: usize) -> sled::Result<Vec<Record>> {
+    let from = from.0.to_be_bytes();
+    let first = match tree.range(..=from).next_back() {
+        Some(found) => found?.0,
+        None => sled::IVec::from(&from),
+    };
+    let mut room = limit;
+    let mut records = Vec::new();
+    for found in tree.range(first..) {
+        let (key, sealed) = found?;
+        if !records.is_empty() && sealed.len() > room {
+            break;
+        }
+        room = room.saturating_sub(sealed.len());
+        // A key of another length is none of ours: damage that sled did not notice.
+        let Ok(key) = key.as_ref().try_into() else { continue };
+        records.push(Record { key: RecordKey(u128::from_be_bytes(key)), sealed: sealed.to_vec() });
+    }
+    Ok(records)
+}
+
+/// What went wrong inside sled: the medium for now, or the data for good.
+enum Damage {
+    Medium(io::Error),
+    Data,
+}
+
+fn fenced<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, Damage> {
+    let outer = INSIDE.with(|inside| inside.replace(true));
+    let result = catch_unwind(AssertUnwindSafe(work));
+    INSIDE.with(|inside| inside.set(outer));
+    match result {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(sled::Error::Io(error))) if !is_damage(&error) => Err(Damage::Medium(error)),
+        Ok(Err(_)) | Err(_) => Err(Damage::Data),
+    }
+}
+
+fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
+}
+
+fn shelf_of_name(name: &str) -> Option<ShelfId> {
+    let bytes = data_encoding::HEXLOWER.decode(name.as_bytes()).ok()?;
+    Some(ShelfId(bytes.try_into().ok()?))
+}
+
+fn bytes_under(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(data) if data.is_dir() => bytes_under(&entry.path()),
+        Ok(data) => data.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}

@@ -1,0 +1,181 @@
+//! What the disk holds, with the keys of the moment and with those of later (SPEC §12).
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::support::*;
+use porchlight_proto::api::{Floor, UpOutcome};
+use porchlight_proto::limits::{BLOB_LEN, UP_CELL_LEN};
+use porchlight_proto::time::Timing;
+use porchlight_relay::seal::Lane;
+use porchlight_relay::seal::copy::{Found, open_copy};
+
+/// Days of the carousel end before the cells of this line do.
+const UP_TTL_S: u64 = 600;
+
+fn site(seed: u64) -> Site {
+    let mut site = Site::new(seed);
+    site.top += "epoch_s = 60\n";
+    site.more = format!("up_ttl_s = {UP_TTL_S}");
+    site
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn opened(site: &Site, cells: &str, keys: &str) -> Vec<Found> {
+    // sled writes when it opens: every look has a copy of its own.
+    let look = site.path("look");
+    let _ = std::fs::remove_dir_all(&look);
+    copy(&site.path(cells), &look);
+    open_copy(&look, &site.path(keys)).unwrap()
+}
+
+fn cells_of(found: &[Found]) -> BTreeSet<Vec<u8>> {
+    let up = found.iter().filter(|found| found.lane == Lane::Up);
+    up.flat_map(|found| found.plain.chunks(UP_CELL_LEN).map(<[u8]>::to_vec)).collect()
+}
+
+#[tokio::test]
+async fn a_copy_of_disk_and_keyring_opens_before_expiry_and_not_after() {
+    let site = site(20);
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    let mut posted = BTreeSet::new();
+    for round in 0..6 {
+        for _ in 0..10 {
+            let post = site.line.post();
+            assert_eq!(running.post(&mut client, &post).await.outcome, UpOutcome::Stored);
+            posted.insert(post.cell.to_vec());
+        }
+        if round % 2 == 0 {
+            site.clock.pass(60_000);
+        }
+    }
+    let slot = Timing::PRODUCTION.slow_slot(site.line_now()) + 1;
+    let beat = site.line.beat(None, Some(slot), Floor::default());
+    running.beat(&mut client, &site.line.worker, &beat).await;
+    posted.extend(beat.team_cells.iter().map(|cell| cell.to_vec()));
+    let blob = site.line.bytes::<BLOB_LEN>();
+    running.desk(&mut client, &site.line.lead, "PUT", "desk/blob/00112233445566778899aabbccddeeff", blob.as_slice()).await.ok();
+
+    // The control: with the keys of the moment everything is there, so what is missing later is missing because of the keys.
+    copy(&site.path("data/cells"), &site.path("disk"));
+    copy(&site.path("keys"), &site.path("keys-then"));
+    let found = opened(&site, "disk", "keys-then");
+    assert_eq!(cells_of(&found), posted);
+    assert!(found.iter().any(|found| found.lane == Lane::Slow && found.plain == beat.slow_cell.as_slice()));
+    assert!(found.iter().any(|found| found.lane == Lane::Blob && found.plain == blob.as_slice()));
+
+    site.clock.pass((60 + UP_TTL_S) * 1000);
+    running.relay.tend().await;
+    copy(&site.path("keys"), &site.path("keys-later"));
+    assert_eq!(cells_of(&opened(&site, "disk", "keys-later")), BTreeSet::new(), "the same disk, the keyring of later");
+
+    site.clock.pass(8 * 86_400_000);
+    running.relay.tend().await;
+    copy(&site.path("keys"), &site.path("keys-at-last"));
+    assert_eq!(opened(&site, "disk", "keys-at-last"), [], "days and blobs are gone as well");
+}
+
+#[tokio::test]
+async fn nothing_posted_and_no_key_lies_on_the_disk_in_the_clear() {
+    let site = site(21);
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    let post = site.line.post();
+    running.post(&mut client, &post).await;
+    let beat = site.line.beat(None, Some(Timing::PRODUCTION.slow_slot(NOON) + 1), Floor::default());
+    running.beat(&mut client, &site.line.worker, &beat).await;
+    running.relay.stop().await;
+    let keyring = std::fs::read(site.path("keys/keyring")).unwrap();
+    let keys: Vec<&[u8]> =
+        keyring[64..].chunks(160).filter(|slot| matches!(slot[0], 1..=3)).map(|slot| &slot[104..136]).collect();
+    assert_eq!(keys.len(), 2, "an epoch of up and a day");
+    let mut secrets = vec![&post.cell[100..132], &beat.team_cells[0][100..132], &beat.slow_cell[100..132]];
+    secrets.extend(keys);
+    let mut files = 0;
+    each_file(&site.path("data"), &mut |path, bytes| {
+        files += 1;
+        for secret in &secrets {
+            assert!(!bytes.windows(secret.len()).any(|window| window == *secret), "{}", path.display());
+        }
+    });
+    assert!(files > 4);
+}
+
+fn each_file(dir: &Path, look: &mut impl FnMut(&Path, &[u8])) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            each_file(&path, look);
+        } else {
+            look(&path, &std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_died_while_nobody_ran_is_neither_served_nor_kept() {
+    let site = site(22);
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    running.post(&mut client, &site.line.post()).await;
+    running.relay.stop().await;
+    site.clock.pass((60 + UP_TTL_S) * 1000);
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    let page = running.page(&mut client, 0, 0, 0).await;
+    assert!(page.cells.is_empty());
+    assert!(page.first > 1, "positions are not given out twice in one life");
+    assert_eq!(std::fs::read_dir(site.path("data/cells")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_reboot_forgets_everything_and_begins_another_life() {
+    let mut site = site(23);
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    running.post(&mut client, &site.line.post()).await;
+    let before = running.page(&mut client, 0, 0, 0).await;
+    running.relay.stop().await;
+    copy(&site.path("data/cells"), &site.path("disk"));
+    site.boot_id = [2; 16];
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    let after = running.page(&mut client, before.life, before.last(), 0).await;
+    assert_ne!(after.life, before.life);
+    assert_eq!((after.first, after.cells.len()), (1, 0));
+    assert_eq!(opened(&site, "disk", "keys"), [], "the keyring of the other boot was overwritten");
+}
+
+#[tokio::test]
+async fn the_wall_clock_neither_prolongs_nor_shortens_a_life() {
+    let site = site(24);
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    running.post(&mut client, &site.line.post()).await;
+    for wall in [0, NOON.0 + 10 * 86_400_000] {
+        site.clock.set_wall(porchlight_proto::time::Millis(wall));
+        running.relay.tend().await;
+        let life = running.page_at(&mut client, NOON.seconds()).await;
+        assert_eq!(life.cells.len(), 1, "nothing is deleted early with the wall clock at {wall}");
+    }
+    site.clock.set_wall(porchlight_proto::time::Millis(0));
+    site.clock.pass((60 + UP_TTL_S) * 1000);
+    let now = porchlight_proto::time::Seconds(NOON.seconds().0 + 60 + UP_TTL_S);
+    assert!(
+        running.page_at(&mut client, now).await.cells.is_empty(),
+        "nothing is served past its time, even before the relay has tidied up"
+    );
+}
