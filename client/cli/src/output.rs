@@ -26,7 +26,7 @@ impl Output {
 
     /// Writes to a person only.
     pub(crate) fn say(self, sentence: &str) {
-        if !self.json {
+        if !self.json && !sentence.is_empty() {
             write_line(&printable(sentence));
         }
     }

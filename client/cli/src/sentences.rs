@@ -114,7 +114,7 @@ pub(crate) fn visit_error(error: &VisitError) -> Trouble {
         VisitError::Roster(RosterError::NotYet | RosterError::Expired) => {
             (Exit::Untrusted, "If this device's clock is right, the relay shows an old statement or the line's team has not renewed it. Nothing was sent.")
         }
-        VisitError::Roster(_) | VisitError::RolledBack => {
+        VisitError::Roster(_) | VisitError::RolledBack | VisitError::OtherRelay => {
             (Exit::Untrusted, "Nothing was sent. The relay may be lying, or the card is of another line: compare the card with the line.")
         }
         VisitError::Clock => (Exit::Untrusted, "Nothing was sent."),

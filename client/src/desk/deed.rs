@@ -218,6 +218,8 @@ impl Desk {
         let n = self.answers_to(caller).map(|answer| answer.n).max().unwrap_or(0) + 1;
         let content = Answer {
             n,
+            written: now.0,
+            stops: Vec::new(),
             text: plan.text.clone(),
             language: plan.language,
             meeting: plan.meeting,

@@ -5,7 +5,9 @@ use core::time::Duration;
 use data_encoding::HEXLOWER;
 use porchlight_client::caller::{News, Pace, Session, Setting};
 use porchlight_client::outbox::{Clock, SystemClock};
-use porchlight_proto::letter::Letter;
+use porchlight_proto::card::Card;
+use porchlight_proto::cell::down::Kind;
+use porchlight_proto::letter::{Letter, Withdraw};
 use porchlight_proto::line::LineId;
 use porchlight_proto::time::Seconds;
 use porchlight_proto::visit::{Event, ShownAnswer, To};
@@ -183,7 +185,8 @@ struct Telling {
     full: bool,
     /// Whether it was told what became of a letter taken back.
     told: bool,
-    receipted: Option<Duration>,
+    /// When a receipt or the fate of a letter taken back was last told.
+    last_fate: Option<Duration>,
     shown: usize,
     /// When the last answer came that was not there on arrival.
     last_new: Option<Duration>,
@@ -192,13 +195,18 @@ struct Telling {
 impl Telling {
     fn new(output: Output, session: &Visit, seq: u16) -> Self {
         let session = HEXLOWER.encode(session.visit().session());
-        Self { output, session, seq, held: Vec::new(), slow_read: false, fast_read: false, full: false, told: false, receipted: None, shown: 0, last_new: None }
+        Self { output, session, seq, held: Vec::new(), slow_read: false, fast_read: false, full: false, told: false, last_fate: None, shown: 0, last_new: None }
     }
 
-    /// Whether nothing more is worth waiting for: after the receipt of a withdrawal, what became of the letter comes within a few beats or, where there was none to take back, never.
+    /// Whether nothing more is worth waiting for. What became of letters taken back comes within a few beats of the receipt
+    /// or, where there was nothing to take back, never.
     fn has_heard(&self, letter: &Letter, wait: Option<Duration>, session: &Visit) -> bool {
-        let waits = letter.withdraw.is_some() && wait.is_some() && !self.told;
-        !waits || self.receipted.is_some_and(|at| SystemClock.elapsed() >= at + quiet_time(session))
+        match letter.withdraw {
+            None => true,
+            Some(_) if wait.is_none() => true,
+            Some(Withdraw::One(..)) if self.told => true,
+            Some(_) => self.last_fate.is_some_and(|at| SystemClock.elapsed() >= at + quiet_time(session)),
+        }
     }
 
     fn take(&mut self, news: News) {
@@ -215,17 +223,17 @@ impl Telling {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::InBox(seq) => {
+            Event::InBox(_, seq) => {
                 self.full = false;
                 self.letter("in_box", seq, sentences::in_box());
                 self.output.say(&sentences::session(&self.session, seq));
             }
-            Event::Receipt(seq) => {
-                self.receipted = Some(SystemClock.elapsed());
+            Event::Receipt(_, seq) => {
+                self.last_fate = Some(SystemClock.elapsed());
                 self.letter("receipt", seq, sentences::receipt());
             }
-            Event::Withdrawn(seq) => self.letter("withdrawn", seq, sentences::withdrawn()),
-            Event::TooLate(seq) => self.letter("too_late", seq, sentences::too_late()),
+            Event::Withdrawn(_, seq) => self.letter("withdrawn", seq, sentences::withdrawn()),
+            Event::TooLate(_, seq) => self.letter("too_late", seq, sentences::too_late()),
             Event::EarlierWithdrawal { session, seq, done } => self.earlier(&session, seq, done),
             Event::Answer(answer) => {
                 self.held.push(answer);
@@ -247,6 +255,7 @@ impl Telling {
     fn earlier(&mut self, session: &[u8; 8], seq: u16, done: bool) {
         let (event, sentence) = if done { ("withdrawn", sentences::withdrawn()) } else { ("too_late", sentences::too_late()) };
         self.told = true;
+        self.last_fate = Some(SystemClock.elapsed());
         let session = HEXLOWER.encode(session);
         self.output.tell(&json!({"event": event, "session": session, "seq": seq}), sentence);
         self.output.say(&sentences::session(&session, seq));
@@ -257,39 +266,40 @@ impl Telling {
         self.output.tell(&json!({"event": event, "session": self.session, "seq": seq}), sentence);
     }
 
-    /// Shows the answers held back, in the order the desk numbered them; those without a number (a stop) first.
+    /// Shows the answers held back, in the order the desk numbered them.
     fn show_held(&mut self) {
         let mut held = core::mem::take(&mut self.held);
-        held.sort_by_key(|answer| (answer.content.as_ref().map_or(0, |content| content.n), answer.time));
+        held.sort_by_key(|answer| (answer.content.n, answer.content.written));
         self.shown += held.len();
         held.iter().for_each(|answer| show(answer, self.output));
     }
 }
 
 fn show(answer: &ShownAnswer, output: Output) {
-    let content = answer.content.as_ref();
-    let card = content.and_then(|content| content.introduction.as_deref()).and_then(|cbor| porchlight_proto::card::Card::parse_cbor(cbor).ok());
-    let card = card.map(|card| card.to_text());
-    output.tell(&answer_json(answer, card.as_deref()), &sentences::answer_head(answer.time, answer.good_until));
-    output.say(content.map_or(sentences::stop(), |content| content.text.as_str()));
+    let content = &answer.content;
+    let card = content.introduction.as_deref().and_then(|cbor| Card::parse_cbor(cbor).ok()).map(|card| card.to_text());
+    output.tell(&answer_json(answer, card.as_deref()), &sentences::answer_head(Seconds(content.written), answer.good_until));
+    if answer.kind == Kind::Stop {
+        output.say(sentences::stop());
+    }
+    output.say(&content.text);
     if let Some(card) = card {
         output.say(&sentences::introduction(&card));
     }
 }
 
 fn answer_json(answer: &ShownAnswer, introduction: Option<&str>) -> Value {
-    let content = answer.content.as_ref();
+    let content = &answer.content;
     let (session, seq) = answer.answers;
-    let Seconds(time) = answer.time;
     json!({
-        "event": if content.is_some() { "answer" } else { "stop" },
+        "event": if answer.kind == Kind::Stop { "stop" } else { "answer" },
         "id": HEXLOWER.encode(&answer.answer),
-        "n": content.map(|content| content.n),
-        "text": content.map(|content| content.text.as_str()),
-        "language": content.and_then(|content| content.language).map(crate::caller::language_code),
-        "meeting": content.is_some_and(|content| content.meeting),
+        "n": content.n,
+        "text": content.text.as_str(),
+        "language": content.language.map(crate::caller::language_code),
+        "meeting": content.meeting,
         "introduction": introduction,
-        "time": time,
+        "time": content.written,
         "good_until": answer.good_until.0,
         "seat": answer.seat.number(),
         "answers": {"session": HEXLOWER.encode(&session), "seq": seq},
