@@ -46,6 +46,9 @@ pub struct Taken {
     pub more: bool,
 }
 
+/// The period, the use and the content of a cell that opened.
+type OpenedCell = (u32, (Use, Opened));
+
 /// What one cell was.
 pub(super) enum Cell {
     Letter,
@@ -92,6 +95,13 @@ impl Desk {
         if (known.life, known.position) != (page.life, position) {
             self.commit(Record::Relay(relay, RelayRecord { life: page.life, position, ..known }));
         }
+        if std::mem::take(&mut self.presence.read_again) {
+            // Cells may have come before the secret that opens them: what was opened already is only passed over.
+            taken.more = true;
+            for (number, relay) in self.state.relays.clone() {
+                self.commit(Record::Relay(number, RelayRecord { position: 0, ..relay }));
+            }
+        }
         if taken.letters > 0 {
             self.decide_withdrawals(now.seconds(), rng)?;
         }
@@ -132,7 +142,7 @@ impl Desk {
     }
 
     /// Tries the secrets whose period has the cell's low byte. A cell that was opened, but breaks a rule, is nothing as well.
-    fn open_cell(&mut self, cell: &[u8; 2048], now: Seconds) -> Result<Option<(u32, (Use, Opened))>, DeskError> {
+    fn open_cell(&mut self, cell: &[u8; 2048], now: Seconds) -> Result<Option<OpenedCell>, DeskError> {
         let line = self.line()?.id;
         let low = up::period_lo(cell);
         let fits = |period: u32| period.to_be_bytes().last() == Some(&low);
@@ -180,7 +190,7 @@ impl Desk {
             return Ok(Cell::Other);
         }
         let news = match purpose {
-            Use::Device => self.take_direct(&part),
+            Use::Device => self.take_direct(&part, now.seconds()),
             _ => self.take_team_part(part, now.seconds(), rng)?,
         };
         Ok(if news { Cell::Event } else { Cell::Other })

@@ -698,7 +698,8 @@ impl Desk {
         rng: &mut impl CryptoRng,
     ) -> Result<Admission, DeskError> {
         let mut secrets = Vec::new();
-        for name in self.living_secrets(now) {
+        let held: Vec<KeyName> = self.ring.names().filter(|name| matches!(name, KeyName::Period(..))).collect();
+        for name in held {
             secrets.extend(self.direct(id, name, now, rng)?.map(|cell| cell.to_vec().into()));
         }
         let line = self.line()?;

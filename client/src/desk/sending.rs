@@ -53,6 +53,7 @@ pub struct Ticket {
     relay: u8,
     fast: Option<(u64, Option<Load>)>,
     slow: Option<(u64, Option<Load>)>,
+    team: super::team::Carried,
 }
 
 /// What became of the POST of a bundle.
@@ -109,6 +110,7 @@ impl Desk {
     pub fn bundle(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<Bundle, DeskError> {
         self.presence.listening_since.entry(relay).or_insert(now);
         let team_cells = self.team_cells(relay, now, rng)?;
+        let team = self.carried();
         let timing = self.timing();
         let ahead = now.plus((self.beat_every(relay).0 / 4).min(1000));
         let fast_slot = self.free_fast_slot(relay, now, timing.beat(ahead) + 1, &timing);
@@ -137,15 +139,16 @@ impl Desk {
         }
         let floor = self.floor(relay, now.seconds());
         let beat = DeskBeat { fast_slot, slow_slot, floor, fast_cell, slow_cell, team_cells };
-        Ok(Bundle { beat, ticket: Ticket { relay, fast, slow } })
+        Ok(Bundle { beat, ticket: Ticket { relay, fast, slow, team } })
     }
 
     /// Notes what became of a bundle. What was not written goes again, under the next tag.
     pub fn bundle_result(&mut self, ticket: Ticket, posted: Posted<'_>, now: Millis) {
-        let Posted::Answered(reply) = posted else { return };
-        if reply.outcome != DeskOutcome::Done {
-            return;
-        }
+        let done = match posted {
+            Posted::Answered(reply) if reply.outcome == DeskOutcome::Done => Some(reply),
+            Posted::Answered(_) | Posted::Failed => None,
+        };
+        let Some(reply) = done else { return self.carry_again(&ticket.team) };
         let timing = self.timing();
         if let Some((slot, load)) = ticket.fast {
             let (beat, slots) = self.presence.slots.fast.entry(ticket.relay).or_default();

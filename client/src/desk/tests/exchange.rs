@@ -94,14 +94,14 @@ fn sixty_letters_each_way_arrive_once_and_in_order_over_a_bad_line() {
             her.write(&world, &text);
             written.push(text);
         }
-        let lost = world.rng.next_u32() % 4 == 0;
+        let lost = one_in(&mut world.rng, 4);
         her.post(&mut world, lost);
-        if world.rng.next_u32() % 8 == 0 && !world.relay.lane.is_empty() {
+        if one_in(&mut world.rng, 8) && !world.relay.lane.is_empty() {
             let again = world.relay.lane[world.rng.next_u32() as usize % world.relay.lane.len()].clone();
             world.relay.lane.push(again);
         }
         world.sync(0);
-        let lost = world.rng.next_u32() % 4 == 0;
+        let lost = one_in(&mut world.rng, 4);
         world.bundle(0, lost);
         let known = world.offices[0].look().unwrap().list(world.now.seconds()).first().map_or(0, |row| row.letters);
         if answered.len() < 60.min(known) {
@@ -110,7 +110,7 @@ fn sixty_letters_each_way_arrive_once_and_in_order_over_a_bad_line() {
             answered.push(text);
         }
         world.tick(10_000);
-        if world.rng.next_u32() % 4 != 0 {
+        if !one_in(&mut world.rng, 4) {
             events.extend(her.read_fast(&world));
         }
         if written.len() == 60 && texts(&events).len() == 60 && her.visit.all_receipted() && her.visit.all_named() {
