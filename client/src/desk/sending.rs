@@ -331,7 +331,7 @@ impl Desk {
         if answer.tells_withdrawal() && out.round >= FAST_TELLINGS {
             return None;
         }
-        let class = if answer.tells_withdrawal() { 2 } else { u8::from(out.next > 0) };
+        let class = if answer.tells_withdrawal() { 3 } else { u8::from(out.next > 0) };
         let served = self.presence.slots.served.get(&answer.caller).copied().unwrap_or(0);
         Some(((answer.kind != AnswerKind::Stop, out.round, class, served, answer.n), out.next))
     }
@@ -363,7 +363,7 @@ impl Desk {
         }
         let times = if current { times } else { 0 };
         let served = self.presence.slots.served.get(&caller).copied().unwrap_or(0);
-        Some((true, times, if known { 3 } else { 4 }, served, 0))
+        Some((true, times, if known { 4 } else { 5 }, served, 0))
     }
 
     /// Whether anything but strangers' receipts waits for slots: while nothing does, no slot is taken from anyone.
@@ -388,8 +388,15 @@ impl Desk {
             if answer.tells_withdrawal() && out.round >= base + SLOW_RECEIPTS {
                 continue;
             }
-            let class = if answer.tells_withdrawal() { 2 } else { u8::from(out.next > 0) };
-            let rank = (answer.kind != AnswerKind::Stop, out.round, class, u64::MAX - answer.written, answer.n);
+            // One that never went goes before those that went in this round already.
+            let class = match answer.out.contains_key(&(relay, true)) {
+                _ if answer.tells_withdrawal() => 3,
+                false => 0,
+                true => 1 + u8::from(out.next > 0),
+            };
+            // A stop goes before everything once; then it takes its turn, or nothing else would ever go round.
+            let first = answer.kind == AnswerKind::Stop && out.written == 0;
+            let rank = (!first, out.round, class, u64::MAX - answer.written, u64::MAX - answer.n);
             let load = Load { caller: answer.caller, what: What::Part(*id, out.next), receipt: self.newest_receipt(answer.caller) };
             offer(&mut best, rank, load);
         }

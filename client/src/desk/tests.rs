@@ -162,7 +162,7 @@ impl World {
         for bytes in self.offices[desk].look().unwrap().rosters_to_put(R) {
             let roster = UncheckedRoster::parse(bytes.as_slice()).unwrap().check_signed(&self.relay.root).unwrap();
             let serial = roster.serial();
-            self.relay.rosters.insert(roster, self.now.seconds()).unwrap_or_default();
+            self.relay.rosters.insert(roster, now).unwrap_or_default();
             self.act(desk, |desk, _| {
                 desk.roster_put(R, serial);
                 Ok(())
@@ -273,7 +273,8 @@ impl Her {
             return;
         }
         world.relay.lane.push(cell);
-        let reply = UpReply { outcome: UpOutcome::Stored, difficulty: 0, serial: 1, clock_ms: world.now }.to_bytes();
+        let serial = self.visit.roster().unwrap().serial();
+        let reply = UpReply { outcome: UpOutcome::Stored, difficulty: 0, serial, clock_ms: world.now }.to_bytes();
         self.visit.posted(post.ticket, R, Some(&reply)).unwrap();
     }
     fn read_fast(&mut self, world: &World) -> Vec<Event> {
@@ -287,10 +288,7 @@ impl Her {
 
 fn texts(events: &[Event]) -> Vec<String> {
     let text = |event: &Event| match event {
-        Event::Answer(answer) => Some(match answer.kind {
-            porchlight_proto::cell::down::Kind::Stop => "STOP".to_owned(),
-            _ => answer.content.text.to_string(),
-        }),
+        Event::Answer(answer) => Some(if answer.kind == porchlight_proto::cell::down::Kind::Stop { "STOP".to_owned() } else { answer.content.text.to_string() }),
         _ => None,
     };
     events.iter().filter_map(text).collect()
