@@ -1,13 +1,14 @@
 //! One visit with its random source and its two buffers: what comes in, what goes out.
 use alloc::{format, string::String, vec::Vec};
+use chacha20::ChaCha20Rng;
 use porchlight_proto::{
+    cell::down::Kind,
     letter::{Letter, Status, Withdraw},
     phrase::{Language, PHRASE_WORDS, Phrase},
     sign::PublicKey,
     time::Millis,
-    visit::{Clock, Event, To, Visit},
+    visit::{Clock, Event, Ticket, To, Visit},
 };
-use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -31,6 +32,9 @@ pub struct Page {
     rng: ChaCha20Rng,
     phrase: Option<Phrase>,
     pictures: [u8; 3],
+    /// How many POSTs were made, and the last one's ticket.
+    posts: u32,
+    in_flight: Option<Ticket>,
     /// What JavaScript wrote for the next call.
     pub input: Zeroizing<Vec<u8>>,
     /// What the last call has to say: UTF-8 JSON, or raw bytes for a POST.
@@ -43,7 +47,16 @@ impl Page {
     pub fn open(root: [u8; 32], seed: [u8; 32]) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let visit = Visit::open(PublicKey::from_bytes(root), &mut rng);
-        Self { visit, rng, phrase: None, pictures: [0; 3], input: Zeroizing::default(), output: Zeroizing::default() }
+        Self {
+            visit,
+            rng,
+            phrase: None,
+            pictures: [0; 3],
+            posts: 0,
+            in_flight: None,
+            input: Zeroizing::default(),
+            output: Zeroizing::default(),
+        }
     }
     fn say(&mut self, text: &str) {
         self.say_bytes(text.as_bytes());
@@ -64,7 +77,7 @@ impl Page {
     /// [`Refusal::Closed`] if the line has no roster; [`Refusal::Untrusted`] for anything else.
     pub fn notice(&mut self, now: Millis) -> Result<(), Refusal> {
         use porchlight_proto::visit::VisitError;
-        let events = self.visit.notice(&self.input, now, Clock::Relays).map_err(|error| match error {
+        let events = self.visit.notice(&self.input, None, now, Clock::Relays).map_err(|error| match error {
             VisitError::NoRoster => Refusal::Closed,
             _ => Refusal::Untrusted,
         })?;
@@ -163,17 +176,24 @@ impl Page {
     /// [`Refusal::Closed`] before the relay's first notice.
     pub fn beat(&mut self, relay_no: u8, now: Millis) -> Result<(), Refusal> {
         let post = self.visit.beat(relay_no, now, &mut self.rng).map_err(|_| Refusal::Closed)?;
-        self.say_bytes(post.as_slice());
+        self.posts = self.posts.wrapping_add(1);
+        self.in_flight = Some(post.ticket);
+        self.say_bytes(post.bytes.as_slice());
         Ok(())
     }
-    /// Takes the POST's reply in the input, or that there was none. Says the events.
+    /// Takes the reply to POST number `post` (the first is 1) in the input, or that there was none. Says the events:
+    /// none if a later POST was made meanwhile.
     ///
     /// # Errors
     ///
     /// [`Refusal::Untrusted`] if it is no reply.
-    pub fn posted(&mut self, relay_no: u8, answered: bool) -> Result<(), Refusal> {
+    pub fn posted(&mut self, post: u32, relay_no: u8, answered: bool) -> Result<(), Refusal> {
         let reply = answered.then_some(self.input.as_slice());
-        let events = self.visit.posted(relay_no, reply).map_err(|_| Refusal::Untrusted)?;
+        let ticket = self.in_flight.take_if(|_| post == self.posts);
+        let events = match ticket {
+            Some(ticket) => self.visit.posted(ticket, relay_no, reply).map_err(|_| Refusal::Untrusted)?,
+            None => Vec::new(),
+        };
         self.tell(&events);
         Ok(())
     }
@@ -237,21 +257,29 @@ impl Choice {
 
 fn event_json(event: &Event) -> String {
     match event {
-        Event::InBox(seq) => format!(r#"{{"event":"in_box","seq":{seq}}}"#),
-        Event::Receipt(seq) => format!(r#"{{"event":"receipt","seq":{seq}}}"#),
-        Event::Withdrawn(seq) => format!(r#"{{"event":"withdrawn","seq":{seq}}}"#),
-        Event::TooLate(seq) => format!(r#"{{"event":"too_late","seq":{seq}}}"#),
+        Event::InBox(to, seq) => letter_json("in_box", *to, *seq),
+        Event::Receipt(to, seq) => letter_json("receipt", *to, *seq),
+        Event::Withdrawn(to, seq) => letter_json("withdrawn", *to, *seq),
+        Event::TooLate(to, seq) => letter_json("too_late", *to, *seq),
         Event::Bulletin(code) => format!(r#"{{"event":"bulletin","code":{}}}"#, code.code()),
         Event::NewRoster(serial) => format!(r#"{{"event":"new_roster","serial":{serial}}}"#),
         Event::Full => r#"{"event":"full"}"#.into(),
         Event::StampAsked => r#"{"event":"stamp"}"#.into(),
         Event::Answer(answer) => {
-            let (n, text) = answer.content.as_ref().map_or((0, ""), |content| (content.n, content.text.as_str()));
-            let stop = answer.content.is_none();
-            format!(r#"{{"event":"answer","n":{n},"stop":{stop},"time":{},"text":{}}}"#, answer.time.0, json_string(text))
+            let (stop, content) = (answer.kind == Kind::Stop, &answer.content);
+            let text = json_string(&content.text);
+            format!(
+                r#"{{"event":"answer","n":{},"stop":{stop},"written":{},"good_until":{},"text":{text}}}"#,
+                content.n, content.written, answer.good_until.0
+            )
         }
         _ => r#"{"event":"other"}"#.into(),
     }
+}
+
+fn letter_json(event: &str, to: To, seq: u16) -> String {
+    let safe = to == To::Safeguarding;
+    format!(r#"{{"event":"{event}","safeguarding":{safe},"seq":{seq}}}"#)
 }
 
 /// A JSON string: quotes, backslashes and control characters escaped.
