@@ -269,8 +269,11 @@ fn event_json(event: &Event) -> String {
             let (stop, content) = (answer.kind == Kind::Stop, &answer.content);
             let text = json_string(&content.text);
             format!(
-                r#"{{"event":"answer","n":{},"stop":{stop},"written":{},"good_until":{},"text":{text}}}"#,
-                content.n, content.written, answer.good_until.0
+                r#"{{"event":"answer","n":{},"stop":{stop},"safeguarding":{},"written":{},"good_until":{},"text":{text}}}"#,
+                content.n,
+                answer.seat.is_safeguarding(),
+                content.written,
+                answer.good_until.0
             )
         }
         _ => r#"{"event":"other"}"#.into(),
