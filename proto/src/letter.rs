@@ -126,20 +126,11 @@ fn nfc(text: &str) -> impl Iterator<Item = char> {
     text.chars()
 }
 
-/// A text as it was received: bounded, and in NFC. Without the feature `words` any form is shown as it came.
+/// A text as it was received: bounded, in whatever normal form. A reader that knows another version of Unicode than
+/// the writer does not agree with it on what NFC is, and a letter must not be lost for that.
 pub(crate) fn read_text(value: &mut Decoder<'_>) -> Result<Zeroizing<String>, BadCbor> {
     let text = value.str()?;
-    if text.len() <= TEXT_MAX && is_nfc(text) { Ok(Zeroizing::new(text.into())) } else { Err(BadCbor) }
-}
-
-#[cfg(feature = "words")]
-fn is_nfc(text: &str) -> bool {
-    unicode_normalization::is_nfc(text)
-}
-
-#[cfg(not(feature = "words"))]
-const fn is_nfc(_: &str) -> bool {
-    true
+    if text.len() <= TEXT_MAX { Ok(Zeroizing::new(text.into())) } else { Err(BadCbor) }
 }
 
 pub(crate) const fn language_code(language: Language) -> u64 {

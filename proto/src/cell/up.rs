@@ -233,7 +233,9 @@ impl TeamPart {
         team.check_signature(opener.line, opener.purpose)?;
         let part = &team.part;
         let dummy_shape = team.device_seq == 0 && team.previous == [0; 32] && part.parts == 1;
+        let out_of_chain = opener.purpose == Use::Device && team.previous != [0; 32];
         let sound = fits(part.part, part.parts, part.bytes.len(), TEAM_PART_LEN)
+            && !out_of_chain
             && if dummy { dummy_shape && part.bytes.len() == TEAM_PART_LEN } else { team.device_seq > 0 };
         if sound { Ok(team) } else { Err(CellError::Malformed) }
     }
@@ -317,7 +319,7 @@ pub fn enc_hash(cell: &[u8; UP_CELL_LEN]) -> [u8; 32] {
 ///
 /// # Errors
 ///
-/// In this order: [`CellError::DoesNotOpen`]; [`CellError::Malformed`] for an unknown kind or flag; [`CellError::Forged`]; [`CellError::Malformed`] for other fields.
+/// In this order: [`CellError::DoesNotOpen`]; [`CellError::Malformed`] for an unknown kind or flag, or a kind not meant for this use; [`CellError::Forged`]; [`CellError::Malformed`] for other fields.
 pub fn open(cell: &[u8; UP_CELL_LEN], opener: &Opener<'_>) -> Result<Opened, CellError> {
     let fields = Fields(cell);
     let enc: [u8; ENC_LEN] = fields.array(up_cell::enc);
@@ -328,9 +330,9 @@ pub fn open(cell: &[u8; UP_CELL_LEN], opener: &Opener<'_>) -> Result<Opened, Cel
         return Err(CellError::Malformed);
     }
     let plain = Fields(&plain);
-    match (plain.u8(up_letter::kind), plain.u8(up_letter::flags)) {
-        (KIND_DUMMY | KIND_LETTER, 0) => open_letter(&plain, &crate::kdf::digest(&enc), opener),
-        (KIND_TEAM | KIND_TEAM_DUMMY, 0) => TeamPart::read(&plain, opener).map(Opened::Team),
+    match (plain.u8(up_letter::kind), plain.u8(up_letter::flags), opener.purpose) {
+        (KIND_DUMMY | KIND_LETTER, 0, Use::Desk | Use::Safeguarding) => open_letter(&plain, &crate::kdf::digest(&enc), opener),
+        (KIND_TEAM | KIND_TEAM_DUMMY, 0, Use::Desk | Use::Device) => TeamPart::read(&plain, opener).map(Opened::Team),
         _ => Err(CellError::Malformed),
     }
 }

@@ -444,6 +444,11 @@ def parse_card(q):
 
 
 @verb
+def parse_card_cbor(q):
+    return card.parse_cbor(hx(q["bytes"]))
+
+
+@verb
 def parse_door(q):
     return card.parse_door(q["text"])
 

@@ -93,13 +93,7 @@ impl Lane {
     /// Writes one more answer, at a place that has room for it.
     fn add(&mut self, number: usize, rng: &mut ChaCha20Rng) {
         let length = length(rng, number);
-        let answer = Answer {
-            n: rand_core::Rng::next_u64(rng),
-            text: text(rng, length).into(),
-            language: *one_of(rng, &[None, Some(Language::Ko), Some(Language::En)]),
-            meeting: below(rng, 2) == 1,
-            introduction: None,
-        };
+        let answer = answer(rng, length);
         let parts = cut(&answer.to_cbor().expect("an answer within its bounds"), ANSWER_PART_LEN).expect("it fits");
         let lane = below(rng, self.places.len() as u64) as usize;
         let place = &mut self.places[lane];
@@ -162,6 +156,17 @@ impl Lane {
                 search
             })
             .collect()
+    }
+}
+
+/// An answer's content.
+pub(crate) fn answer(rng: &mut ChaCha20Rng, length: usize) -> Answer {
+    Answer {
+        n: rand_core::Rng::next_u64(rng),
+        text: text(rng, length).into(),
+        language: *one_of(rng, &[None, Some(Language::Ko), Some(Language::En)]),
+        meeting: below(rng, 2) == 1,
+        introduction: None,
     }
 }
 

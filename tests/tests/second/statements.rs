@@ -9,7 +9,7 @@ use porchlight_proto::card::{Card, Door, RelayAddress};
 use porchlight_proto::cell::up::{self, EventStamp, Opened, Opener, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
 use porchlight_proto::event::{AnswerEvent, AnswerKind, DeskSecret, Event};
-use porchlight_proto::letter::Letter;
+use porchlight_proto::letter::{Letter, normal};
 use porchlight_proto::limits::TEAM_PART_LEN;
 use porchlight_proto::line::{CallerId, DeviceId, Gate, LineId, Seat};
 use porchlight_proto::parts::cut;
@@ -312,7 +312,7 @@ fn team_part(
 }
 
 /// Some event of a team.
-fn event(rng: &mut ChaCha20Rng) -> Event {
+pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
     let (caller, session, answer) = (CallerId(random(rng)), random(rng), random(rng));
     let length = length(rng, usize::MAX);
     match below(rng, 11) {
@@ -323,7 +323,7 @@ fn event(rng: &mut ChaCha20Rng) -> Event {
         }
         2 => Event::Claim { caller, lease: rng.next_u32(), reason: text(rng, 30) },
         3 => Event::Release { caller },
-        4 => Event::Note { caller, text: text(rng, length) },
+        4 => Event::Note { caller, text: normal(&text(rng, length)).unwrap().to_string() },
         5 => Event::Answer(AnswerEvent {
             caller,
             answer,
@@ -378,8 +378,7 @@ fn mark_bytes(map: &mut Value, event: &Event) {
 
 pub(crate) fn cards(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
     for _ in 0..count {
-        let relays = (0..=below(rng, 8) as u8).map(|at| relay(at, rng)).collect();
-        let card = Card { root: PublicKey::from_bytes(random(rng)), relays };
+        let card = card(rng);
         let text = python.get("card_text", json!({"card": card_json(&card)}));
         assert_eq!(text, json!(card.to_text()));
         assert_eq!(python.get("card_cbor", json!({"card": card_json(&card)})), hex(card.to_cbor()));
@@ -395,6 +394,12 @@ pub(crate) fn cards(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
         assert_eq!(Door::parse(door).is_ok(), fits, "{door}");
         assert_eq!(python.ask("parse_door", json!({"text": door})).is_ok(), fits, "{door}");
     }
+}
+
+/// Some card.
+pub(crate) fn card(rng: &mut ChaCha20Rng) -> Card {
+    let relays = (0..=below(rng, 8) as u8).map(|at| relay(at, rng)).collect();
+    Card { root: PublicKey::from_bytes(random(rng)), relays }
 }
 
 fn relay(at: u8, rng: &mut ChaCha20Rng) -> RelayAddress {

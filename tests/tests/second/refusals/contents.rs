@@ -26,6 +26,8 @@ pub(super) fn contents(table: &mut Table, python: &mut Python) {
         ("parse_letter", "a letter with an unknown key", "a2000118c8a10102"),
         ("parse_letter", "a letter that takes back everything", "a10680"),
         ("parse_letter", "a letter of 16,000 bytes", &fits),
+        ("parse_letter", "a letter that is not in NFC", "a1016365cc81"),
+        ("parse_letter", "a letter not in NFC since Unicode 18", "a1016b20c3a9d789d6b8d7816161"),
         ("parse_answer", "an answer", "a20001016161"),
         ("parse_event", "an event", "a200040150000102030405060708090a0b0c0d0e0f"),
         (
@@ -65,7 +67,6 @@ const LETTERS: &[Case<'_>] = &[
     ("parse_letter", "a text that is bytes", "a1014161"),
     ("parse_letter", "a text that is not UTF-8", "a10161ff"),
     ("parse_letter", "a text with half a surrogate", "a10163eda080"),
-    ("parse_letter", "a text that is not in NFC", "a1016365cc81"),
     ("parse_letter", "a quiet that is a number", "a200010301"),
     ("parse_letter", "language 3", "a200010503"),
     ("parse_letter", "a withdrawal of one thing", "a1068100"),
@@ -73,6 +74,8 @@ const LETTERS: &[Case<'_>] = &[
     ("parse_letter", "a withdrawal of letter 65,536", "a106824800010203040506071a00010000"),
     ("parse_letter", "nothing said", "a10301"),
     ("parse_letter", "nothing at all", "a0"),
+    ("parse_letter", "an empty text alone", "a10160"),
+    ("parse_letter", "status 0 alone", "a10000"),
     ("parse_letter", "nothing but a language", "a10501"),
 ];
 
@@ -90,6 +93,8 @@ const EVENTS: &[Case<'_>] = &[
     ("parse_event", "a type that is a text", "a1006131"),
     ("parse_event", "a release of a caller of 15 bytes", "a20004014f000102030405060708090a0b0c0d0e"),
     ("parse_event", "a release of nobody", "a10004"),
+    ("parse_event", "slots that are not said", "a10009"),
+    ("parse_event", "an acknowledgement of nothing", "a30002024800000000000000000301"),
     ("parse_event", "a key of 3 bytes", "a200010143010203"),
     ("parse_event", "bytes after the map", "a200040150000102030405060708090a0b0c0d0e0f00"),
     (
