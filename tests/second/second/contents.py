@@ -51,8 +51,9 @@ def _leave_out(value: dict, absent: dict) -> dict:
     return {key: item for key, item in value.items() if absent.get(key, object()) != item}
 
 
-_LETTER_ABSENT = {0: 0, 1: "", 2: 0, 3: False, 4: False, 5: 0}
-_ANSWER_ABSENT = {1: "", 2: 0, 3: False, 4: b""}
+# What is left out. Not a language: 0 is Chinese, and an absent one is not said.
+_LETTER_ABSENT = {0: 0, 1: "", 2: 0, 3: False, 4: False}
+_ANSWER_ABSENT = {1: "", 3: False}
 
 
 def letter(value: dict) -> bytes:

@@ -164,7 +164,7 @@ pub(crate) fn answer(rng: &mut ChaCha20Rng, length: usize) -> Answer {
     Answer {
         n: rand_core::Rng::next_u64(rng),
         text: text(rng, length).into(),
-        language: *one_of(rng, &[None, Some(Language::Ko), Some(Language::En)]),
+        language: *one_of(rng, &[None, Some(Language::Zh), Some(Language::Ko), Some(Language::En)]),
         meeting: below(rng, 2) == 1,
         introduction: None,
     }
@@ -173,7 +173,8 @@ pub(crate) fn answer(rng: &mut ChaCha20Rng, length: usize) -> Answer {
 fn map(answer: &Answer) -> Value {
     let mut map = json!({"0": answer.n, "1": normal(&answer.text).unwrap().as_str()});
     match answer.language {
-        None | Some(Language::Zh) => {}
+        None => {}
+        Some(Language::Zh) => map["2"] = 0.into(),
         Some(Language::Ko) => map["2"] = 1.into(),
         Some(Language::En) => map["2"] = 2.into(),
     }
