@@ -9,6 +9,8 @@ from .label import label, sha256
 from .refused import Refused, insist
 
 _PREFIX = "PORCHLIGHT1"
+# White space as Unicode has it (Python counts four control characters more), and what some keyboards hide in text.
+_PASSED_OVER = re.compile(r"[^\S\x1c-\x1f]|[-\ufeff\u200b]")
 _MOST = 2_048
 _PORT = r"0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _HOST = rf"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f.:]+\])(?::{_PORT})?"
@@ -47,7 +49,7 @@ def text_of(data: bytes) -> str:
 
 def parse_text(written: str) -> dict:
     """A card from its text form, with case, white space and hyphens as a person may have typed them."""
-    squeezed = re.sub(r"[\s-]", "", written).upper()
+    squeezed = "".join(c.upper() if c.isascii() else c for c in _PASSED_OVER.sub("", written))
     insist(squeezed.startswith(_PREFIX), "malformed", "not a card")
     data = _base32(squeezed[len(_PREFIX) :])
     insist(len(data) > 4 and _check_bytes(data[:-4]) == data[-4:], "malformed", "a typing error in the card")

@@ -11,7 +11,8 @@ from .label import expand, label, u16, u32
 from .refused import Refused, insist
 
 _WORDS = pathlib.Path(__file__).resolve().parents[3] / "proto" / "words"
-_SEPARATORS = re.compile(r"[\s,、。.·;/()\ufeff\u200b-]+")
+# White space as Unicode has it: Python counts four control characters more.
+_SEPARATORS = re.compile(r"(?:[^\S\x1c-\x1f]|[,、。.·;/()\ufeff\u200b-])+")
 LANGUAGES = ("ko", "zh", "en")
 
 

@@ -104,6 +104,13 @@ fn what_chance_makes_of_contents_both_take_or_both_refuse() {
 }
 
 #[test]
+fn what_chance_makes_of_texts_both_read_alike() {
+    let (taken, refused) = mutations::agree_on_text(3_000, &mut chance("texts"), &mut Python::start());
+    eprintln!("{taken} read by both, {refused} refused by both");
+    assert!(taken >= 500 && refused >= 500, "the mutations have become too tame or too wild");
+}
+
+#[test]
 fn python_holds_its_own_primitives_against_published_vectors() {
     python::run_its_checks();
 }

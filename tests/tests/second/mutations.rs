@@ -1,12 +1,13 @@
 //! Contents and cards changed at random: whatever has become of them, both take them or both refuse them.
 use crate::python::{Python, hex, list};
-use crate::statements::{card, event};
+use crate::statements::{card, card_json, event};
 use crate::text::{below, one_of};
 use crate::{answers, letters};
 use porchlight_proto::answer::Answer;
 use porchlight_proto::card::Card;
 use porchlight_proto::event::Event;
 use porchlight_proto::letter::Letter;
+use porchlight_proto::phrase::{Language, Phrase};
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Value, json};
 
@@ -72,6 +73,46 @@ pub(crate) fn agree(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) ->
         let here = here(verb, data);
         assert_eq!(here, there.get("ok").is_some(), "{verb} of {}: {here} here, {there} there", hex(data));
         *if here { &mut taken } else { &mut refused } += 1;
+    }
+    (taken, refused)
+}
+
+/// Characters that separate words, almost separate them, or look like letters.
+const TELLING_CHARS: &[char] = &[
+    ' ', '\n', '\u{3000}', '\u{a0}', ',', '，', '、', '。', '.', '．', '·', '・', '-', '–', ';', '/', '(', '）', '\u{feff}',
+    '\u{200b}', '\u{200d}', '1', '２', 'A', 'ａ', 'é', 'İ', '\u{301}', '\u{11a8}', '\u{1c}', '\u{85}', '가', '白', '=', '+', '_',
+];
+
+fn mutate_text(text: &str, rng: &mut ChaCha20Rng) -> String {
+    let mut text: Vec<char> = text.chars().collect();
+    for _ in 0..below(rng, 3) {
+        let at = below(rng, text.len() as u64) as usize;
+        match below(rng, 4) {
+            0 if text.len() > 1 => drop(text.remove(at)),
+            1 => text[at] = *one_of(rng, TELLING_CHARS),
+            _ => text.insert(at, *one_of(rng, TELLING_CHARS)),
+        }
+    }
+    text.into_iter().collect()
+}
+
+/// The same for phrases and the text form of cards, letter by letter; and what is read must be the same.
+pub(crate) fn agree_on_text(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) -> (usize, usize) {
+    let (mut taken, mut refused) = (0, 0);
+    for n in 0..count {
+        let phrase = Phrase::generate(rng);
+        let language = *one_of(rng, &Language::ALL);
+        let (verb, text) = match n % 2 {
+            0 => ("read_phrase", mutate_text(&phrase.words(language).join(one_of::<&str>(rng, &[" ", ", ", "、", ""])), rng)),
+            _ => ("parse_card", mutate_text(&card(rng).to_text(), rng)),
+        };
+        let here = match verb {
+            "read_phrase" => Phrase::parse(&text).ok().map(|phrase| json!(phrase.indexes())),
+            _ => Card::parse_text(&text).ok().map(|card| card_json(&card)),
+        };
+        let there = python.ask(verb, json!({"text": text})).ok();
+        assert_eq!(here, there, "{verb} of {text:?}");
+        *if here.is_some() { &mut taken } else { &mut refused } += 1;
     }
     (taken, refused)
 }

@@ -418,7 +418,8 @@ fn relay(at: u8, rng: &mut ChaCha20Rng) -> RelayAddress {
     }
 }
 
-fn card_json(card: &Card) -> Value {
+/// A card as Python takes and gives it.
+pub(crate) fn card_json(card: &Card) -> Value {
     let relays: Vec<_> = card.relays.iter().map(|relay| json!({
         "url": relay.url, "gates": relay.gates.iter().map(Gate::as_str).collect::<Vec<_>>(), "pin": relay.pin.map(hex), "number": relay.number,
     })).collect();

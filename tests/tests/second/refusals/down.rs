@@ -128,6 +128,11 @@ fn answer_fields(world: &World, rng: &mut ChaCha20Rng) -> Vec<(&'static str, Cel
         ("a receipt with words", Malformed, json!({"kind": 0, "answer_id": hex([0; 8])})),
         ("a receipt with an answer's id", Malformed, json!({"kind": 0, "len": 0, "content": empty})),
         ("past good_until", OutOfTime, json!({"good_until": world.now.0 - 1})),
+        (
+            "a receipt past good_until",
+            OutOfTime,
+            json!({"kind": 0, "answer_id": hex([0; 8]), "len": 0, "content": empty, "good_until": world.now.0 - 1}),
+        ),
         ("a stop past good_until", OutOfTime, json!({"kind": 2, "len": 0, "content": empty, "good_until": world.now.0 - 1})),
         ("written three days ago for today", OutOfTime, json!({"time": world.now.0 - 3 * 86_400})),
         ("written in three days", OutOfTime, json!({"time": world.now.0 + 3 * 86_400})),

@@ -289,6 +289,9 @@ pub(super) fn cards(table: &mut Table, rng: &mut ChaCha20Rng, python: &mut Pytho
         "",
         "PORCHLIGHT1-",
         &text.replacen('A', "1", 1),
+        &text.replacen('I', "ı", 1),
+        &text.replacen('O', "º", 1),
+        &text.replacen('A', "A\u{1c}", 1),
     ] {
         let (here, there) = card(spoilt, python);
         table.refused("not the text of a card", here, there);
