@@ -124,7 +124,9 @@ impl Card {
             Ok(true)
         })?;
         let card = Self { root: root.ok_or(BadCbor)?, relays };
-        if version == VERSION && !card.relays.is_empty() { Ok(card) } else { Err(BadCbor) }
+        let numbers = card.relays.iter().map(|relay| relay.number);
+        let distinct = numbers.clone().enumerate().all(|(at, number)| !numbers.clone().take(at).any(|n| n == number));
+        if version == VERSION && !card.relays.is_empty() && distinct { Ok(card) } else { Err(BadCbor) }
     }
 }
 

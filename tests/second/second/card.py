@@ -73,7 +73,9 @@ def parse_cbor(data: bytes) -> dict:
     insist(isinstance(value.get(1), bytes) and len(value[1]) == 32, "malformed", "root")
     relays = value.get(2)
     insist(_is_array(relays) and 1 <= len(relays) <= 8, "malformed", "relays")
-    return {"root": value[1], "relays": [_parse_relay(relay, at) for at, relay in enumerate(relays)]}
+    relays = [_parse_relay(relay, at) for at, relay in enumerate(relays)]
+    insist(len({relay["number"] for relay in relays}) == len(relays), "malformed", "two relays of one number")
+    return {"root": value[1], "relays": relays}
 
 
 def _parse_relay(relay, at: int) -> dict:

@@ -18,8 +18,7 @@ def _uint(below: int):
 
 
 def _text(value) -> bool:
-    """Any text within its bounds. Its normal form is the writer's business: a reader of another Unicode version
-    would judge it otherwise."""
+    """Any text within its bounds, in whatever normal form: an older device knows an older Unicode."""
     return isinstance(value, str) and len(value.encode()) <= TEXT_MOST
 
 
@@ -37,8 +36,15 @@ def _withdraw(value) -> bool:
     return value == [] or (len(value) == 2 and _bytes(8)(value[0]) and _uint(2**16)(value[1]))
 
 
-_LETTER = {0: _uint(5), 1: _text, 2: _uint(2**64), 3: _bool, 4: _bool, 5: _uint(3), 6: _withdraw}
-_ANSWER = {0: _uint(2**64), 1: _text, 2: _uint(3), 3: _bool, 4: _bytes()}
+def _stops(value) -> bool:
+    return isinstance(value, list) and not isinstance(value, Pairs) and len(value) <= 64 and all(map(_bytes(8), value))
+
+
+_LETTER = {0: _is_uint, 1: _text, 2: _is_uint, 3: _bool, 4: _bool, 5: _is_uint, 6: _withdraw}
+_ANSWER = {0: _is_uint, 1: _text, 2: _is_uint, 3: _bool, 4: _bytes(), 5: _is_uint, 6: _stops}
+# How many values the enumerations have. A value of a later version is as if its key were absent.
+_LETTER_ENUMERATIONS = {0: 5, 5: 3}
+_ANSWER_ENUMERATIONS = {2: 3}
 
 
 def _typed(value: dict, types: dict) -> dict:
@@ -53,7 +59,7 @@ def _leave_out(value: dict, absent: dict) -> dict:
 
 # What is left out. Not a language: 0 is Chinese, and an absent one is not said.
 _LETTER_ABSENT = {0: 0, 1: "", 2: 0, 3: False, 4: False}
-_ANSWER_ABSENT = {1: "", 3: False}
+_ANSWER_ABSENT = {1: "", 3: False, 6: []}
 
 
 def letter(value: dict) -> bytes:
@@ -64,7 +70,7 @@ def letter(value: dict) -> bytes:
 
 
 def parse_letter(data: bytes) -> dict:
-    value = _typed(read_map(data, _LETTER), _LETTER)
+    value = _received(_typed(read_map(data, _LETTER), _LETTER), _LETTER_ENUMERATIONS)
     _check_letter(value)
     return value
 
@@ -82,14 +88,19 @@ def answer(value: dict) -> bytes:
 
 
 def parse_answer(data: bytes) -> dict:
-    value = _typed(read_map(data, _ANSWER), _ANSWER)
+    value = _received(_typed(read_map(data, _ANSWER), _ANSWER), _ANSWER_ENUMERATIONS)
     _check_answer(value)
     return value
 
 
+def _received(value: dict, enumerations: dict) -> dict:
+    """What a reader makes of it: texts in NFC, and without values that only a later version knows."""
+    return {key: item for key, item in _with_nfc(value).items() if key not in enumerations or item < enumerations[key]}
+
+
 def _check_answer(value: dict) -> None:
     _typed(value, _ANSWER)
-    insist(0 in value, "malformed", "an answer needs n")
+    insist(0 in value and 5 in value, "malformed", "an answer needs n and its writing time")
 
 
 def _with_nfc(value: dict) -> dict:

@@ -53,9 +53,8 @@ def nfc(text: str) -> str:
 
 
 def read_word(text: str) -> str:
-    """Text as it is compared: NFKC, then ASCII letters in lower case."""
-    folded = unicodedata.normalize("NFKC", text)
-    return "".join(c.lower() if c.isascii() else c for c in folded)
+    """Text as it is compared: NFKC, then every letter by itself in lower case."""
+    return "".join(c.lower() for c in unicodedata.normalize("NFKC", text))
 
 
 def read_words(text: str) -> list[int]:

@@ -266,6 +266,11 @@ def open_team(q):
 
 
 @verb
+def direct(q):
+    return team.direct(hx(q["line"]), hx(q["recipient_pk"]))
+
+
+@verb
 def event_hash(q):
     return team.event_hash(
         hx(q["line"]), hx(q["device_pk"]), q["device_seq"], hx(q["previous"]), q["lamport"], q["time"], hx(q["body"])

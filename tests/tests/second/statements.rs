@@ -219,12 +219,17 @@ fn bulletins(world: &World, rng: &mut ChaCha20Rng, python: &mut Python) {
 /// Several rosters of one line, some of one serial: both choose the same.
 fn choice(rng: &mut ChaCha20Rng, python: &mut Python) {
     let world = World::new(rng);
+    let life = (Seconds(world.now.0 - 9), world.now.plus(9));
+    let raised = DeskCert::sign(&world.root, &world.desk.public(), 8, life.0, life.1);
     let mut rosters = Rosters::new();
     let all: Vec<_> = (0..6)
         .map(|_| {
             let mut fields = roster_fields(&world);
             fields["serial"] = (1 + below(rng, 3)).into();
             fields["period"] = 7.into();
+            if below(rng, 6) == 0 {
+                fields["desk_cert"] = hex(raised.bytes());
+            }
             fields["not_before"] = (world.now.0 + below(rng, 3) - 1).into();
             fields["not_after"] = (world.now.0 + below(rng, 2) * 1_000 + 2).into();
             fields["closed_until"] = below(rng, 1_000).into();
@@ -237,8 +242,8 @@ fn choice(rng: &mut ChaCha20Rng, python: &mut Python) {
         let signed = UncheckedRoster::parse(&bytes(roster)).unwrap().check_signed(&root).expect("an honest roster");
         // One that is not valid now is not in the choice of a client that knows only these.
         if signed.in_force_at(world.now) {
-            let taken = rosters.insert(signed);
-            assert!(matches!(taken, Ok(()) | Err(RosterError::Expired)), "{taken:?}");
+            let taken = rosters.insert(signed, world.now);
+            assert!(matches!(taken, Ok(()) | Err(RosterError::Expired | RosterError::OldGeneration)), "{taken:?}");
         }
     }
     let here = rosters.in_force(world.now).map(|roster| json!({"serial": roster.serial(), "hash": hex(roster.hash())}));
@@ -254,7 +259,7 @@ pub(crate) fn team(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
         let purpose = *one_of(rng, &[Use::Desk, Use::Device]);
         let stamp = EventStamp {
             device_seq: 1 + rng.next_u64() / 2,
-            previous: if purpose == Use::Device { [0; 32] } else { random(rng) },
+            previous: if purpose == Use::Device { EventStamp::direct(&world.line, &device.public()) } else { random(rng) },
             lamport: rng.next_u64(),
             time: world.now,
         };
@@ -414,7 +419,7 @@ fn relay(at: u8, rng: &mut ChaCha20Rng) -> RelayAddress {
         ),
         gates: (0..=below(rng, 3)).map(|_| gate(rng)).collect(),
         pin: Some(random(rng)).filter(|pin: &[u8; 32]| pin[0] < 128),
-        number: *one_of(rng, &[at, at, 255, 0]),
+        number: *one_of(rng, &[at, at, 255 - at, 100 + at]),
     }
 }
 

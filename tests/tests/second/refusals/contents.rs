@@ -28,7 +28,10 @@ pub(super) fn contents(table: &mut Table, python: &mut Python) {
         ("parse_letter", "a letter of 16,000 bytes", &fits),
         ("parse_letter", "a letter that is not in NFC", "a1016365cc81"),
         ("parse_letter", "a letter not in NFC since Unicode 18", "a1016b20c3a9d789d6b8d7816161"),
-        ("parse_answer", "an answer", "a20001016161"),
+        ("parse_letter", "a letter with a status of a later version", "a20005016161"),
+        ("parse_letter", "a letter in a later version's language", "a20001051a00010000"),
+        ("parse_answer", "an answer", "a3000101616105186b"),
+        ("parse_answer", "a stop", "a3000105000681480102030405060708"),
         ("parse_event", "an event", "a200040150000102030405060708090a0b0c0d0e0f"),
         (
             "parse_event",
@@ -61,14 +64,13 @@ const LETTERS: &[Case<'_>] = &[
     ("parse_letter", "a text of indefinite length", "a1017f6161ff"),
     ("parse_letter", "an array", "820001"),
     ("parse_letter", "cut off", "a2000101"),
-    ("parse_letter", "status 5", "a10005"),
+    ("parse_letter", "nothing but a status of a later version", "a10005"),
     ("parse_letter", "a status that is a text", "a1006131"),
     ("parse_letter", "a status that is a truth", "a100f5"),
     ("parse_letter", "a text that is bytes", "a1014161"),
     ("parse_letter", "a text that is not UTF-8", "a10161ff"),
     ("parse_letter", "a text with half a surrogate", "a10163eda080"),
     ("parse_letter", "a quiet that is a number", "a200010301"),
-    ("parse_letter", "language 3", "a200010503"),
     ("parse_letter", "a withdrawal of one thing", "a1068100"),
     ("parse_letter", "a withdrawal with a short session", "a10682470001020304050601"),
     ("parse_letter", "a withdrawal of letter 65,536", "a106824800010203040506071a00010000"),
@@ -80,12 +82,15 @@ const LETTERS: &[Case<'_>] = &[
 ];
 
 const ANSWERS: &[Case<'_>] = &[
-    ("parse_answer", "without its number", "a1016161"),
-    ("parse_answer", "bytes after the map", "a2000101616100"),
-    ("parse_answer", "a number that is a text", "a2006131016161"),
-    ("parse_answer", "a meeting that is a number", "a300010161610301"),
-    ("parse_answer", "a card that is a text", "a20001046161"),
-    ("parse_answer", "the number twice", "a200010001"),
+    ("parse_answer", "without its number", "a20161610501"),
+    ("parse_answer", "without its writing time", "a20001016161"),
+    ("parse_answer", "bytes after the map", "a30001016161050100"),
+    ("parse_answer", "a number that is a text", "a30061310161610501"),
+    ("parse_answer", "a meeting that is a number", "a4000101616103010501"),
+    ("parse_answer", "a card that is a text", "a300010461610501"),
+    ("parse_answer", "a stop of a short id", "a30001050106814701020304050607"),
+    ("parse_answer", "a stop that is no array", "a3000105010601"),
+    ("parse_answer", "the number twice", "a3000100010501"),
 ];
 
 const EVENTS: &[Case<'_>] = &[

@@ -234,7 +234,7 @@ pub(super) fn bulletins(table: &mut Table, world: &World, python: &mut Python) {
     let now = world.now.0;
     let cases = [
         (None, json!({})),
-        (None, json!({"time": now + 86_400})),
+        (None, json!({"time": now + 600})),
         (Some("code 4"), json!({"code": 4})),
         (Some("no code, but a signature"), json!({"code": 0})),
         (Some("safeguarding's seat"), json!({"seat": 8, "seat_seed": hex(world.seats[8].seed().as_slice())})),
@@ -242,7 +242,7 @@ pub(super) fn bulletins(table: &mut Table, world: &World, python: &mut Python) {
         (Some("another seat's bulletin"), json!({"seat": 4})),
         (Some("another line's bulletin"), json!({"line": hex([1; 32])})),
         (Some("a bulletin voided by the roster"), json!({"time": now - 1_001})),
-        (Some("a bulletin a day and a second ahead"), json!({"time": now + 86_401})),
+        (Some("a bulletin ten minutes and a second ahead"), json!({"time": now + 601})),
     ];
     for (name, changes) in cases {
         let built = bytes(&python.get("build_bulletin", with(&good, &changes)));
@@ -345,6 +345,7 @@ fn spoilt_cards(rng: &mut ChaCha20Rng) -> Vec<(&'static str, String)> {
         ("a gate with a slash", one(relay("https://relay.example", &["ab/cd"], ""))),
         ("a pin of 31 bytes", one(relay("https://relay.example", &["abcd"], &format!("02581f{}", "00".repeat(31))))),
         ("a relay's number above 255", one(relay("https://relay.example", &["abcd"], "03190100"))),
+        ("two relays of one number", card_cbor(1, &root, &relay("https://relay.example", &["abcd"], "0307"), 2)),
         ("a relay's key twice", one(relay("https://relay.example", &["abcd"], "016161"))),
     ]
 }

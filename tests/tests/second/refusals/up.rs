@@ -242,9 +242,7 @@ pub(super) fn team(table: &mut Table, world: &World, rng: &mut ChaCha20Rng, pyth
     let safe = Desk { purpose: Use::Safeguarding, ..desk };
     safe.refuses(table, (TEAM, "a team cell to safeguarding", Malformed), &safe.cell(&good, python), python);
     let device = Desk { purpose: Use::Device, ..desk };
-    device.refuses(table, (TEAM, "a direct letter in the chain", Malformed), &device.cell(&good, python), python);
-    let direct = with(&good, &json!({"fields": with(&good["fields"], &json!({"previous": hex([0; 32])}))}));
-    device.takes(table, (TEAM, "a direct letter"), &device.cell(&direct, python), python);
+    device.takes(table, (TEAM, "a direct letter"), &device.cell(&good, python), python);
     let letter = device.cell(&letter(rng), python);
     device.refuses(table, (LETTER, "a letter to a device", Malformed), &letter, python);
     device.refuses(table, (TEAM, "a cell to the desk, opened as a device's", DoesNotOpen), &desk.cell(&good, python), python);
