@@ -1,5 +1,5 @@
 //! What the program says and how it ends, as a person or a script meets it. No network but closed ports of loopback.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 use std::fs;
 use std::io::Write;
@@ -24,7 +24,11 @@ impl Line {
         let relay = format!("https://{}", gone.local_addr().unwrap());
         drop(gone);
         let pin = "ab".repeat(32);
-        let words = [&["line", "init", "--dir", "desk", "--relay", &relay, "--relay-pin", &pin, "--passphrase-file", "pass", "--json"], more].concat();
+        let words = [
+            &["line", "init", "--dir", "desk", "--relay", &relay, "--relay-pin", &pin, "--passphrase-file", "pass", "--json"],
+            more,
+        ]
+        .concat();
         let output = run(dir.path(), &words, "");
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let founded = serde_json::from_slice(&output.stdout).unwrap();
@@ -137,24 +141,89 @@ fn every_mistake_has_its_code_and_says_what_to_do() {
         ("two words", vec!["caller", "read", "--card", "desk/card.txt", "--phrase-file", "two"], 7, "Exactly 8 words"),
         ("no words", vec!["caller", "read", "--card", "desk/card.txt", "--phrase-file", "nonsense"], 7, "spelling"),
         ("stdin twice", vec!["caller", "read", "--card", "-", "--phrase-file", "-"], 1, ""),
-        ("an empty letter", vec!["caller", "write", "--text", "", "--card", "desk/card.txt", "--phrase-file", "words"], 1, "Nothing was sent"),
-        ("a long letter", vec!["caller", "write", "--text", &long, "--card", "desk/card.txt", "--phrase-file", "words"], 1, "16,000 bytes"),
+        (
+            "an empty letter",
+            vec!["caller", "write", "--text", "", "--card", "desk/card.txt", "--phrase-file", "words"],
+            1,
+            "Nothing was sent",
+        ),
+        (
+            "a long letter",
+            vec!["caller", "write", "--text", &long, "--card", "desk/card.txt", "--phrase-file", "words"],
+            1,
+            "16,000 bytes",
+        ),
         ("no relay", with("desk/card.txt"), 3, "Check the network"),
         ("no proxy", [read, &["desk/card.txt", "--socks5", "127.0.0.1:1"]].concat(), 3, "proxy"),
-        ("a bad session", vec!["caller", "withdraw", "--session", "zz", "--seq", "1", "--card", "desk/card.txt", "--phrase-file", "words"], 1, "16 hex digits"),
+        (
+            "a bad session",
+            vec!["caller", "withdraw", "--session", "zz", "--seq", "1", "--card", "desk/card.txt", "--phrase-file", "words"],
+            1,
+            "16 hex digits",
+        ),
         ("no vault", vec!["desk", "list", "--dir", "nowhere", "--passphrase-file", "pass"], 1, "line init"),
         ("a wrong passphrase", vec!["desk", "list", "--dir", "desk", "--passphrase-file", "wrong"], 7, "Try again"),
         ("nobody of that name", vec!["desk", "show", "abcd", "--dir", "desk", "--passphrase-file", "pass"], 1, "desk list"),
-        ("publish without a relay", vec!["line", "publish", "--dir", "desk", "--passphrase-file", "pass"], 3, "Check the network"),
-        ("other root words", vec!["line", "renew", "--root-words-file", "two", "--dir", "desk", "--passphrase-file", "pass"], 7, "Exactly 16 words"),
-        ("an impossible pace", vec!["line", "init", "--dir", "new", "--relay", "https://relay.example", "--beat-ms", "130", "--passphrase-file", "pass"], 1, "beat_ms"),
-        ("an impossible gate", vec!["line", "init", "--dir", "new", "--relay", "https://relay.example", "--gate", "No", "--passphrase-file", "pass"], 1, "--gate"),
-        ("no pin", vec!["line", "init", "--dir", "new", "--relay", "https://relay.example", "--relay-pin", "abc", "--passphrase-file", "pass"], 1, "pin"),
+        (
+            "publish without a relay",
+            vec!["line", "publish", "--dir", "desk", "--passphrase-file", "pass"],
+            3,
+            "Check the network",
+        ),
+        (
+            "other root words",
+            vec!["line", "renew", "--root-words-file", "two", "--dir", "desk", "--passphrase-file", "pass"],
+            7,
+            "Exactly 16 words",
+        ),
+        (
+            "an impossible pace",
+            vec![
+                "line",
+                "init",
+                "--dir",
+                "new",
+                "--relay",
+                "https://relay.example",
+                "--beat-ms",
+                "130",
+                "--passphrase-file",
+                "pass",
+            ],
+            1,
+            "beat_ms",
+        ),
+        (
+            "an impossible gate",
+            vec!["line", "init", "--dir", "new", "--relay", "https://relay.example", "--gate", "No", "--passphrase-file", "pass"],
+            1,
+            "--gate",
+        ),
+        (
+            "no pin",
+            vec![
+                "line",
+                "init",
+                "--dir",
+                "new",
+                "--relay",
+                "https://relay.example",
+                "--relay-pin",
+                "abc",
+                "--passphrase-file",
+                "pass",
+            ],
+            1,
+            "pin",
+        ),
     ] {
         let output = line.run(&words);
         assert_eq!(output.status.code(), Some(code), "{name}: {}", stderr(&output));
         assert!(stderr(&output).contains(said), "{name}: {}", stderr(&output));
-        let names_itself = code == 0 || stderr(&output).starts_with("porchlight: ") || stderr(&output).contains("Usage") || stderr(&output).starts_with("error: ");
+        let names_itself = code == 0
+            || stderr(&output).starts_with("porchlight: ")
+            || stderr(&output).contains("Usage")
+            || stderr(&output).starts_with("error: ");
         assert!(names_itself, "{name}: {}", stderr(&output));
         assert!(code == 0 || output.stdout.is_empty(), "{name}: results only on stdout: {output:?}");
     }
