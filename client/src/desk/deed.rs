@@ -215,15 +215,20 @@ impl Desk {
         if !self.reachable(caller, now) {
             return Err(DeskError::Unreachable);
         }
-        let n = self.answers_to(caller).map(|answer| answer.n).max().unwrap_or(0) + 1;
+        let n = self.next_n(caller);
         let content = Answer {
             n,
             text: plan.text.clone(),
             language: plan.language,
             meeting: plan.meeting,
             introduction: plan.introduction.clone(),
+            written: now.0,
+            stops: Vec::new(),
         }
         .to_cbor()?;
+        if plan.text.is_empty() && plan.introduction.is_none() {
+            return Err(porchlight_proto::letter::ContentError::Empty.into());
+        }
         let parts = cut(&content, ANSWER_PART_LEN).ok_or(porchlight_proto::letter::ContentError::TooLong)?.len();
         let id = self.send(caller, (AnswerKind::Answer, content), (good_until, plan.replies_to), now, rng)?;
         let me = self.line()?.device;
@@ -236,7 +241,12 @@ impl Desk {
         })
     }
 
-    /// "Please do not go. The plan has changed": before everything else, on both tracks at once.
+    fn next_n(&self, caller: CallerId) -> u64 {
+        self.answers_to(caller).map(|answer| answer.n).max().unwrap_or(0) + 1
+    }
+
+    /// "Please do not go. The plan has changed": stops every answer written to her before. It goes before everything else,
+    /// on both tracks at once, and what it stops is not sent any more.
     ///
     /// # Errors
     ///
@@ -248,12 +258,29 @@ impl Desk {
         now: Seconds,
         rng: &mut impl CryptoRng,
     ) -> Result<AnswerId, DeskError> {
+        self.stop_answers(caller, &[], replies_to, now, rng)
+    }
+
+    /// As [`Desk::stop`], for some answers only, at most 64; for all of them if none is named.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::stop`], and [`DeskError::Content`] for more than 64.
+    pub fn stop_answers(
+        &mut self,
+        caller: CallerId,
+        stops: &[AnswerId],
+        replies_to: Option<(Session, u16)>,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<AnswerId, DeskError> {
         self.row(caller)?;
         self.line()?.device_cert.seat.ok_or(DeskError::NoSeat)?;
         if !self.reachable(caller, now) {
             return Err(DeskError::Unreachable);
         }
-        self.send(caller, (AnswerKind::Stop, Vec::new()), (now.plus(ANSWER_LIFE_DEFAULT), replies_to), now, rng)
+        let content = Answer { n: self.next_n(caller), written: now.0, stops: stops.to_vec(), ..Answer::default() }.to_cbor()?;
+        self.send(caller, (AnswerKind::Stop, content), (now.plus(ANSWER_LIFE_DEFAULT), replies_to), now, rng)
     }
 
     fn send(

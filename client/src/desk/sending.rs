@@ -14,7 +14,7 @@ use porchlight_proto::{
     letter::Session,
     limits::{ANSWER_PART_LEN, DOWN_CELL_LEN, FAST_TAG_COUNT, SLOW_TAG_COUNT},
     line::CallerId,
-    parts::{Part, cut},
+    parts::cut,
     time::{Millis, Seconds, Timing, day_of, is_safeguarding},
 };
 use rand_core::CryptoRng;
@@ -331,7 +331,7 @@ impl Desk {
         if answer.tells_withdrawal() && out.round >= FAST_TELLINGS {
             return None;
         }
-        let class = if answer.tells_withdrawal() { 2 } else { u8::from(out.next > 0) };
+        let class = if answer.tells_withdrawal() { 3 } else { u8::from(out.next > 0) };
         let served = self.presence.slots.served.get(&answer.caller).copied().unwrap_or(0);
         Some(((answer.kind != AnswerKind::Stop, out.round, class, served, answer.n), out.next))
     }
@@ -363,7 +363,7 @@ impl Desk {
         }
         let times = if current { times } else { 0 };
         let served = self.presence.slots.served.get(&caller).copied().unwrap_or(0);
-        Some((true, times, if known { 3 } else { 4 }, served, 0))
+        Some((true, times, if known { 4 } else { 5 }, served, 0))
     }
 
     /// Whether anything but strangers' receipts waits for slots: while nothing does, no slot is taken from anyone.
@@ -388,8 +388,15 @@ impl Desk {
             if answer.tells_withdrawal() && out.round >= base + SLOW_RECEIPTS {
                 continue;
             }
-            let class = if answer.tells_withdrawal() { 2 } else { u8::from(out.next > 0) };
-            let rank = (answer.kind != AnswerKind::Stop, out.round, class, u64::MAX - answer.written, answer.n);
+            // One that never went goes before those that went in this round already.
+            let class = match answer.out.contains_key(&(relay, true)) {
+                _ if answer.tells_withdrawal() => 3,
+                false => 0,
+                true => 1 + u8::from(out.next > 0),
+            };
+            // A stop goes before everything once; then it takes its turn, or nothing else would ever go round.
+            let first = answer.kind == AnswerKind::Stop && out.written == 0;
+            let rank = (!first, out.round, class, u64::MAX - answer.written, u64::MAX - answer.n);
             let load = Load { caller: answer.caller, what: What::Part(*id, out.next), receipt: self.newest_receipt(answer.caller) };
             offer(&mut best, rank, load);
         }
@@ -442,7 +449,7 @@ impl Desk {
     pub(super) fn reachable(&self, caller: CallerId, now: Seconds) -> bool {
         let (Some(line), Ok(roster)) = (&self.state.line, self.roster(now)) else { return false };
         let week = self.state.callers.get(&caller).and_then(|entry| entry.reply.as_ref()).map(|(week, _)| *week);
-        week.is_some_and(|week| week + u32::from(line.record.reply_weeks) >= roster.week())
+        week.is_some_and(|week| week + u32::from(line.record.reply_weeks) > roster.week())
     }
 
     fn has_slow_tags(&self, caller: CallerId, relay: u8, day: u32, now: Seconds) -> bool {
@@ -515,10 +522,11 @@ impl Desk {
         if answer.tells_withdrawal() {
             return Some(AnswerPart { withdrawal: Withdrawal::from_flags(answer.flags), answers: answer.replies_to, good_until, ..receipt });
         }
-        let (kind, part) = match answer.kind {
-            AnswerKind::Stop => (Kind::Stop, Part { part: 0, parts: 1, bytes: Zeroizing::default() }),
-            AnswerKind::Answer => (Kind::Answer, cut(&self.answer_content(answer)?, ANSWER_PART_LEN)?.into_iter().nth(usize::from(number))?),
+        let kind = match answer.kind {
+            AnswerKind::Stop => Kind::Stop,
+            AnswerKind::Answer => Kind::Answer,
         };
+        let part = cut(&self.answer_content(answer)?, ANSWER_PART_LEN)?.into_iter().nth(usize::from(number))?;
         Some(AnswerPart { kind, answer: id, part, good_until, answers: answer.replies_to, ..receipt })
     }
 

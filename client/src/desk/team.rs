@@ -502,8 +502,10 @@ impl Desk {
         let body = Zeroizing::new(Event::Secret(DeskSecret { period, seed: Zeroizing::new(*seed) }).to_cbor());
         let number = self.state.direct_counts.get(&recipient).copied().unwrap_or(1);
         self.commit(Record::DirectCount(recipient.0, number + 1));
-        let stamp = EventStamp { device_seq: number, previous: [0; 32], lamport: self.state.lamport, time: now };
+        let Some(to) = self.state.devices.get(&recipient).map(|device| device.cert.device_pk) else { return Ok(None) };
         let line = self.line()?;
+        let previous = EventStamp::direct(&line.id, &to);
+        let stamp = EventStamp { device_seq: number, previous, lamport: self.state.lamport, time: now };
         let part = Part { part: 0, parts: 1, bytes: body };
         let part = TeamPart::sign(&stamp, part, (&line.id, Use::Device), &self.device_key()?);
         let period = self.roster(now).map_or(period, porchlight_proto::roster::SignedRoster::period);
@@ -511,8 +513,15 @@ impl Desk {
         Ok(Some(part.seal(&Recipient { line: &line.id, period, purpose: Use::Device, key }, rng)))
     }
 
-    /// Takes a direct letter: a desk secret from a colleague.
+    /// Takes a direct letter to this device: a desk secret from a lead. Its roster may not have been seen yet: until one
+    /// names its key, it opens nothing.
     pub(super) fn take_direct(&mut self, part: &TeamPart, now: Seconds) -> bool {
+        let Some(line) = &self.state.line else { return false };
+        let from = self.state.devices.get(&part.device(&line.id));
+        let by_lead = from.is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead);
+        if !by_lead || part.previous != EventStamp::direct(&line.id, &line.device_cert.device_pk) {
+            return false;
+        }
         let Ok(Event::Secret(secret)) = Event::parse(&part.part.bytes) else { return false };
         let key = SealingSecret::from_seed(&secret.seed);
         let name = super::line::secret_name(secret.period, key.public());

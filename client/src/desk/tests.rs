@@ -162,7 +162,7 @@ impl World {
         for bytes in self.offices[desk].look().unwrap().rosters_to_put(R) {
             let roster = UncheckedRoster::parse(bytes.as_slice()).unwrap().check_signed(&self.relay.root).unwrap();
             let serial = roster.serial();
-            self.relay.rosters.insert(roster).unwrap_or_default();
+            self.relay.rosters.insert(roster, now).unwrap_or_default();
             self.act(desk, |desk, _| {
                 desk.roster_put(R, serial);
                 Ok(())
@@ -252,7 +252,7 @@ impl Her {
     }
     fn open(world: &mut World, stretched: Stretched) -> Visit {
         let mut visit = Visit::open(world.relay.root, &mut world.rng);
-        visit.notice(world.relay.notice(world.now).to_bytes().as_slice(), world.now, Clock::Own).unwrap();
+        visit.notice(world.relay.notice(world.now).to_bytes().as_slice(), Some(R), world.now, Clock::Own).unwrap();
         visit.know(stretched, world.now);
         visit
     }
@@ -267,14 +267,15 @@ impl Her {
     /// One up beat: the cell goes to the lane unless it is lost.
     fn post(&mut self, world: &mut World, lost: bool) {
         let post = self.visit.beat(R, world.now, &mut world.rng).unwrap();
-        let cell = UpPost::parse(post.as_slice()).unwrap().cell;
+        let cell = UpPost::parse(post.bytes.as_slice()).unwrap().cell;
         if lost {
-            self.visit.posted(R, None).unwrap();
+            self.visit.posted(post.ticket, R, None).unwrap();
             return;
         }
         world.relay.lane.push(cell);
-        let reply = UpReply { outcome: UpOutcome::Stored, difficulty: 0, serial: 1, clock_ms: world.now }.to_bytes();
-        self.visit.posted(R, Some(&reply)).unwrap();
+        let serial = self.visit.roster().unwrap().serial();
+        let reply = UpReply { outcome: UpOutcome::Stored, difficulty: 0, serial, clock_ms: world.now }.to_bytes();
+        self.visit.posted(post.ticket, R, Some(&reply)).unwrap();
     }
     fn read_fast(&mut self, world: &World) -> Vec<Event> {
         self.visit.fast(R, &world.relay.down_fast(world.now), world.now).unwrap()
@@ -287,7 +288,7 @@ impl Her {
 
 fn texts(events: &[Event]) -> Vec<String> {
     let text = |event: &Event| match event {
-        Event::Answer(answer) => Some(answer.content.as_ref().map_or("STOP".to_owned(), |content| content.text.to_string())),
+        Event::Answer(answer) => Some(if answer.kind == porchlight_proto::cell::down::Kind::Stop { "STOP".to_owned() } else { answer.content.text.to_string() }),
         _ => None,
     };
     events.iter().filter_map(text).collect()

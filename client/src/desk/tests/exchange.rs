@@ -21,7 +21,7 @@ fn a_letter_is_received_receipted_and_answered_live() {
     for _ in 0..12 {
         ten_seconds(&mut world, &mut her, &mut events);
     }
-    assert!(events.contains(&Event::Receipt(1)), "{events:?}");
+    assert!(events.contains(&Event::Receipt(To::Desk, 1)), "{events:?}");
     let row = world.only_row(0);
     assert_eq!((row.letters, row.here, row.urgency), (1, true, Urgency::Waiting));
     assert!(world.answer(0, her.caller, &"잘 받았습니다. ".repeat(100)).live);
@@ -80,7 +80,7 @@ fn a_closed_page_learns_of_its_receipt_from_the_carousel() {
         world.bundle(0, false);
         world.tick(1_800_000);
     }
-    assert!(her.read_slow(&world).contains(&Event::Receipt(1)));
+    assert!(her.read_slow(&world).contains(&Event::Receipt(To::Desk, 1)));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_letter_taken_back_in_time_is_gone_and_one_too_late_is_told() {
     for _ in 0..16 {
         ten_seconds(&mut world, &mut her, &mut events);
     }
-    assert!(events.contains(&Event::TooLate(1)) && events.contains(&Event::Withdrawn(2)), "{events:?}");
+    assert!(events.contains(&Event::TooLate(To::Desk, 1)) && events.contains(&Event::Withdrawn(To::Desk, 2)), "{events:?}");
     let states: Vec<(u16, LetterState, String)> = world
         .thread(0, her.caller)
         .items
@@ -172,7 +172,10 @@ fn a_dummy_of_an_unknown_caller_makes_no_row() {
     let mut her = Her::new(&mut world);
     her.post(&mut world, false);
     her.visit.write(&Letter { text: "for another".to_owned().into(), ..Letter::default() }, To::Safeguarding, world.now).unwrap();
-    her.post(&mut world, false);
+    // Every seventh cell of every visit is safeguarding's.
+    for _ in 0..6 {
+        her.post(&mut world, false);
+    }
     let taken = world.sync(0);
     assert_eq!((taken.letters, taken.unreadable), (0, 1), "a safeguarding letter is nothing");
     assert!(world.offices[0].look().unwrap().list(world.now.seconds()).is_empty());
@@ -239,4 +242,37 @@ fn an_answer_is_refused_that_would_break_its_bounds() {
     world.act(0, |desk, rng| desk.answer(her.caller, &composed, now, rng)).unwrap();
     let thread = world.thread(0, her.caller);
     assert!(thread.items.iter().any(|item| matches!(item, Item::Answer { text, .. } if text == "\u{e9}")));
+}
+
+#[test]
+fn a_stop_goes_first_and_what_it_stops_goes_no_more() {
+    let mut world = World::new("stop", 9);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "where shall I go");
+    let mut events = vec![];
+    ten_seconds(&mut world, &mut her, &mut events);
+    world.tick(7_200_000);
+    world.answer(0, her.caller, "to the station");
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.stop(her.caller, None, now, rng)).unwrap();
+    world.answer(0, her.caller, "we will write again");
+    for _ in 0..20 {
+        world.sync(0);
+        world.bundle(0, false);
+        world.tick(1_800_000);
+    }
+    her.come_again(&mut world);
+    let mut read = texts(&her.read_slow(&world));
+    read.sort();
+    assert_eq!(read, ["STOP", "we will write again"]);
+    let states: Vec<(bool, AnswerState)> = world
+        .thread(0, her.caller)
+        .items
+        .into_iter()
+        .filter_map(|item| match item {
+            Item::Answer { stop, state, .. } => Some((stop, state)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states, [(false, AnswerState::TakenBack), (true, AnswerState::WithTheRelay), (false, AnswerState::WithTheRelay)]);
 }

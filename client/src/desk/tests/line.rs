@@ -73,6 +73,26 @@ fn a_line_renewed_with_its_root_lives_on_and_with_another_root_does_not() {
 }
 
 #[test]
+fn a_raised_generation_voids_every_roster_before_it() {
+    let mut world = World::new("generation", 87);
+    let stolen = world.relay.rosters.in_force(world.now.seconds()).unwrap().clone();
+    let now = world.now.seconds();
+    let root = SecretKey::from_seed(&world.root.seed());
+    world.act(0, |desk, rng| desk.raise_generation(&root, now, rng)).unwrap();
+    world.publish(0);
+    let roster = world.relay.rosters.in_force(now).unwrap();
+    assert_eq!((roster.generation(), roster.serial(), roster.period()), (2, 1, stolen.period()));
+    assert!(world.relay.rosters.insert(stolen, now).is_err());
+    let mut her = Her::new(&mut world);
+    her.write(&world, "under the new one");
+    her.post(&mut world, false);
+    assert_eq!(world.sync(0).letters, 1);
+    assert_eq!(world.act(0, |desk, rng| desk.publish(now, rng)).unwrap(), 0);
+    let view = world.offices[0].look().unwrap().line_view(now).unwrap();
+    assert!(view.published_until >= now.0 + 7 * 86_400, "{view:?}");
+}
+
+#[test]
 fn a_worker_publishes_nothing() {
     let mut world = World::new("worker", 83);
     let second = world.join(Role::Worker, 1);
