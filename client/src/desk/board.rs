@@ -2,7 +2,7 @@
 use crate::desk::{
     Desk, DeskError, nickname,
     line::hex,
-    state::{AnswerEntry, Caller, Gist, LetterPlace, bound, unseal},
+    state::{AnswerEntry, Caller, Gist, LetterPlace, bound, event_body, unseal},
 };
 use porchlight_proto::{
     answer::Answer,
@@ -417,7 +417,7 @@ impl Desk {
 
     fn note_text(&self, device: DeviceId, seq: u64) -> String {
         let record = self.state.log.get(&device).and_then(|log| log.get(usize::try_from(seq.checked_sub(1)?).ok()?));
-        let body = record.and_then(|logged| unseal(&self.ring, &bound::event(&logged.record.device_pk, logged.record.seq), &logged.record.body));
+        let body = record.and_then(|logged| event_body(&self.ring, &logged.record));
         match body.map(|body| Event::parse(&body)) {
             Some(Ok(Event::Note { text, .. })) => text,
             _ => String::new(),

@@ -5,7 +5,7 @@
 use crate::desk::{
     Desk, DeskError,
     record::{OutRecord, ReceiptRecord, Record},
-    state::{AnswerEntry, bound, unseal},
+    state::{AnswerEntry, bound, event_body, unseal},
 };
 use porchlight_proto::{
     api::{DeskBeat, DeskOutcome, DeskReply, Floor, SlotOutcome},
@@ -534,7 +534,7 @@ impl Desk {
     pub(super) fn answer_content(&self, answer: &AnswerEntry) -> Option<Zeroizing<Vec<u8>>> {
         let (device, seq) = answer.source;
         let record = &self.state.log.get(&device)?.get(usize::try_from(seq.checked_sub(1)?).ok()?)?.record;
-        let body = unseal(&self.ring, &bound::event(&record.device_pk, record.seq), &record.body)?;
+        let body = event_body(&self.ring, record)?;
         match Event::parse(&body) {
             Ok(Event::Answer(event)) => Some(Zeroizing::new(event.content)),
             _ => None,
