@@ -421,6 +421,12 @@ fn oldest_waiting(entry: &super::state::Caller) -> Option<(Session, u16)> {
     entry.waiting.iter().min_by_key(|(_, waiting)| waiting.received).map(|(place, _)| *place)
 }
 
+/// Whether a letter came before another: by its number within a visit, else by its rounded time and, within that, its arrival.
+/// The visit's id says nothing of time: it is random.
+fn came_before((one, one_received): (&(u64, Session, u16), u64), (other, other_received): (&(u64, Session, u16), u64)) -> bool {
+    if one.1 == other.1 { one.2 < other.2 } else { (one.0, one_received) <= (other.0, other_received) }
+}
+
 impl super::state::Caller {
     /// The letters that she asked to take back: those named, or all before the letter that asked.
     pub(super) fn asked_back(&self) -> Vec<(Session, u16)> {
@@ -432,7 +438,9 @@ impl super::state::Caller {
                     asked.extend(self.letters.keys().filter(|(_, s, n)| (*s, *n) == (session, seq)).map(|(_, s, n)| (*s, *n)));
                 }
                 Some(Withdraw::AllUnshown) => {
-                    let before = self.letters.range(..*place).filter(|(_, letter)| letter.gist.says_something || letter.withdrawn);
+                    let before = self.letters.iter().filter(|(other, said)| {
+                        (said.gist.says_something || said.withdrawn) && came_before((*other, said.received), (place, letter.received))
+                    });
                     let unshown = before.map(|((_, s, n), _)| (*s, *n)).filter(|named| !self.shown.contains(named));
                     asked.extend(unshown);
                 }
