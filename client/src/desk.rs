@@ -49,7 +49,7 @@ use porchlight_proto::{
     time::{Millis, Seconds, Timing},
 };
 use rand_core::CryptoRng;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use zeroize::Zeroizing;
 
 /// Why the desk does not do what it was asked.
@@ -152,6 +152,8 @@ struct Presence {
     turn: u64,
     /// A desk secret came late: the lanes are to be read from their beginning.
     read_again: bool,
+    /// Relays whose slow days were searched after a backup was restored.
+    searched: HashSet<u8>,
 }
 
 /// A page that is open.

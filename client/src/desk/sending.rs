@@ -115,7 +115,7 @@ impl Desk {
         let ahead = now.plus((self.beat_every(relay).0 / 4).min(1000));
         let fast_slot = self.free_fast_slot(relay, now, timing.beat(ahead) + 1, &timing);
         let slow_slot = self.free_slow_slot(relay, now, timing.slow_slot(ahead) + 1);
-        let quiet = self.doubtful();
+        let quiet = self.doubts(relay);
         let (mut fast, mut slow) = (None, None);
         let mut fast_cell = filler(rng);
         let mut slow_cell = filler(rng);

@@ -122,7 +122,7 @@ fn a_restored_backup_sends_nothing_until_its_own_tags_were_looked_for() {
     }
     let now = world.now.seconds();
     world.act(0, |desk, _| {
-        desk.settle_doubt(now);
+        desk.searched(R, now);
         Ok(())
     })
     .unwrap();
