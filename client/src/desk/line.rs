@@ -331,8 +331,11 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// [`DeskError::NotALead`]; [`DeskError::Roster`] if the line's settings cannot be signed.
+    /// [`DeskError::Roster`] if the line's settings cannot be signed. A device that is no lead makes none, which is no error.
     pub fn publish(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<usize, DeskError> {
+        if self.line()?.device_cert.role != Role::Lead {
+            return Ok(0);
+        }
         let desk = self.signing_key()?;
         let mut made = 0;
         // A week of the shortest useful periods; a bound, so that a foolish period cannot keep us here.

@@ -5,7 +5,7 @@
 use crate::desk::{
     Desk, DeskError,
     record::{OutRecord, ReceiptRecord, Record},
-    state::{AnswerEntry, bound, unseal},
+    state::{AnswerEntry, bound, event_body, unseal},
 };
 use porchlight_proto::{
     api::{DeskBeat, DeskOutcome, DeskReply, Floor, SlotOutcome},
@@ -115,7 +115,7 @@ impl Desk {
         let ahead = now.plus((self.beat_every(relay).0 / 4).min(1000));
         let fast_slot = self.free_fast_slot(relay, now, timing.beat(ahead) + 1, &timing);
         let slow_slot = self.free_slow_slot(relay, now, timing.slow_slot(ahead) + 1);
-        let quiet = self.doubtful();
+        let quiet = self.doubts(relay);
         let (mut fast, mut slow) = (None, None);
         let mut fast_cell = filler(rng);
         let mut slow_cell = filler(rng);
@@ -534,7 +534,7 @@ impl Desk {
     pub(super) fn answer_content(&self, answer: &AnswerEntry) -> Option<Zeroizing<Vec<u8>>> {
         let (device, seq) = answer.source;
         let record = &self.state.log.get(&device)?.get(usize::try_from(seq.checked_sub(1)?).ok()?)?.record;
-        let body = unseal(&self.ring, &bound::event(&record.device_pk, record.seq), &record.body)?;
+        let body = event_body(&self.ring, record)?;
         match Event::parse(&body) {
             Ok(Event::Answer(event)) => Some(Zeroizing::new(event.content)),
             _ => None,

@@ -217,7 +217,36 @@ pub(crate) mod bound {
 
 /// Opens what was sealed under a day's key; `None` once that day is forgotten.
 pub(crate) fn unseal(ring: &Ring, aad: &[u8], sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
-    vault::open(ring.key(KeyName::Day(sealed.day))?, aad, &sealed.bytes)
+    vault::open(ring.key(day_key(sealed.day, sealed.answer))?, aad, &sealed.bytes)
+}
+
+pub(crate) fn day_key(day: u32, answer: bool) -> KeyName {
+    if answer { KeyName::AnswerDay(day) } else { KeyName::Day(day) }
+}
+
+/// The body of an event as it was signed; `None` once its words are forgotten.
+pub(crate) fn event_body(ring: &Ring, record: &EventRecord) -> Option<Zeroizing<Vec<u8>>> {
+    match &record.words {
+        Some(words) => unseal(ring, &bound::event(&record.device_pk, record.seq), words),
+        None => Some(Zeroizing::new(record.trace.clone())),
+    }
+}
+
+/// The event without anybody's words; `None` if there are none in it.
+pub(crate) fn without_words(event: &Event) -> Option<Event> {
+    match event {
+        Event::Note { caller, .. } => Some(Event::Note { caller: *caller, text: String::new() }),
+        Event::Claim { caller, lease, reason } if !reason.is_empty() => {
+            // That there was a reason decides who holds the claim.
+            Some(Event::Claim { caller: *caller, lease: *lease, reason: "…".to_owned() })
+        }
+        Event::Answer(answer) if answer.kind == AnswerKind::Answer && answer.flags == 0 => {
+            let content = Answer::parse(&answer.content).ok()?;
+            let trace = Answer { n: content.n, written: content.written, meeting: content.meeting, ..Answer::default() };
+            Some(Event::Answer(AnswerEvent { content: trace.to_cbor().ok()?, ..answer.clone() }))
+        }
+        _ => None,
+    }
 }
 
 impl Line {
@@ -346,8 +375,8 @@ impl State {
             return;
         }
         self.lamport = self.lamport.max(record.lamport);
-        let body = unseal(ring, &bound::event(&record.device_pk, record.seq), &record.body);
-        let event = body.and_then(|body| Event::parse(&body).ok());
+        let body = event_body(ring, record).unwrap_or_else(|| Zeroizing::new(record.trace.clone()));
+        let event = Event::parse(&body).ok();
         log.push(Logged { record: record.clone(), acknowledgement: matches!(event, Some(Event::Acknowledge { .. })) });
         if let Some(event) = event {
             self.take_event(event, (record.lamport, device, record.seq), record.time);

@@ -2,7 +2,7 @@
 use crate::desk::{
     Desk, DeskError,
     record::{DeviceRecord, EventRecord, Record},
-    state::{bound, unseal},
+    state::{bound, event_body, without_words},
 };
 use crate::vault::KeyName;
 use minicbor::{Decode, Encode};
@@ -241,7 +241,12 @@ impl Desk {
 
     fn chain(&mut self, draft: &EventRecordDraft, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let hash = draft.stamp.hash(&self.line()?.id, &draft.device_pk, &draft.body);
-        let body = self.seal(&draft.body, &bound::event(draft.device_pk.as_bytes(), draft.stamp.device_seq), now, rng);
+        let event = Event::parse(&draft.body).ok();
+        let trace = event.as_ref().and_then(without_words);
+        let aad = bound::event(draft.device_pk.as_bytes(), draft.stamp.device_seq);
+        let is_answer = matches!(event, Some(Event::Answer(_)));
+        let words = trace.is_some().then(|| self.seal_as(&draft.body, &aad, is_answer, now, rng));
+        let trace = trace.map_or_else(|| draft.body.to_vec(), |trace| trace.to_cbor());
         self.commit(Record::Event(EventRecord {
             device_pk: *draft.device_pk.as_bytes(),
             seq: draft.stamp.device_seq,
@@ -249,7 +254,8 @@ impl Desk {
             lamport: draft.stamp.lamport,
             time: draft.stamp.time.0,
             signatures: draft.signatures.clone(),
-            body,
+            trace,
+            words,
             hash,
         }));
         self.adopt_certificate();
@@ -373,7 +379,8 @@ impl Desk {
             let others = colleagues.iter().filter(|colleague| *colleague != author);
             let held = others.map(|colleague| self.held_by(*colleague, *author)).min().unwrap_or(u64::MAX);
             let first = usize::try_from(held).unwrap_or(usize::MAX);
-            for logged in log.iter().skip(first).take(64) {
+            let readable = |logged: &&super::state::Logged| event_body(&self.ring, &logged.record).is_some();
+            for logged in log.iter().skip(first).filter(readable).take(64) {
                 for part in 0..u8::try_from(logged.record.signatures.len() / 64).unwrap_or(32) {
                     let sent = self.presence.sent.parts.get(&(*author, logged.record.seq, part)).copied();
                     let ripe = sent.is_none_or(|sent| sent.0 + again <= now.0);
@@ -397,7 +404,7 @@ impl Desk {
     pub(super) fn part_of(&self, author: DeviceId, seq: u64, part: u8) -> Option<TeamPart> {
         let log = self.state.log.get(&author)?;
         let record = &log.get(usize::try_from(seq.checked_sub(1)?).ok()?)?.record;
-        let body = unseal(&self.ring, &bound::event(&record.device_pk, record.seq), &record.body)?;
+        let body = event_body(&self.ring, record)?;
         let signature = record.signatures.chunks_exact(64).nth(usize::from(part))?;
         Some(TeamPart {
             dummy: false,
