@@ -391,7 +391,9 @@ impl AnswerWithin {
 /// `host:port`, as the dialler takes it.
 fn proxy(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
-    port.filter(|port| *port > 0).map(|_| text.to_owned()).ok_or_else(|| "a proxy is HOST:PORT, such as 127.0.0.1:9050".to_owned())
+    port.filter(|port| *port > 0)
+        .map(|_| text.to_owned())
+        .ok_or_else(|| "a proxy is HOST:PORT, such as 127.0.0.1:9050".to_owned())
 }
 
 #[cfg(test)]

@@ -47,7 +47,12 @@ impl PostingRight {
     /// Takes the right, unless another process has it.
     pub(crate) fn take(dir: &Path) -> Result<Option<Self>, Trouble> {
         let path = dir.join("posting.lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| sentences::cannot_write(&path, &error))?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| sentences::cannot_write(&path, &error))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -165,6 +170,9 @@ fn find(desk: &Desk, id: &str) -> Result<CallerId, Trouble> {
 }
 
 /// One transaction on the vault.
-pub(crate) fn act<T>(office: &mut Office, change: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, DeskError>) -> Result<T, Trouble> {
+pub(crate) fn act<T>(
+    office: &mut Office,
+    change: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, DeskError>,
+) -> Result<T, Trouble> {
     office.act(&mut chance::new_rng()?, change).map_err(|error| sentences::desk(&error))
 }

@@ -117,4 +117,3 @@ fn text_of(from: impl Read) -> io::Result<Zeroizing<String>> {
     let text = core::str::from_utf8(&bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8"))?;
     Ok(Zeroizing::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()))
 }
-

@@ -52,8 +52,15 @@ fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, Trouble> {
     for (relay, serial) in round.published() {
         way.output.tell(&json!({"event": "published", "relay": relay, "serial": serial}), &sentences::published(*relay, *serial));
     }
-    let line = round.duty().view(|desk| desk.line_view(now())).map_err(|error| sentences::office(&error))?.map_err(|error| sentences::desk(&error))?;
-    way.output.tell(&json!({"event": "line", "serial": line.serial, "published_until": line.published_until}), &sentences::valid_until(&line));
+    let line = round
+        .duty()
+        .view(|desk| desk.line_view(now()))
+        .map_err(|error| sentences::office(&error))?
+        .map_err(|error| sentences::desk(&error))?;
+    way.output.tell(
+        &json!({"event": "line", "serial": line.serial, "published_until": line.published_until}),
+        &sentences::valid_until(&line),
+    );
     if round.was_refused() {
         return Err(sentences::refused_roster());
     }
@@ -63,7 +70,8 @@ fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, Trouble> {
 /// `line show`
 pub(crate) fn show(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open(args, way)?;
-    let line = office.look().map_err(|error| sentences::office(&error))?.line_view(now()).map_err(|error| sentences::desk(&error))?;
+    let line =
+        office.look().map_err(|error| sentences::office(&error))?.line_view(now()).map_err(|error| sentences::desk(&error))?;
     let object = serde_json::to_value(&line).map_err(|_| sentences::not_shown())?;
     way.output.tell(&object, &sentences::line(&line));
     line.warnings.iter().for_each(|warning| remark(sentences::warning(*warning)));
@@ -108,7 +116,11 @@ async fn raise(round: &mut Round, code: u8, way: &Way<'_>) -> Result<Exit, Troub
         }
     }
     if taken == 0 {
-        return Err(if outcomes.iter().any(|(_, outcome)| outcome.is_ok()) { sentences::not_raised_refused() } else { sentences::no_relay() });
+        return Err(if outcomes.iter().any(|(_, outcome)| outcome.is_ok()) {
+            sentences::not_raised_refused()
+        } else {
+            sentences::no_relay()
+        });
     }
     Ok(Exit::Done)
 }

@@ -62,7 +62,11 @@ fn run(command: Command) -> Result<Exit, Trouble> {
     if command.lang != Tongue::En {
         remark(sentences::ONLY_ENGLISH);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| sentences::no_runtime(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| sentences::no_runtime(&error))?;
     let outcome = runtime.block_on(verb(command));
     // A request still on its way is nobody's business any more.
     runtime.shutdown_background();

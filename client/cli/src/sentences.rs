@@ -4,7 +4,9 @@ use std::io;
 use std::path::Path;
 
 use porchlight_client::caller::{OpenError, RelayTrouble};
-use porchlight_client::desk::{AnswerState, Claimed, DeskError, FindError, Item, LetterState, LineView, OfficeError, PromiseState, Row, Urgency, Warning};
+use porchlight_client::desk::{
+    AnswerState, Claimed, DeskError, FindError, Item, LetterState, LineView, OfficeError, PromiseState, Row, Urgency, Warning,
+};
 use porchlight_client::duty::DutyError;
 use porchlight_client::transport::Failure;
 use porchlight_client::vault::VaultError;
@@ -36,7 +38,11 @@ pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Trouble {
 }
 
 pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Trouble {
-    let hint = if error.kind() == io::ErrorKind::AlreadyExists { "Nothing was overwritten. Name a file that does not exist yet." } else { "Check the path, and that you may write there." };
+    let hint = if error.kind() == io::ErrorKind::AlreadyExists {
+        "Nothing was overwritten. Name a file that does not exist yet."
+    } else {
+        "Check the path, and that you may write there."
+    };
     Trouble::new(Exit::Usage, format!("cannot write {}: {error}", path.display()), hint)
 }
 
@@ -45,7 +51,11 @@ pub(crate) fn stdin_twice() -> Trouble {
 }
 
 pub(crate) fn no_phrase() -> Trouble {
-    Trouble::new(Exit::Usage, "no terminal to ask for the eight words", "Give --phrase-file FILE, or --phrase-file - to read stdin.")
+    Trouble::new(
+        Exit::Usage,
+        "no terminal to ask for the eight words",
+        "Give --phrase-file FILE, or --phrase-file - to read stdin.",
+    )
 }
 
 pub(crate) fn no_root_words() -> Trouble {
@@ -53,7 +63,11 @@ pub(crate) fn no_root_words() -> Trouble {
 }
 
 pub(crate) fn no_passphrase() -> Trouble {
-    Trouble::new(Exit::Usage, "no passphrase", "Give --passphrase-file FILE (its first line counts; - is stdin), or run this on a terminal.")
+    Trouble::new(
+        Exit::Usage,
+        "no passphrase",
+        "Give --passphrase-file FILE (its first line counts; - is stdin), or run this on a terminal.",
+    )
 }
 
 pub(crate) fn passphrases_differ() -> Trouble {
@@ -62,7 +76,9 @@ pub(crate) fn passphrases_differ() -> Trouble {
 
 pub(crate) fn bad_card(error: CardError) -> Trouble {
     let hint = match error {
-        CardError::NotACard => "Give a file with the card's text, or the text itself: it begins with PORCHLIGHT1-. A web address is not a card.",
+        CardError::NotACard => {
+            "Give a file with the card's text, or the text itself: it begins with PORCHLIGHT1-. A web address is not a card."
+        }
         CardError::Mistyped => "It may be cut off or misspelt. Copy all of it once more, or ask the line for it again.",
         _ => "Ask the line for a new card, or use a newer version of this program.",
     };
@@ -87,7 +103,11 @@ pub(crate) fn bad_content(error: &ContentError) -> Trouble {
 }
 
 pub(crate) fn bad_session() -> Trouble {
-    Trouble::new(Exit::Usage, "--session is not 16 hex digits", "It is printed when a letter is sent (with --json: field `session`).")
+    Trouble::new(
+        Exit::Usage,
+        "--session is not 16 hex digits",
+        "It is printed when a letter is sent (with --json: field `session`).",
+    )
 }
 
 // ── network ─────────────────────────────────────────────────────────────────────────────────────
@@ -101,7 +121,10 @@ pub(crate) fn failure(failure: &Failure) -> Trouble {
             "Somebody may be in between, or the relay has a new certificate. Nothing was sent. Compare the pin with the line, or use another network.",
         ),
         Failure::Tls(_) => (Exit::Network, "Something else than a relay answers there. Check the address."),
-        Failure::NotThisLine => (Exit::Network, "The relay does not know this line at this gate, or something else answers there. Check the card; on a desk: the relay's [[line]] part and the clock."),
+        Failure::NotThisLine => (
+            Exit::Network,
+            "The relay does not know this line at this gate, or something else answers there. Check the card; on a desk: the relay's [[line]] part and the clock.",
+        ),
         _ => (Exit::Network, "Try again later."),
     };
     Trouble::new(exit, failure.to_string(), hint)
@@ -110,13 +133,17 @@ pub(crate) fn failure(failure: &Failure) -> Trouble {
 pub(crate) fn visit_error(error: &VisitError) -> Trouble {
     let (exit, hint) = match error {
         VisitError::NotARelay => (Exit::Network, "Try another network, or later."),
-        VisitError::NoRoster => (Exit::Network, "The line's team runs `porchlight line publish` or `porchlight desk watch` to do so."),
-        VisitError::Roster(RosterError::NotYet | RosterError::Expired) => {
-            (Exit::Untrusted, "If this device's clock is right, the relay shows an old statement or the line's team has not renewed it. Nothing was sent.")
+        VisitError::NoRoster => {
+            (Exit::Network, "The line's team runs `porchlight line publish` or `porchlight desk watch` to do so.")
         }
-        VisitError::Roster(_) | VisitError::RolledBack | VisitError::OtherRelay => {
-            (Exit::Untrusted, "Nothing was sent. The relay may be lying, or the card is of another line: compare the card with the line.")
-        }
+        VisitError::Roster(RosterError::NotYet | RosterError::Expired) => (
+            Exit::Untrusted,
+            "If this device's clock is right, the relay shows an old statement or the line's team has not renewed it. Nothing was sent.",
+        ),
+        VisitError::Roster(_) | VisitError::RolledBack | VisitError::OtherRelay => (
+            Exit::Untrusted,
+            "Nothing was sent. The relay may be lying, or the card is of another line: compare the card with the line.",
+        ),
         VisitError::Clock => (Exit::Untrusted, "Nothing was sent."),
         VisitError::Content(content) => return bad_content(content),
         _ => (Exit::Bug, "Please report this."),
@@ -145,7 +172,9 @@ pub(crate) fn one_relay(number: u8, trouble: &RelayTrouble) -> String {
 }
 
 pub(crate) fn misnumbered(number: u8, calls_itself: u8) -> String {
-    format!("relay {number} of the card calls itself {calls_itself}: set `relay_no = {number}` in its [[line]] part, or its web page finds no answers")
+    format!(
+        "relay {number} of the card calls itself {calls_itself}: set `relay_no = {number}` in its [[line]] part, or its web page finds no answers"
+    )
 }
 
 // ── callers ─────────────────────────────────────────────────────────────────────────────────────
@@ -260,9 +289,11 @@ pub(crate) fn session(session: &str, seq: u16) -> String {
 
 // ── desks ───────────────────────────────────────────────────────────────────────────────────────
 
-pub(crate) const KEPT: &str = "The answer is kept in the vault and goes out with the next `porchlight desk sync` or `desk watch`.";
+pub(crate) const KEPT: &str =
+    "The answer is kept in the vault and goes out with the next `porchlight desk sync` or `desk watch`.";
 pub(crate) const WITH_THE_RELAY: &str = "The answer is with the relay. Whether she has read it is never known.";
-pub(crate) const STILL_DUE: &str = "something is still to be sent; run `porchlight desk sync` again, or leave `desk watch` running";
+pub(crate) const STILL_DUE: &str =
+    "something is still to be sent; run `porchlight desk sync` again, or leave `desk watch` running";
 pub(crate) const WATCHING: &str = "On watch. Ctrl-C ends it; nothing is lost by that.";
 pub(crate) const ONE_WAITING: &str = "1 waiting";
 pub(crate) const NO_CALLERS: &str = "Nobody has written yet.";
@@ -271,7 +302,11 @@ pub(crate) const NOTED: &str = "Noted.";
 pub(crate) const PAGER_FAILED: &str = "the command of --exec did not succeed";
 
 pub(crate) fn no_vault(dir: &Path) -> Trouble {
-    Trouble::new(Exit::Usage, format!("there is no vault in {}", dir.display()), "Give the directory that `porchlight line init` made.")
+    Trouble::new(
+        Exit::Usage,
+        format!("there is no vault in {}", dir.display()),
+        "Give the directory that `porchlight line init` made.",
+    )
 }
 
 pub(crate) fn office(error: &OfficeError) -> Trouble {
@@ -286,9 +321,13 @@ fn vault(error: &VaultError) -> Trouble {
         VaultError::WrongPassphrase => (Exit::WrongWords, "Try again. Without the passphrase nobody can open it."),
         VaultError::Missing => (Exit::Usage, "Give the directory that `porchlight line init` made."),
         VaultError::Exists => (Exit::Usage, "Nothing was changed. Name another directory."),
-        VaultError::NotPrivate => (Exit::Untrusted, "Run `chmod 700` on the vault's directory, and ask yourself who may have read it."),
+        VaultError::NotPrivate => {
+            (Exit::Untrusted, "Run `chmod 700` on the vault's directory, and ask yourself who may have read it.")
+        }
         VaultError::Newer => (Exit::Usage, "Use the newest version of this program."),
-        VaultError::Io(_) => (Exit::Usage, "Check the disk: space, and whether you may write there. What was not saved was not sent."),
+        VaultError::Io(_) => {
+            (Exit::Usage, "Check the disk: space, and whether you may write there. What was not saved was not sent.")
+        }
         _ => (Exit::Untrusted, "Do not go on with it. Restore a backup of the whole directory."),
     };
     Trouble::new(exit, error.to_string(), hint)
@@ -307,9 +346,13 @@ pub(crate) fn desk(error: &DeskError) -> Trouble {
         DeskError::Unreachable => (Exit::Refused, "Nothing was written: her last key is too old. Wait for her."),
         DeskError::GoodUntilPast | DeskError::GoodUntilTooFar => (Exit::Usage, "Nothing was written. Give another --good-until."),
         DeskError::NoSeat => (Exit::Refused, "This device does not answer; ask somebody with a seat."),
-        DeskError::Roster(_) => (Exit::Untrusted, "The relay may be lying, or the certificate has run out: `porchlight line renew`."),
+        DeskError::Roster(_) => {
+            (Exit::Untrusted, "The relay may be lying, or the certificate has run out: `porchlight line renew`.")
+        }
         DeskError::PacesDiffer => (Exit::Refused, "Give all relays of the line the same timing in their [[line]] parts."),
-        DeskError::KeyMissing => (Exit::Untrusted, "The certificate may have run out: `porchlight line renew` with the root words."),
+        DeskError::KeyMissing => {
+            (Exit::Untrusted, "The certificate may have run out: `porchlight line renew` with the root words.")
+        }
         _ => (Exit::Refused, "Nothing was changed."),
     };
     Trouble::new(exit, error.to_string(), hint)
@@ -339,7 +382,11 @@ pub(crate) fn no_slot() -> Trouble {
 }
 
 pub(crate) fn watched_already() -> Trouble {
-    Trouble::new(Exit::Refused, "another `desk watch` or `desk sync` of this directory is running", "One of them sends for all; end it first if it should be this one.")
+    Trouble::new(
+        Exit::Refused,
+        "another `desk watch` or `desk sync` of this directory is running",
+        "One of them sends for all; end it first if it should be this one.",
+    )
 }
 
 pub(crate) fn desk_relay(number: u8, failure: &Failure) -> String {
@@ -347,7 +394,9 @@ pub(crate) fn desk_relay(number: u8, failure: &Failure) -> String {
 }
 
 pub(crate) fn rolled_back(number: u8) -> String {
-    format!("relay {number} shows an older statement of this line than it had, or one that is not this line's. It may have lost its disk, or lie; it is given the newest again")
+    format!(
+        "relay {number} shows an older statement of this line than it had, or one that is not this line's. It may have lost its disk, or lie; it is given the newest again"
+    )
 }
 
 pub(crate) fn roster_refused(number: u8, serial: u32) -> String {
@@ -385,10 +434,14 @@ pub(crate) fn row(row: &Row) -> String {
     words.extend(row.status.map(|status| format!("status {status}")));
     words.push(format!("{} letters, {} not shown, {} answers", row.letters, row.unseen, row.answers));
     words.extend(row.waiting_since.map(|since| format!("waiting since {}", moment::spoken(Seconds(since)))));
-    words.extend(row.promise.as_ref().map(|promise| format!("{} {}", promise_state(promise.state), moment::spoken(Seconds(promise.due)))));
+    words.extend(
+        row.promise.as_ref().map(|promise| format!("{} {}", promise_state(promise.state), moment::spoken(Seconds(promise.due)))),
+    );
     words.extend(row.flags.quiet.then(|| "DO NOT ANSWER NOW".to_owned()));
     words.extend(row.flags.relative.then(|| "answer like a relative".to_owned()));
-    words.extend(row.claim.as_ref().map(|claim| format!("claimed{} until {}", if claim.mine { " by you" } else { "" }, moment::spoken(Seconds(claim.until)))));
+    words.extend(row.claim.as_ref().map(|claim| {
+        format!("claimed{} until {}", if claim.mine { " by you" } else { "" }, moment::spoken(Seconds(claim.until)))
+    }));
     words.extend(row.language.map(|language| format!("writes {language}")));
     words.extend((!row.reachable).then(|| "cannot be reached".to_owned()));
     words.extend(row.next_step.as_ref().map(|note| format!("note: {note}")));
@@ -448,15 +501,21 @@ fn answer_state(state: AnswerState) -> &'static str {
 
 // ── lines ───────────────────────────────────────────────────────────────────────────────────────
 
-pub(crate) const ROTATED_HERE: &str = "The new keys are in the vault, but no relay has them yet; run `porchlight line publish` when it answers.";
-pub(crate) const RENEWED_HERE: &str = "The new certificate is in the vault, but no relay has it yet; run `porchlight line publish` when it answers.";
+pub(crate) const ROTATED_HERE: &str =
+    "The new keys are in the vault, but no relay has them yet; run `porchlight line publish` when it answers.";
+pub(crate) const RENEWED_HERE: &str =
+    "The new certificate is in the vault, but no relay has it yet; run `porchlight line publish` when it answers.";
 
 pub(crate) fn bad_pace(error: &str) -> Trouble {
     Trouble::new(Exit::Usage, format!("this pace is not possible: {error}"), "Nothing was made. Choose another value.")
 }
 
 pub(crate) fn bad_gate(error: &str) -> Trouble {
-    Trouble::new(Exit::Usage, format!("this gate is not possible: {error}"), "Nothing was made. Leave --gate out to have one drawn.")
+    Trouble::new(
+        Exit::Usage,
+        format!("this gate is not possible: {error}"),
+        "Nothing was made. Leave --gate out to have one drawn.",
+    )
 }
 
 pub(crate) fn bad_door(door: &str, error: CardError) -> Trouble {
@@ -472,7 +531,11 @@ pub(crate) fn long_door(door: &str) -> String {
 }
 
 pub(crate) fn not_empty(dir: &Path) -> Trouble {
-    Trouble::new(Exit::Usage, format!("{} is not empty", dir.display()), "Nothing was changed. Name a directory that does not exist yet.")
+    Trouble::new(
+        Exit::Usage,
+        format!("{} is not empty", dir.display()),
+        "Nothing was changed. Name a directory that does not exist yet.",
+    )
 }
 
 pub(crate) fn founded(dir: &Path, root_words: &str) -> String {
@@ -495,7 +558,11 @@ pub(crate) fn valid_until(line: &LineView) -> String {
 }
 
 pub(crate) fn refused_roster() -> Trouble {
-    Trouble::new(Exit::Refused, "a relay refused a statement", "If it was set up with another pace, run this again: the line adopts the relay's. Otherwise another lead may be ahead; compare.")
+    Trouble::new(
+        Exit::Refused,
+        "a relay refused a statement",
+        "If it was set up with another pace, run this again: the line adopts the relay's. Otherwise another lead may be ahead; compare.",
+    )
 }
 
 pub(crate) fn not_shown() -> Trouble {
@@ -505,12 +572,19 @@ pub(crate) fn not_shown() -> Trouble {
 pub(crate) fn line(line: &LineView) -> String {
     let mut lines = vec![format!("line {}", line.line), valid_until(line)];
     lines.extend(line.closed_until.map(|until| closed_until(Seconds(until))));
-    lines.extend(line.relays.iter().map(|relay| format!("relay {}: {}, has statement {}, read to {}", relay.number, relay.url, relay.serial_put, relay.position)));
+    lines.extend(line.relays.iter().map(|relay| {
+        format!("relay {}: {}, has statement {}, read to {}", relay.number, relay.url, relay.serial_put, relay.position)
+    }));
     lines.extend(line.devices.iter().map(|device| {
         let seat = device.seat.map_or_else(|| "no seat".to_owned(), |seat| format!("seat {seat}"));
         let mine = if device.mine { ", this one" } else { "" };
         let revoked = if device.revoked { ", REVOKED" } else { "" };
-        format!("device {}: {}, {seat}, certified until {}{mine}{revoked}", device.device, device.role, moment::spoken(Seconds(device.certified_until)))
+        format!(
+            "device {}: {}, {seat}, certified until {}{mine}{revoked}",
+            device.device,
+            device.role,
+            moment::spoken(Seconds(device.certified_until))
+        )
     }));
     lines.join("\n")
 }
@@ -533,13 +607,19 @@ pub(crate) fn bulletin_refused(relay: u8) -> String {
 }
 
 pub(crate) fn not_raised_refused() -> Trouble {
-    Trouble::new(Exit::Refused, "no relay took the notice", "Run `porchlight line publish` first; a notice needs a statement in force. Check the clock.")
+    Trouble::new(
+        Exit::Refused,
+        "no relay took the notice",
+        "Run `porchlight line publish` first; a notice needs a statement in force. Check the clock.",
+    )
 }
 
 // ── the program itself ──────────────────────────────────────────────────────────────────────────
 
 pub(crate) fn bug(place: &str) -> String {
-    format!("a fault of this program at {place}\n  Nothing you wrote was lost by it that was not said to be lost. Please report it, without any words or letters.")
+    format!(
+        "a fault of this program at {place}\n  Nothing you wrote was lost by it that was not said to be lost. Please report it, without any words or letters."
+    )
 }
 
 pub(crate) fn no_chance() -> Trouble {

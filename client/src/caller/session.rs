@@ -62,7 +62,9 @@ impl RelayTrouble {
     pub fn is_distrust(&self) -> bool {
         match self {
             Self::Failure(failure) => matches!(failure, Failure::Untrusted),
-            Self::Visit(error) => matches!(error, VisitError::Roster(_) | VisitError::OtherRelay | VisitError::RolledBack | VisitError::Clock),
+            Self::Visit(error) => {
+                matches!(error, VisitError::Roster(_) | VisitError::OtherRelay | VisitError::RolledBack | VisitError::Clock)
+            }
         }
     }
 }
@@ -442,7 +444,10 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
         let Some(door) = self.doors.get_mut(at) else { return };
         door.listening = false;
         let number = door.relay.number();
-        match outcome.map_err(RelayTrouble::Failure).and_then(|bytes| self.visit.fast(number, &bytes, now).map_err(RelayTrouble::Visit)) {
+        match outcome
+            .map_err(RelayTrouble::Failure)
+            .and_then(|bytes| self.visit.fast(number, &bytes, now).map_err(RelayTrouble::Visit))
+        {
             Ok(events) => {
                 self.tell(events);
                 self.news.push_back(News::FastRead);
@@ -488,7 +493,15 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
 
 impl Door {
     fn of(relay: Relay) -> Self {
-        Self { relay: Arc::new(relay), open: false, asking: false, listening: false, days: Vec::new(), reading: false, told: None }
+        Self {
+            relay: Arc::new(relay),
+            open: false,
+            asking: false,
+            listening: false,
+            days: Vec::new(),
+            reading: false,
+            told: None,
+        }
     }
 }
 

@@ -109,7 +109,16 @@ struct Model {
 impl Model {
     fn new(roster: Option<Box<[u8; 4096]>>) -> Arc<Mutex<Self>> {
         let fast = vec![7; 4 * 1024];
-        Arc::new(Mutex::new(Self { roster, clock_off_ms: 0, answers: true, full: false, posts: Vec::new(), fast, slow: HashMap::new(), serial: 1 }))
+        Arc::new(Mutex::new(Self {
+            roster,
+            clock_off_ms: 0,
+            answers: true,
+            full: false,
+            posts: Vec::new(),
+            fast,
+            slow: HashMap::new(),
+            serial: 1,
+        }))
     }
 
     fn clock(&self) -> Millis {
@@ -219,7 +228,8 @@ async fn a_letter_is_in_the_box_and_then_receipted() {
 
     let opened: Vec<_> = model.lock().expect("no panic").posts.iter().filter_map(|post| line.open(post)).collect();
     let (caller, first) = opened.iter().find(|(_, part)| !part.dummy).cloned().expect("a part came");
-    let parts: std::collections::BTreeSet<u8> = opened.iter().filter(|(_, part)| part.seq == seq).map(|(_, part)| part.part.part).collect();
+    let parts: std::collections::BTreeSet<u8> =
+        opened.iter().filter(|(_, part)| part.seq == seq).map(|(_, part)| part.part.part).collect();
     assert_eq!(parts.len(), usize::from(first.part.parts), "every part came");
 
     let id = line.id();
@@ -278,7 +288,8 @@ async fn an_answer_of_the_carousel_is_shown_before_the_slow_days_count_as_read_a
         session.next(SystemClock.elapsed() + Duration::from_millis(20)).await;
         assert!(SystemClock.elapsed() < end, "named in time");
     }
-    let named = model.lock().expect("no panic").posts.iter().filter_map(|post| line.open(post)).any(|(_, part)| part.saw == [9; 8]);
+    let named =
+        model.lock().expect("no panic").posts.iter().filter_map(|post| line.open(post)).any(|(_, part)| part.saw == [9; 8]);
     assert!(named, "the desk hears which answer was shown");
 }
 

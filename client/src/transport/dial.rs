@@ -33,7 +33,8 @@ impl Dial {
 }
 
 async fn through(proxy: &str, address: &Address) -> Result<TcpStream, Failure> {
-    let socket = TcpStream::connect(proxy).await.map_err(|error| Failure::Proxy(Proxying::from(tokio_socks::Error::Io(error))))?;
+    let socket =
+        TcpStream::connect(proxy).await.map_err(|error| Failure::Proxy(Proxying::from(tokio_socks::Error::Io(error))))?;
     let tunnel = Socks5Stream::connect_with_socket(socket, (address.host(), address.port()));
     tunnel.await.map(Socks5Stream::into_inner).map_err(|error| Failure::Proxy(Proxying::from(error)))
 }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use data_encoding::{BASE64, BASE64URL_NOPAD, BASE64_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -81,7 +81,10 @@ fn hex(body: &str) -> Option<Vec<u8>> {
 }
 
 fn base64(body: &str) -> Option<Vec<u8>> {
-    [BASE64, BASE64_NOPAD, BASE64URL_NOPAD].iter().find_map(|spelling| spelling.decode(body.as_bytes()).ok()).filter(|bytes| !bytes.is_empty())
+    [BASE64, BASE64_NOPAD, BASE64URL_NOPAD]
+        .iter()
+        .find_map(|spelling| spelling.decode(body.as_bytes()).ok())
+        .filter(|bytes| !bytes.is_empty())
 }
 
 #[cfg(test)]

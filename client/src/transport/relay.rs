@@ -7,8 +7,8 @@ use hyper::http::Method;
 use porchlight_proto::api::{DeskBeat, DeskReply, LanePage, Notice};
 use porchlight_proto::card::RelayAddress;
 use porchlight_proto::limits::{
-    BULLETIN_LEN, DESK_REPLY_LEN, DOWN_CELL_LEN, LANE_PAGE_LEN, LANE_PAGE_MAX_CELLS, NOTICE_LEN, ROSTER_LEN, UP_CELL_LEN, UP_POST_LEN,
-    UP_REPLY_LEN,
+    BULLETIN_LEN, DESK_REPLY_LEN, DOWN_CELL_LEN, LANE_PAGE_LEN, LANE_PAGE_MAX_CELLS, NOTICE_LEN, ROSTER_LEN, UP_CELL_LEN,
+    UP_POST_LEN, UP_REPLY_LEN,
 };
 use porchlight_proto::line::Gate;
 use porchlight_proto::time::SLOTS_PER_DAY;
@@ -113,7 +113,11 @@ impl Relay {
     ///
     /// Any [`Failure`]. The relay may have stored the cell all the same.
     pub async fn up(&self, post: &[u8; UP_POST_LEN], patience: Patience) -> Result<Vec<u8>, Failure> {
-        let call = Call { method: Method::POST, body: Some(post.to_vec()), ..self.get("/v1/up", Expect::Exactly(UP_REPLY_LEN), patience) };
+        let call = Call {
+            method: Method::POST,
+            body: Some(post.to_vec()),
+            ..self.get("/v1/up", Expect::Exactly(UP_REPLY_LEN), patience)
+        };
         self.link.call(call).await
     }
 
@@ -151,7 +155,12 @@ impl Relay {
     /// # Errors
     ///
     /// As for [`Relay::desk_beat`].
-    pub async fn put_roster(&self, roster: &[u8; ROSTER_LEN], token: impl Authorize, patience: Patience) -> Result<DeskReply, Failure> {
+    pub async fn put_roster(
+        &self,
+        roster: &[u8; ROSTER_LEN],
+        token: impl Authorize,
+        patience: Patience,
+    ) -> Result<DeskReply, Failure> {
         self.put(Method::PUT, "/v1/desk/roster", roster.to_vec(), token, patience).await
     }
 
@@ -160,11 +169,23 @@ impl Relay {
     /// # Errors
     ///
     /// As for [`Relay::desk_beat`].
-    pub async fn put_bulletin(&self, bulletin: &[u8; BULLETIN_LEN], token: impl Authorize, patience: Patience) -> Result<DeskReply, Failure> {
+    pub async fn put_bulletin(
+        &self,
+        bulletin: &[u8; BULLETIN_LEN],
+        token: impl Authorize,
+        patience: Patience,
+    ) -> Result<DeskReply, Failure> {
         self.put(Method::PUT, "/v1/desk/bulletin", bulletin.to_vec(), token, patience).await
     }
 
-    async fn put(&self, method: Method, path: &str, body: Vec<u8>, token: impl Authorize, patience: Patience) -> Result<DeskReply, Failure> {
+    async fn put(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        token: impl Authorize,
+        patience: Patience,
+    ) -> Result<DeskReply, Failure> {
         let call = Call { method, body: Some(body), ..self.get(path, Expect::Exactly(DESK_REPLY_LEN), patience) };
         let bytes = self.authorized(call, path, token).await?;
         DeskReply::parse(&bytes).map_err(|_| Failure::NotThisLine)
@@ -175,7 +196,13 @@ impl Relay {
     /// # Errors
     ///
     /// Any [`Failure`]; [`Failure::NotThisLine`] for a refused token, too.
-    pub async fn desk_up(&self, after: (u64, u64), wait: u64, token: impl Authorize, patience: Patience) -> Result<LanePage, Failure> {
+    pub async fn desk_up(
+        &self,
+        after: (u64, u64),
+        wait: u64,
+        token: impl Authorize,
+        patience: Patience,
+    ) -> Result<LanePage, Failure> {
         let (life, n) = after;
         let path = format!("/v1/desk/up?after={life:016x}-{n}&wait={wait}");
         let most = LANE_PAGE_LEN + LANE_PAGE_MAX_CELLS * UP_CELL_LEN;

@@ -83,7 +83,8 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, connections: Arc<Atomic
         let (tls, answers) = (tls.clone(), answers.clone());
         tokio::spawn(async move {
             let Ok(stream) = tls.accept(tcp).await else { return };
-            let _ended = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service_fn(answers)).await;
+            let _ended =
+                auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service_fn(answers)).await;
         });
     }
 }

@@ -42,7 +42,14 @@ fn link(server: &Server, pin: Option<Pin>, dial: Dial) -> Link {
 }
 
 fn get(path: &str, expect: Expect) -> Call {
-    Call { method: Method::GET, path: path.to_owned(), body: None, expect, patience: Patience::of_beat(Duration::ZERO), token: None }
+    Call {
+        method: Method::GET,
+        path: path.to_owned(),
+        body: None,
+        expect,
+        patience: Patience::of_beat(Duration::ZERO),
+        token: None,
+    }
 }
 
 fn post(path: &str, body: &[u8], expect: Expect) -> Call {
@@ -106,7 +113,9 @@ async fn a_token_is_made_for_the_key_that_was_seen() {
 #[tokio::test]
 async fn a_request_says_nothing_about_its_client() {
     let key = KeyPair::generate().expect("a key");
-    for (alpn, get_says, post_says) in [(BOTH, "", "content-length,content-type"), (&[b"http/1.1".as_slice()], "host", "content-length,content-type,host")] {
+    for (alpn, get_says, post_says) in
+        [(BOTH, "", "content-length,content-type"), (&[b"http/1.1".as_slice()], "host", "content-length,content-type,host")]
+    {
         let server = serve(&key, &key, alpn, answer).await;
         let link = link(&server, Some(server.pin), Dial::Direct);
         let told = link.call(get("/gate/v1/headers", Expect::AtMost(200))).await.expect("an answer");
@@ -193,7 +202,12 @@ async fn proxy(to: SocketAddr, refuse: bool) -> (String, tokio::sync::mpsc::Unbo
     (at, names)
 }
 
-async fn tunnel(mut client: TcpStream, to: SocketAddr, refuse: bool, asked: tokio::sync::mpsc::UnboundedSender<Vec<u8>>) -> std::io::Result<()> {
+async fn tunnel(
+    mut client: TcpStream,
+    to: SocketAddr,
+    refuse: bool,
+    asked: tokio::sync::mpsc::UnboundedSender<Vec<u8>>,
+) -> std::io::Result<()> {
     let mut greeting = [0; 3];
     client.read_exact(&mut greeting).await?;
     client.write_all(&[5, 0]).await?;

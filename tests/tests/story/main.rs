@@ -123,7 +123,9 @@ fn an_expired_answer_is_not_shown() {
     world.leave(soon);
     world.minutes(5);
     let good_until = Some(Seconds(world.now.seconds().0 + 7200));
-    world.try_answer(0, soon, AnswerPlan { text: String::from("only for two hours").into(), good_until, ..AnswerPlan::default() }).unwrap();
+    world
+        .try_answer(0, soon, AnswerPlan { text: String::from("only for two hours").into(), good_until, ..AnswerPlan::default() })
+        .unwrap();
     world.minutes(110);
     world.sleep(3600);
     world.open(soon);
@@ -310,7 +312,8 @@ fn a_safeguarding_letter_is_nothing_to_the_shift() {
     world.open(soon);
     world.write(soon, "to the desk");
     world.minutes(3);
-    let rows = |world: &mut World| -> Vec<(String, usize)> { world.board(0).into_iter().map(|row| (row.id, row.letters)).collect() };
+    let rows =
+        |world: &mut World| -> Vec<(String, usize)> { world.board(0).into_iter().map(|row| (row.id, row.letters)).collect() };
     let before = rows(&mut world);
     world.send(soon, &Letter { text: String::from("about one of you").into(), ..Letter::default() }, To::Safeguarding);
     world.minutes(5);

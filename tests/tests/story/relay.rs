@@ -1,12 +1,10 @@
 //! A model of the relay: SPEC §9 and §11 in memory, in virtual time. It holds what a real one would, and can be made to lie.
 use porchlight_proto::{
-    api::{
-        DeskBeat, DeskOutcome, DeskReply, LanePage, Notice, SlotOutcome, UpOutcome, UpPost, UpReply,
-    },
+    api::{DeskBeat, DeskOutcome, DeskReply, LanePage, Notice, SlotOutcome, UpOutcome, UpPost, UpReply},
     bulletin::Bulletin,
     cell::up::UpCell,
-    limits::{DOWN_CELL_LEN, FAST_AHEAD_BEATS, LANE_PAGE_MAX_CELLS, SLOW_AHEAD_SLOTS},
     cert::Role,
+    limits::{DOWN_CELL_LEN, FAST_AHEAD_BEATS, LANE_PAGE_MAX_CELLS, SLOW_AHEAD_SLOTS},
     roster::{Rosters, UncheckedRoster},
     sign::PublicKey,
     time::{Millis, SLOTS_PER_DAY, Timing, day_of, is_safeguarding},
@@ -124,8 +122,7 @@ impl ModelRelay {
 
     /// What a token opens; `None` looks like a path that does not exist.
     pub fn access(&mut self, token: &str, request: &Request<'_>, now: Millis) -> Option<Access> {
-        let keeper =
-            Gatekeeper { root: &self.root, spki: &SPKI, now: now.seconds(), generation: self.rosters.generation() };
+        let keeper = Gatekeeper { root: &self.root, spki: &SPKI, now: now.seconds(), generation: self.rosters.generation() };
         let access = UncheckedToken::parse(token).ok()?.check(request, &keeper).ok()?;
         let revoked = self.rosters.iter().any(|roster| roster.revoked(access.device));
         (!revoked && self.nonces.insert(access.nonce)).then_some(access)
@@ -185,12 +182,7 @@ impl ModelRelay {
     }
 }
 
-fn write(
-    track: &mut BTreeMap<u64, Box<[u8; DOWN_CELL_LEN]>>,
-    open: bool,
-    slot: u64,
-    cell: &[u8; DOWN_CELL_LEN],
-) -> SlotOutcome {
+fn write(track: &mut BTreeMap<u64, Box<[u8; DOWN_CELL_LEN]>>, open: bool, slot: u64, cell: &[u8; DOWN_CELL_LEN]) -> SlotOutcome {
     if !open {
         return SlotOutcome::NotOpen;
     }

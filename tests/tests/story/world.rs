@@ -143,7 +143,11 @@ impl World {
     }
 
     /// Runs one act on a device, with chance of its own.
-    pub fn act<T>(&mut self, device: usize, act: impl FnOnce(&mut Desk, Seconds, &mut ChaCha20Rng) -> Result<T, DeskError>) -> Result<T, DeskError> {
+    pub fn act<T>(
+        &mut self,
+        device: usize,
+        act: impl FnOnce(&mut Desk, Seconds, &mut ChaCha20Rng) -> Result<T, DeskError>,
+    ) -> Result<T, DeskError> {
         let now = self.now.seconds();
         self.devices[device].office.act(&mut self.rng, |desk, rng| act(desk, now, rng))
     }
@@ -189,7 +193,8 @@ impl World {
         let stretched = Phrase::from_indexes(self.callers[caller].indexes).unwrap().stretch(&self.line);
         let known = visit.know(stretched, self.now);
         self.callers[caller].events.extend(known);
-        self.callers[caller].page = Some(Page { visit, next_up: self.now.plus(phase), next_down: self.now.plus(phase / 3), days });
+        self.callers[caller].page =
+            Some(Page { visit, next_up: self.now.plus(phase), next_down: self.now.plus(phase / 3), days });
     }
 
     /// She leaves; nothing stays.
@@ -328,7 +333,9 @@ impl World {
         let every = self.devices[device].office.look().unwrap().beat_every(0);
         self.devices[device].next_beat = now.plus(every.0);
         let body = bundle.beat.to_bytes();
-        let reply = self.desk_call(device, "POST", "/v1/desk/beat", body.as_slice(), |relay, access, now| relay.beat(access, &bundle.beat, now));
+        let reply = self.desk_call(device, "POST", "/v1/desk/beat", body.as_slice(), |relay, access, now| {
+            relay.beat(access, &bundle.beat, now)
+        });
         self.act(device, |desk, _, _| {
             desk.bundle_result(bundle.ticket, reply.as_ref().map_or(Posted::Failed, Posted::Answered), now);
             Ok(())

@@ -116,7 +116,8 @@ async fn open(args: &Visiting, way: &Way<'_>) -> Result<Visit, Trouble> {
     drop(phrase);
     let pace = if args.fast_beats { Pace::Hasty } else { Pace::Lines };
     let setting = Setting { card, dial: way.dial(), pace };
-    let mut session = Session::open(setting, SystemClock, chance::new_rng()?).await.map_err(|error| sentences::not_opened(&error))?;
+    let mut session =
+        Session::open(setting, SystemClock, chance::new_rng()?).await.map_err(|error| sentences::not_opened(&error))?;
     session.know(stretched);
     tell_opening(&session, way.output);
     Ok(session)
@@ -157,7 +158,13 @@ fn quiet_time(session: &Visit) -> Duration {
 }
 
 /// Takes news as they come, until `done`, the end of the time, or the person.
-async fn run(session: &mut Visit, until: Duration, stop: &mut Stop, telling: &mut Telling, done: impl Fn(&Visit, &Telling) -> bool) -> Ended {
+async fn run(
+    session: &mut Visit,
+    until: Duration,
+    stop: &mut Stop,
+    telling: &mut Telling,
+    done: impl Fn(&Visit, &Telling) -> bool,
+) -> Ended {
     loop {
         if done(session, telling) {
             return Ended::Done;
@@ -195,7 +202,19 @@ struct Telling {
 impl Telling {
     fn new(output: Output, session: &Visit, seq: u16) -> Self {
         let session = HEXLOWER.encode(session.visit().session());
-        Self { output, session, seq, held: Vec::new(), slow_read: false, fast_read: false, full: false, told: false, last_fate: None, shown: 0, last_new: None }
+        Self {
+            output,
+            session,
+            seq,
+            held: Vec::new(),
+            slow_read: false,
+            fast_read: false,
+            full: false,
+            told: false,
+            last_fate: None,
+            shown: 0,
+            last_new: None,
+        }
     }
 
     /// Whether nothing more is worth waiting for. What became of letters taken back comes within a few beats of the receipt

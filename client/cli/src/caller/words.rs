@@ -32,7 +32,8 @@ pub(crate) fn new(args: &CallerNew, way: &Way<'_>) -> Result<Exit, Trouble> {
     match &args.phrase_file {
         Some(path) => {
             write_private(path, &words)?;
-            let object = json!({"caller": known.caller, "pictures": known.pictures_json(), "phrase_file": path.display().to_string()});
+            let object =
+                json!({"caller": known.caller, "pictures": known.pictures_json(), "phrase_file": path.display().to_string()});
             way.output.tell(&object, &sentences::words_written(path, &known.pictures(chosen)));
         }
         None => {
@@ -48,7 +49,8 @@ pub(crate) fn words(args: &CallerBase, way: &Way<'_>) -> Result<Exit, Trouble> {
     let line = LineId::from_root(&way.inputs.card(&args.card)?.root);
     let phrase = way.inputs.phrase(args.phrase_file.as_deref())?;
     let known = About::of(&phrase, &line);
-    let lines = LANGUAGES.map(|(_, language)| format!("{}\n{}", phrase.words(language).join(" "), sentences::pictures(&known.pictures(language))));
+    let lines = LANGUAGES
+        .map(|(_, language)| format!("{}\n{}", phrase.words(language).join(" "), sentences::pictures(&known.pictures(language))));
     let object = json!({"caller": known.caller, "pictures": known.pictures_json(), "words": words_json(&phrase)});
     way.output.tell(&object, &lines.join("\n\n"));
     Ok(Exit::Done)
@@ -72,7 +74,8 @@ impl About {
 
     fn pictures_json(&self) -> Value {
         let pictures = self.pictures.map(|index| {
-            let names: serde_json::Map<_, _> = LANGUAGES.iter().map(|(code, language)| ((*code).to_owned(), Value::from(picture(index, *language)))).collect();
+            let names: serde_json::Map<_, _> =
+                LANGUAGES.iter().map(|(code, language)| ((*code).to_owned(), Value::from(picture(index, *language)))).collect();
             json!({"index": index, "names": names})
         });
         Value::from(pictures.to_vec())
@@ -80,11 +83,17 @@ impl About {
 }
 
 fn words_json(phrase: &Phrase) -> Value {
-    LANGUAGES.iter().map(|(code, language)| ((*code).to_owned(), Value::from(phrase.words(*language).to_vec()))).collect::<serde_json::Map<_, _>>().into()
+    LANGUAGES
+        .iter()
+        .map(|(code, language)| ((*code).to_owned(), Value::from(phrase.words(*language).to_vec())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// Writes the words to a file that is made now, and made for its owner alone.
 fn write_private(path: &Path, words: &str) -> Result<(), Trouble> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    opened.and_then(|mut file| writeln!(file, "{words}").and_then(|()| file.sync_all())).map_err(|error| sentences::cannot_write(path, &error))
+    opened
+        .and_then(|mut file| writeln!(file, "{words}").and_then(|()| file.sync_all()))
+        .map_err(|error| sentences::cannot_write(path, &error))
 }

@@ -45,7 +45,8 @@ impl Args for Relays {
 
 impl FromArgMatches for Relays {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let mut relays: Vec<(usize, RelayChoice)> = placed::<Address>(matches, RELAY).map(|(at, address)| (at, RelayChoice { address, pin: None })).collect();
+        let mut relays: Vec<(usize, RelayChoice)> =
+            placed::<Address>(matches, RELAY).map(|(at, address)| (at, RelayChoice { address, pin: None })).collect();
         if relays.len() > MOST {
             return Err(Error::raw(ErrorKind::TooManyValues, "a line has eight relays at most\n"));
         }
@@ -53,8 +54,12 @@ impl FromArgMatches for Relays {
             let before = relays.iter_mut().rev().find(|(relay_at, _)| *relay_at < at);
             match before {
                 Some((_, relay)) if relay.pin.is_none() => relay.pin = Some(pin),
-                Some((_, relay)) => return Err(Error::raw(ErrorKind::ArgumentConflict, format!("{} has two pins\n", relay.address))),
-                None => return Err(Error::raw(ErrorKind::ArgumentConflict, "--relay-pin comes after the --relay it belongs to\n")),
+                Some((_, relay)) => {
+                    return Err(Error::raw(ErrorKind::ArgumentConflict, format!("{} has two pins\n", relay.address)));
+                }
+                None => {
+                    return Err(Error::raw(ErrorKind::ArgumentConflict, "--relay-pin comes after the --relay it belongs to\n"));
+                }
             }
         }
         Ok(Self(relays.into_iter().map(|(_, relay)| relay).collect()))
@@ -67,7 +72,10 @@ impl FromArgMatches for Relays {
 }
 
 /// Every value of an option with its place on the command line.
-fn placed<'a, T: Clone + Send + Sync + 'static>(matches: &'a ArgMatches, id: &str) -> impl Iterator<Item = (usize, T)> + use<'a, T> {
+fn placed<'a, T: Clone + Send + Sync + 'static>(
+    matches: &'a ArgMatches,
+    id: &str,
+) -> impl Iterator<Item = (usize, T)> + use<'a, T> {
     let places = matches.indices_of(id).into_iter().flatten();
     let values: Option<ValuesRef<'a, T>> = matches.get_many(id);
     places.zip(values.into_iter().flatten().cloned())

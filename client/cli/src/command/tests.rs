@@ -12,14 +12,26 @@ fn the_command_line_is_sound() {
 }
 
 fn relays(words: &[&str]) -> Result<Vec<RelayChoice>, clap::Error> {
-    let Noun::Line(LineVerb::Init(init)) = parse(&[&["line", "init", "--dir", "d"], words].concat())?.noun else { unreachable!() };
+    let Noun::Line(LineVerb::Init(init)) = parse(&[&["line", "init", "--dir", "d"], words].concat())?.noun else {
+        unreachable!()
+    };
     Ok(init.relays.0)
 }
 
 #[test]
 fn a_pin_belongs_to_the_relay_before_it() {
     let pin = "ab".repeat(32);
-    let found = relays(&["--relay", "https://a.example", "--relay", "https://b.example", "--relay-pin", &pin, "--relay", "https://c.example"]).expect("parses");
+    let found = relays(&[
+        "--relay",
+        "https://a.example",
+        "--relay",
+        "https://b.example",
+        "--relay-pin",
+        &pin,
+        "--relay",
+        "https://c.example",
+    ])
+    .expect("parses");
     let pins: Vec<_> = found.iter().map(|relay| (relay.address.host(), relay.pin.is_some())).collect();
     assert_eq!(pins, [("a.example", false), ("b.example", true), ("c.example", false)]);
 }
@@ -44,7 +56,9 @@ fn relays_and_pins_that_do_not_fit_are_usage_errors() {
 fn every_verb_of_the_issue_is_there() {
     let pin = "ab".repeat(32);
     for line in [
-        &format!("line init --dir D --relay https://a.example --relay-pin {pin} --beat-ms 100 --slow-s 1 --slow-days 2 --up-ttl-s 5 --up-beat-ms 50 --fast-slots 4 --gate abcd --answer-within hour --passphrase-file F"),
+        &format!(
+            "line init --dir D --relay https://a.example --relay-pin {pin} --beat-ms 100 --slow-s 1 --slow-days 2 --up-ttl-s 5 --up-beat-ms 50 --fast-slots 4 --gate abcd --answer-within hour --passphrase-file F"
+        ),
         "line publish --dir D",
         "line rotate --dir D",
         "line renew --dir D --root-words-file F",

@@ -81,7 +81,10 @@ pub(super) fn is_on_the_way(desk: &Desk, caller: CallerId, answer: &[u8; 8], now
 pub(super) fn anything_on_the_way(desk: &Desk, now: Seconds) -> bool {
     let on_the_way = |item: &Item| matches!(item, Item::Answer { state: AnswerState::OnTheWay, .. });
     let with_answers = desk.list(now).into_iter().filter(|row| row.answers > 0);
-    with_answers.filter_map(|row| desk.find(&row.id).ok()).filter_map(|caller| desk.show(caller, now).ok()).any(|thread| thread.items.iter().any(on_the_way))
+    with_answers
+        .filter_map(|row| desk.find(&row.id).ok())
+        .filter_map(|caller| desk.show(caller, now).ok())
+        .any(|thread| thread.items.iter().any(on_the_way))
 }
 
 /// A letter that has just come.
@@ -93,7 +96,10 @@ pub(super) struct Fresh {
 
 impl Fresh {
     pub(super) fn tell(&self, output: Output) {
-        output.tell(&json!({"event": "letter", "id": self.id, "nickname": self.nickname, "kind": self.kind}), sentences::ONE_WAITING);
+        output.tell(
+            &json!({"event": "letter", "id": self.id, "nickname": self.nickname, "kind": self.kind}),
+            sentences::ONE_WAITING,
+        );
     }
 }
 

@@ -55,7 +55,8 @@ impl Round {
     pub(crate) fn begin(office: Office, dir: &Path, way: &Way<'_>) -> Result<Self, Trouble> {
         let right = PostingRight::take(dir)?;
         let posting = if right.is_some() { Posting::Here } else { Posting::Elsewhere };
-        let duty = Duty::begin(office, &way.dial(), Term::Round, posting, SystemClock, chance::new_rng()?).map_err(|error| sentences::duty(&error))?;
+        let duty = Duty::begin(office, &way.dial(), Term::Round, posting, SystemClock, chance::new_rng()?)
+            .map_err(|error| sentences::duty(&error))?;
         Ok(Self {
             duty,
             stop: Stop::listen()?,
@@ -169,7 +170,8 @@ impl Round {
         let due = self.is_due(&|desk: &Desk| board::is_on_the_way(desk, caller, id, now()))?;
         let state = if due { "on_the_way" } else { "with_the_relay" };
         let sentence = if due { "" } else { sentences::WITH_THE_RELAY };
-        output.tell(&json!({"event": "answered", "id": board::hex(&caller.0), "answer": board::hex(id), "state": state}), sentence);
+        output
+            .tell(&json!({"event": "answered", "id": board::hex(&caller.0), "answer": board::hex(id), "state": state}), sentence);
         match (due, outcome) {
             (false, _) => Ok(Exit::Done),
             (true, Outcome::Stopped) => {
@@ -185,7 +187,8 @@ impl Round {
 pub(super) async fn watch(office: Office, args: &DeskWatch, way: &Way<'_>) -> Result<Exit, Trouble> {
     let Some(_right) = PostingRight::take(&args.base.dir)? else { return Err(sentences::watched_already()) };
     let mut stop = Stop::listen()?;
-    let mut duty = Duty::begin(office, &way.dial(), Term::Watch, Posting::Here, SystemClock, chance::new_rng()?).map_err(|error| sentences::duty(&error))?;
+    let mut duty = Duty::begin(office, &way.dial(), Term::Watch, Posting::Here, SystemClock, chance::new_rng()?)
+        .map_err(|error| sentences::duty(&error))?;
     let mut known = duty.view(|desk| board::Known::of(desk, now())).map_err(|error| sentences::office(&error))?;
     let mut pager = Pager::new(args.exec.clone());
     way.output.tell(&json!({"event": "watching"}), sentences::WATCHING);
@@ -220,7 +223,8 @@ fn note(news: &DutyNews, output: Output) {
 
 /// Refuses to go on where a relay's certificate is not the pinned one.
 pub(crate) fn refuse_distrust(outcomes: &[(u8, Result<porchlight_proto::api::DeskReply, Failure>)]) -> Result<(), Trouble> {
-    let distrust = outcomes.iter().find_map(|(_, outcome)| outcome.as_ref().err().filter(|failure| matches!(failure, Failure::Untrusted)));
+    let distrust =
+        outcomes.iter().find_map(|(_, outcome)| outcome.as_ref().err().filter(|failure| matches!(failure, Failure::Untrusted)));
     distrust.map_or(Ok(()), |failure| Err(sentences::failure(failure)))
 }
 
@@ -252,7 +256,8 @@ impl Pager {
         }
         let Some(command) = self.command.as_ref().filter(|_| core::mem::take(&mut self.again)) else { return };
         // Its output would mix with ours, where programs read JSON.
-        let spawned = Command::new("sh").arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let spawned =
+            Command::new("sh").arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         match spawned {
             Ok(child) => self.running = Some(child),
             Err(_) => remark(sentences::PAGER_FAILED),

@@ -56,7 +56,8 @@ pub(crate) fn init(args: &LineInit, way: &Way<'_>) -> Result<Exit, Trouble> {
         reply_weeks: REPLY_WEEKS,
         safeguarding: Safeguarding::Unstaffed,
     };
-    Office::found(dir, &Passphrase::new(passphrase.as_str().to_owned()), &root, &plan, now(), &mut rng).map_err(|error| sentences::desk(&error))?;
+    Office::found(dir, &Passphrase::new(passphrase.as_str().to_owned()), &root, &plan, now(), &mut rng)
+        .map_err(|error| sentences::desk(&error))?;
     let card = Card { root: root.public(), relays };
     write_files(dir, &card, &doors, &args.pace)?;
     let root_words = words.words(Language::En).join(" ");
@@ -124,7 +125,10 @@ fn doors(given: &[String], relays: &[RelayAddress]) -> Result<Vec<String>, Troub
         let doors = relays.iter().filter_map(|relay| relay.gates.first().map(|gate| format!("{}/{}", relay.url, gate.as_str())));
         return Ok(doors.inspect(|door| warn_of_length(door)).collect());
     }
-    given.iter().map(|door| Door::parse(door).map(|door| door.to_text()).map_err(|error| sentences::bad_door(door, error))).collect()
+    given
+        .iter()
+        .map(|door| Door::parse(door).map(|door| door.to_text()).map_err(|error| sentences::bad_door(door, error)))
+        .collect()
 }
 
 fn warn_of_length(door: &str) {
@@ -185,5 +189,7 @@ fn relay_toml(card: &Card, relay: &RelayAddress, pace: &Pace) -> String {
 
 fn write_new(path: &Path, text: &str) -> Result<(), Trouble> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    opened.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all())).map_err(|error| sentences::cannot_write(path, &error))
+    opened
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .map_err(|error| sentences::cannot_write(path, &error))
 }
