@@ -25,7 +25,9 @@ mod team;
 #[cfg(test)]
 mod tests;
 
-pub use board::{AnswerState, BulletinView, ClaimView, Flags, Item, LetterState, Promise, PromiseState, Row, Thread, Urgency};
+pub use board::{
+    AnswerState, BulletinView, ClaimView, Flags, Item, LetterState, Promise, PromiseState, Row, Thread, Urgency,
+};
 pub use deed::{AnswerPlan, Answered, Claimed, FindError};
 pub use lane::Taken;
 pub use line::{DeviceView, Heard, LinePlan, LineView, RelayView, Safeguarding, SafeguardingKeys, SeatView, Warning};
@@ -47,7 +49,7 @@ use porchlight_proto::{
     time::{Millis, Seconds, Timing},
 };
 use rand_core::CryptoRng;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use zeroize::Zeroizing;
 
 /// Why the desk does not do what it was asked.
@@ -150,6 +152,8 @@ struct Presence {
     turn: u64,
     /// A desk secret came late: the lanes are to be read from their beginning.
     read_again: bool,
+    /// Relays whose slow days were searched after a backup was restored.
+    searched: HashSet<u8>,
 }
 
 /// A page that is open.
@@ -212,14 +216,22 @@ impl Desk {
 
     /// Seals a content under today's key, which is made if it is the first of the day.
     fn seal(&mut self, plain: &[u8], aad: &[u8], now: Seconds, rng: &mut impl CryptoRng) -> Sealed {
+        self.seal_as(plain, aad, false, now, rng)
+    }
+
+    fn seal_as(&mut self, plain: &[u8], aad: &[u8], answer: bool, now: Seconds, rng: &mut impl CryptoRng) -> Sealed {
         let day = u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX);
-        if self.ring.key(KeyName::Day(day)).is_none() {
-            let mut key = Zeroizing::new([0; 32]);
-            rng.fill_bytes(key.as_mut_slice());
-            self.put_key(KeyName::Day(day), &key);
-        }
-        let key = Zeroizing::new(self.ring.key(KeyName::Day(day)).copied().unwrap_or_default());
-        Sealed { day, bytes: vault::seal(&key, aad, plain, rng) }
+        let name = state::day_key(day, answer);
+        let key = match self.ring.key(name) {
+            Some(key) => Zeroizing::new(*key),
+            None => {
+                let mut key = Zeroizing::new([0; 32]);
+                rng.fill_bytes(key.as_mut_slice());
+                self.put_key(name, &key);
+                key
+            }
+        };
+        Sealed { day, bytes: vault::seal(&key, aad, plain, rng), answer }
     }
 
     /// The relays of the line's card.

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 
 /// Where counting begins on the day of a restoring: callers of that day may have been answered from the lost part of the vault.
 const SLOW_TAGS_SPARED: u16 = 32;
-/// Seconds after the settling for which no page is answered fast: its live key may have been used, and nothing remains to tell.
-const FAST_PAUSE: u64 = 1800;
+/// Beats after the settling for which no page is answered fast (half an hour): its live key may have been used, and nothing remains to tell.
+const FAST_PAUSE_BEATS: u64 = 60;
 
 impl Desk {
     /// Whether it is not known which tags were used. Bundles carry only filler and dummies meanwhile.
@@ -42,15 +42,34 @@ impl Desk {
 
     fn own_slow_tags(&self, relay_no: u8, day: u32) -> HashMap<Tag, (CallerId, u16)> {
         let mut tags = HashMap::new();
-        let Some((line, seat)) = self.state.line.as_ref().and_then(|line| Some((line, line.device_cert.seat?))) else {
-            return tags;
-        };
+        let Some((line, seat)) = self.state.line.as_ref().and_then(|line| Some((line, line.device_cert.seat?))) else { return tags };
         for caller in self.state.callers.keys() {
             let Some(key) = self.reply_key(*caller) else { continue };
             let derived = Tags::of(Track::Slow(&key, day), &line.id);
             tags.extend((0..SLOW_TAG_COUNT).map(|i| (derived.tag(Place { relay_no, seat, i }), (*caller, i))));
         }
         tags
+    }
+
+    /// The slow days of a relay to be searched for this device's own tags.
+    #[must_use]
+    pub fn days_to_search(&self, now: Millis) -> Vec<u32> {
+        let timing = self.timing();
+        (0..u32::from(timing.slow_days)).filter_map(|back| timing.day(now).checked_sub(back)).collect()
+    }
+
+    /// A relay's lane and slow days have been read: sending goes on there, since tags are one relay's own; and the doubt is
+    /// settled when that is so of every relay.
+    pub fn searched(&mut self, relay: u8, now: Seconds) {
+        self.presence.searched.insert(relay);
+        if self.relays().iter().all(|relay| self.presence.searched.contains(&relay.number)) {
+            self.settle_doubt(now);
+        }
+    }
+
+    /// Whether nothing but filler may go out through a relay.
+    pub(super) fn doubts(&self, relay: u8) -> bool {
+        self.doubtful() && !self.presence.searched.contains(&relay)
     }
 
     /// Every lane and slow day that can be read has been read: sending goes on.
@@ -68,6 +87,7 @@ impl Desk {
 
     /// Whether the fast track rests after a restoring.
     pub(super) fn barred_from_fast(&self, now: Millis) -> bool {
-        self.state.doubt.is_some_and(|doubt| now.seconds().0 < doubt.since + FAST_PAUSE)
+        let pause = FAST_PAUSE_BEATS * u64::from(self.timing().beat_ms);
+        self.state.doubt.is_some_and(|doubt| now.0 < Seconds(doubt.since).millis().0 + pause)
     }
 }

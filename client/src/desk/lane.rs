@@ -23,6 +23,8 @@ use zeroize::Zeroizing;
 const WAITING_MAX: usize = 32;
 /// Seconds by which a cell's own time may lie before its arrival for its page still to count as open.
 const FRESH: u64 = 1800;
+/// Days for which answers are kept at least: the longest an answer lives, and one.
+const ANSWER_DAYS: u32 = 31;
 /// Withdrawal flags (SPEC §7).
 const WITHDRAWN: u8 = 1;
 const TOO_LATE: u8 = 2;
@@ -160,10 +162,7 @@ impl Desk {
         if self.state.devices.len() < 2 {
             return Ok(None);
         }
-        let period = self
-            .state
-            .periods
-            .range(..=self.state.periods.iter().find(|(_, span)| span.ends > now.0).map_or(u32::MAX, |(p, _)| *p + 1));
+        let period = self.state.periods.range(..=self.state.periods.iter().find(|(_, span)| span.ends > now.0).map_or(u32::MAX, |(p, _)| *p + 1));
         let Some(period) = period.rev().map(|(period, _)| *period).find(|period| fits(*period)) else { return Ok(None) };
         for name in names.into_iter().rev().filter(|name| matches!(name, KeyName::Sealing(_))) {
             let Some(secret) = self.secret(name) else { continue };
@@ -221,8 +220,7 @@ impl Desk {
             return Ok(Cell::Other);
         }
         let visit = self.state.callers.get(&caller).and_then(|entry| entry.visits.get(&part.session));
-        let (held, nameable) =
-            visit.map_or((false, part.seq <= 64), |visit| (visit.have.holds(part.seq), visit.have.can_name(part.seq)));
+        let (held, nameable) = visit.map_or((false, part.seq <= 64), |visit| (visit.have.holds(part.seq), visit.have.can_name(part.seq)));
         if held {
             self.receipt_again(caller, part.session);
             return Ok(Cell::Other);
@@ -246,13 +244,7 @@ impl Desk {
     }
 
     /// Keeps a part until the others are there; gives the letter when they are.
-    fn join(
-        &mut self,
-        caller: CallerId,
-        part: &LetterPart,
-        now: Seconds,
-        rng: &mut impl CryptoRng,
-    ) -> Option<Zeroizing<Vec<u8>>> {
+    fn join(&mut self, caller: CallerId, part: &LetterPart, now: Seconds, rng: &mut impl CryptoRng) -> Option<Zeroizing<Vec<u8>>> {
         let Part { part: number, parts, bytes } = &part.part;
         if *parts == 1 {
             return Some(bytes.clone());
@@ -314,13 +306,7 @@ impl Desk {
     }
 
     /// She named an answer as shown: it is never sent again.
-    fn note_seen(
-        &mut self,
-        caller: CallerId,
-        part: &LetterPart,
-        now: Seconds,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), DeskError> {
+    fn note_seen(&mut self, caller: CallerId, part: &LetterPart, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let fresh = self.state.answers.get(&part.saw).is_some_and(|answer| answer.caller == caller && !answer.seen);
         if !fresh || part.saw == [0; 8] {
             return Ok(());
@@ -385,7 +371,7 @@ impl Desk {
             self.commit(Record::GaveUp(caller, session, seq));
         }
         if let Some(days) = self.state.retention_days {
-            self.forget_days_before(u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX).saturating_sub(days));
+            self.forget_days_before(u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX).saturating_sub(days), now, rng);
         }
         self.forget_pages(now.millis());
         self.decide_withdrawals(now, rng)
@@ -396,11 +382,31 @@ impl Desk {
         self.commit(Record::Retention(days));
     }
 
-    /// Forgets every content that was received or written before this day (UTC days since 1970), by forgetting its key.
-    pub fn forget_days_before(&mut self, day: u32) {
-        let names: Vec<KeyName> = self.ring.names().filter(|name| matches!(name, KeyName::Day(of) if *of < day)).collect();
+    /// Forgets every letter and note that was received or written before this day (UTC days since 1970), by forgetting its key.
+    /// Answers are kept as long as one may live; where a caller can be answered is kept.
+    pub fn forget_days_before(&mut self, day: u32, now: Seconds, rng: &mut impl CryptoRng) {
+        self.keep_reply_keys(day, now, rng);
+        let answers_before = day.min(u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX).saturating_sub(ANSWER_DAYS));
+        let over = |name: &KeyName| match name {
+            KeyName::Day(of) => *of < day,
+            KeyName::AnswerDay(of) => *of < answers_before,
+            _ => false,
+        };
+        let names: Vec<KeyName> = self.ring.names().filter(over).collect();
         for name in names {
             self.forget_key(name);
+        }
+    }
+
+    /// Seals anew, under today's key, the reply keys whose day is about to be forgotten.
+    fn keep_reply_keys(&mut self, day: u32, now: Seconds, rng: &mut impl CryptoRng) {
+        let old = self.state.callers.iter().filter_map(|(caller, entry)| {
+            let (week, sealed) = entry.reply.as_ref().filter(|(_, sealed)| sealed.day < day)?;
+            Some((*caller, *week, unseal(&self.ring, &bound::reply(&caller.0), sealed)?))
+        });
+        for (caller, week, key) in old.collect::<Vec<_>>() {
+            let key = self.seal(&key, &bound::reply(&caller.0), now, rng);
+            self.commit(Record::Reply(ReplyRecord { caller: caller.0, week, key }));
         }
     }
 
@@ -433,8 +439,7 @@ impl super::state::Caller {
                 }
                 Some(Withdraw::AllUnshown) => {
                     let before = self.letters.iter().filter(|(other, said)| {
-                        (said.gist.says_something || said.withdrawn)
-                            && came_before((*other, said.received), (place, letter.received))
+                        (said.gist.says_something || said.withdrawn) && came_before((*other, said.received), (place, letter.received))
                     });
                     let unshown = before.map(|((_, s, n), _)| (*s, *n)).filter(|named| !self.shown.contains(named));
                     asked.extend(unshown);

@@ -8,6 +8,9 @@ pub(crate) struct Sealed {
     pub(crate) day: u32,
     #[cbor(n(1), with = "minicbor::bytes")]
     pub(crate) bytes: Vec<u8>,
+    /// Whether it is an answer's: those are kept as long as an answer may live, whatever the line's retention.
+    #[n(2)]
+    pub(crate) answer: bool,
 }
 
 /// The line as this device knows it; replaced whole when anything in it changes.
@@ -158,8 +161,12 @@ pub(crate) struct EventRecord {
     /// The signature of each part, one after the other, so that any device can send the event again.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub(crate) signatures: Vec<u8>,
-    #[n(6)]
-    pub(crate) body: Sealed,
+    /// The event without anybody's words, as CBOR: what stays when its day is forgotten.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub(crate) trace: Vec<u8>,
+    /// The whole event, if there are words in it; else the trace is the whole.
+    #[n(8)]
+    pub(crate) words: Option<Sealed>,
     /// The event's hash, for the next link even after the body is forgotten.
     #[cbor(n(7), with = "minicbor::bytes")]
     pub(crate) hash: [u8; 32],
@@ -238,7 +245,11 @@ pub(crate) enum Record {
     Doubt(#[n(0)] bool, #[n(1)] u64),
     /// A parts-in-waiting letter is given up.
     #[n(14)]
-    GaveUp(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16], #[cbor(n(1), with = "minicbor::bytes")] [u8; 8], #[n(2)] u16),
+    GaveUp(
+        #[cbor(n(0), with = "minicbor::bytes")] [u8; 16],
+        #[cbor(n(1), with = "minicbor::bytes")] [u8; 8],
+        #[n(2)] u16,
+    ),
     /// Days for which contents are kept.
     #[n(15)]
     Retention(#[n(0)] u32),

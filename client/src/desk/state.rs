@@ -4,8 +4,8 @@
 //! short journal that yields the same state. Sets only grow and claims are folded in the merged order of events, so that
 //! devices which hold the same events hold the same board, in whatever order those came.
 use crate::desk::record::{
-    DeviceRecord, EventRecord, LetterRecord, LineRecord, OutRecord, Pace, PartRecord, ReceiptRecord, Record, RelayRecord,
-    ReplyRecord, Sealed,
+    DeviceRecord, EventRecord, LetterRecord, LineRecord, OutRecord, PartRecord, Pace, ReceiptRecord, Record, RelayRecord, ReplyRecord,
+    Sealed,
 };
 use crate::vault::{self, KeyName, Ring};
 use porchlight_proto::{
@@ -217,7 +217,36 @@ pub(crate) mod bound {
 
 /// Opens what was sealed under a day's key; `None` once that day is forgotten.
 pub(crate) fn unseal(ring: &Ring, aad: &[u8], sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
-    vault::open(ring.key(KeyName::Day(sealed.day))?, aad, &sealed.bytes)
+    vault::open(ring.key(day_key(sealed.day, sealed.answer))?, aad, &sealed.bytes)
+}
+
+pub(crate) fn day_key(day: u32, answer: bool) -> KeyName {
+    if answer { KeyName::AnswerDay(day) } else { KeyName::Day(day) }
+}
+
+/// The body of an event as it was signed; `None` once its words are forgotten.
+pub(crate) fn event_body(ring: &Ring, record: &EventRecord) -> Option<Zeroizing<Vec<u8>>> {
+    match &record.words {
+        Some(words) => unseal(ring, &bound::event(&record.device_pk, record.seq), words),
+        None => Some(Zeroizing::new(record.trace.clone())),
+    }
+}
+
+/// The event without anybody's words; `None` if there are none in it.
+pub(crate) fn without_words(event: &Event) -> Option<Event> {
+    match event {
+        Event::Note { caller, .. } => Some(Event::Note { caller: *caller, text: String::new() }),
+        Event::Claim { caller, lease, reason } if !reason.is_empty() => {
+            // That there was a reason decides who holds the claim.
+            Some(Event::Claim { caller: *caller, lease: *lease, reason: "…".to_owned() })
+        }
+        Event::Answer(answer) if answer.kind == AnswerKind::Answer && answer.flags == 0 => {
+            let content = Answer::parse(&answer.content).ok()?;
+            let trace = Answer { n: content.n, written: content.written, meeting: content.meeting, ..Answer::default() };
+            Some(Event::Answer(AnswerEvent { content: trace.to_cbor().ok()?, ..answer.clone() }))
+        }
+        _ => None,
+    }
 }
 
 impl Line {
@@ -284,8 +313,7 @@ impl State {
     fn apply_roster(&mut self, bytes: &[u8]) {
         let Some(line) = &self.line else { return };
         let Ok(roster) = UncheckedRoster::parse(bytes).and_then(|roster| roster.check_signed(&line.root)) else { return };
-        self.periods
-            .insert(roster.period(), Period { begins: roster.not_before().0, ends: roster.not_after().0, week: roster.week() });
+        self.periods.insert(roster.period(), Period { begins: roster.not_before().0, ends: roster.not_after().0, week: roster.week() });
         if self.last_roster.is_none_or(|(generation, serial, _)| (generation, serial) < (roster.generation(), roster.serial())) {
             self.last_roster = Some((roster.generation(), roster.serial(), roster.hash()));
         }
@@ -307,15 +335,13 @@ impl State {
 
     fn apply_letter(&mut self, letter: &LetterRecord, ring: &Ring) {
         let aad = bound::letter(&letter.caller, &letter.session, letter.seq);
-        let parsed =
-            letter.content.as_ref().and_then(|content| unseal(ring, &aad, content)).map(|content| Letter::parse(&content));
+        let parsed = letter.content.as_ref().and_then(|content| unseal(ring, &aad, content)).map(|content| Letter::parse(&content));
         let caller = self.caller(letter.caller);
         caller.waiting.remove(&(letter.session, letter.seq));
         let visit = caller.visits.entry(letter.session).or_default();
         visit.have.insert(letter.seq);
         visit.last_received = visit.last_received.max(letter.received);
-        let withdrawn =
-            letter.withdrawn || caller.withdrawals.get(&(letter.session, letter.seq)).is_some_and(|flags| flags & 1 != 0);
+        let withdrawn = letter.withdrawn || caller.withdrawals.get(&(letter.session, letter.seq)).is_some_and(|flags| flags & 1 != 0);
         let entry = LetterEntry {
             received: letter.received,
             content: letter.content.clone().filter(|_| !withdrawn),
@@ -349,8 +375,8 @@ impl State {
             return;
         }
         self.lamport = self.lamport.max(record.lamport);
-        let body = unseal(ring, &bound::event(&record.device_pk, record.seq), &record.body);
-        let event = body.and_then(|body| Event::parse(&body).ok());
+        let body = event_body(ring, record).unwrap_or_else(|| Zeroizing::new(record.trace.clone()));
+        let event = Event::parse(&body).ok();
         log.push(Logged { record: record.clone(), acknowledgement: matches!(event, Some(Event::Acknowledge { .. })) });
         if let Some(event) = event {
             self.take_event(event, (record.lamport, device, record.seq), record.time);
@@ -461,9 +487,7 @@ impl State {
         if event.flags != 0 {
             caller.withdrawals.insert((event.session, event.seq), event.flags);
             if event.flags & 1 != 0 {
-                for (_, letter) in
-                    caller.letters.iter_mut().filter(|((_, session, seq), _)| (*session, *seq) == (event.session, event.seq))
-                {
+                for (_, letter) in caller.letters.iter_mut().filter(|((_, session, seq), _)| (*session, *seq) == (event.session, event.seq)) {
                     letter.withdrawn = true;
                     letter.content = None;
                 }

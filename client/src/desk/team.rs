@@ -2,7 +2,7 @@
 use crate::desk::{
     Desk, DeskError,
     record::{DeviceRecord, EventRecord, Record},
-    state::{bound, unseal},
+    state::{bound, event_body, without_words},
 };
 use crate::vault::KeyName;
 use minicbor::{Decode, Encode};
@@ -234,15 +234,19 @@ impl Desk {
         };
         let body = Zeroizing::new(event.to_cbor());
         let parts = cut(&body, TEAM_PART_LEN).ok_or(porchlight_proto::letter::ContentError::TooLong)?;
-        let signatures =
-            parts.into_iter().flat_map(|part| TeamPart::sign(&stamp, part, (&id, Use::Desk), &key).signature).collect();
+        let signatures = parts.into_iter().flat_map(|part| TeamPart::sign(&stamp, part, (&id, Use::Desk), &key).signature).collect();
         let draft = EventRecordDraft { stamp, device_pk: key.public(), signatures, body };
         self.chain(&draft, now, rng)
     }
 
     fn chain(&mut self, draft: &EventRecordDraft, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let hash = draft.stamp.hash(&self.line()?.id, &draft.device_pk, &draft.body);
-        let body = self.seal(&draft.body, &bound::event(draft.device_pk.as_bytes(), draft.stamp.device_seq), now, rng);
+        let event = Event::parse(&draft.body).ok();
+        let trace = event.as_ref().and_then(without_words);
+        let aad = bound::event(draft.device_pk.as_bytes(), draft.stamp.device_seq);
+        let is_answer = matches!(event, Some(Event::Answer(_)));
+        let words = trace.is_some().then(|| self.seal_as(&draft.body, &aad, is_answer, now, rng));
+        let trace = trace.map_or_else(|| draft.body.to_vec(), |trace| trace.to_cbor());
         self.commit(Record::Event(EventRecord {
             device_pk: *draft.device_pk.as_bytes(),
             seq: draft.stamp.device_seq,
@@ -250,7 +254,8 @@ impl Desk {
             lamport: draft.stamp.lamport,
             time: draft.stamp.time.0,
             signatures: draft.signatures.clone(),
-            body,
+            trace,
+            words,
             hash,
         }));
         self.adopt_certificate();
@@ -289,8 +294,7 @@ impl Desk {
         let mut news = false;
         loop {
             let log = self.state.log.get(&device);
-            let (held, last) =
-                (log.map_or(0, |log| log.len() as u64), log.and_then(|log| log.last()).map_or([0; 32], |l| l.record.hash));
+            let (held, last) = (log.map_or(0, |log| log.len() as u64), log.and_then(|log| log.last()).map_or([0; 32], |l| l.record.hash));
             let Some(draft) = self.presence.parts.whole.remove(&(device, held + 1)) else { return Ok(news) };
             if draft.stamp.previous != last {
                 // Another history of this device than the one held: the first stays.
@@ -375,7 +379,8 @@ impl Desk {
             let others = colleagues.iter().filter(|colleague| *colleague != author);
             let held = others.map(|colleague| self.held_by(*colleague, *author)).min().unwrap_or(u64::MAX);
             let first = usize::try_from(held).unwrap_or(usize::MAX);
-            for logged in log.iter().skip(first).take(64) {
+            let readable = |logged: &&super::state::Logged| event_body(&self.ring, &logged.record).is_some();
+            for logged in log.iter().skip(first).filter(readable).take(64) {
                 for part in 0..u8::try_from(logged.record.signatures.len() / 64).unwrap_or(32) {
                     let sent = self.presence.sent.parts.get(&(*author, logged.record.seq, part)).copied();
                     let ripe = sent.is_none_or(|sent| sent.0 + again <= now.0);
@@ -399,7 +404,7 @@ impl Desk {
     pub(super) fn part_of(&self, author: DeviceId, seq: u64, part: u8) -> Option<TeamPart> {
         let log = self.state.log.get(&author)?;
         let record = &log.get(usize::try_from(seq.checked_sub(1)?).ok()?)?.record;
-        let body = unseal(&self.ring, &bound::event(&record.device_pk, record.seq), &record.body)?;
+        let body = event_body(&self.ring, record)?;
         let signature = record.signatures.chunks_exact(64).nth(usize::from(part))?;
         Some(TeamPart {
             dummy: false,
@@ -474,14 +479,10 @@ impl Desk {
     fn due_secret(&self, relay: u8, now: Millis) -> Option<(DeviceId, KeyName, u64)> {
         let fresh = |seconds: u64| now.seconds().0 < seconds + SEALING_KEY_AGE_MAX;
         for colleague in self.colleagues(now.seconds()) {
-            let Some(device) = self.state.devices.get(&colleague).filter(|device| fresh(device.record.sealing_since)) else {
-                continue;
-            };
+            let Some(device) = self.state.devices.get(&colleague).filter(|device| fresh(device.record.sealing_since)) else { continue };
             for name in self.living_secrets(now.seconds()) {
                 let key = (colleague, name, device.record.sealing_since);
-                let pause = |times: u32| {
-                    (SECRET_AGAIN_BEATS * self.beat_every(relay).0).saturating_mul(1 << times.min(16)).min(SECRET_EVERY_S * 1000)
-                };
+                let pause = |times: u32| (SECRET_AGAIN_BEATS * self.beat_every(relay).0).saturating_mul(1 << times.min(16)).min(SECRET_EVERY_S * 1000);
                 if self.presence.sent.secrets.get(&key).is_none_or(|(sent, times)| sent.0 + pause(*times) <= now.0) {
                     return Some(key);
                 }

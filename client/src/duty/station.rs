@@ -101,6 +101,7 @@ enum Arrival {
     Put(usize, u32, Result<DeskReply, Failure>),
     Page(usize, Result<LanePage, Failure>),
     Bundle(usize, Ticket, Result<DeskReply, Failure>),
+    Days(usize, Result<Vec<(u32, Vec<u8>)>, Failure>),
 }
 
 /// One relay and what is under way to it.
@@ -112,6 +113,9 @@ struct Post {
     polled_at: Duration,
     posting: bool,
     caught_up: bool,
+    /// After a backup was restored: whether its slow days are being, or have been, searched for our own tags.
+    searching: bool,
+    searched: bool,
     serial: u32,
     /// Rosters still to be handed in, the next one last.
     to_put: Vec<Box<[u8; ROSTER_LEN]>>,
@@ -147,6 +151,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         clock: C,
         mut rng: ChaCha20Rng,
     ) -> Result<Self, DutyError> {
+        office.doubt_if_restored(clock.wall().seconds(), &mut rng)?;
         let relays = office.look()?.relays().to_vec();
         let posts = relays.iter().map(|relay| Relay::new(relay, dial.clone()).map(Post::of)).collect::<Result<Vec<_>, _>>()?;
         let mut outbox = Outbox::new();
@@ -399,6 +404,9 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
                 {
                     self.news.push_back(DutyNews::CaughtUp(number));
                 }
+                if end {
+                    self.search(at);
+                }
                 if hasty {
                     self.outbox.set(Pulse::Poll(at), Beat::at_random(AFTER_FAILURE, self.clock.elapsed(), &mut self.rng));
                 } else {
@@ -409,6 +417,51 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
                 self.outbox.set(Pulse::Poll(at), Beat::at_random(AFTER_FAILURE, self.clock.elapsed(), &mut self.rng));
                 self.news.push_back(DutyNews::Vault(error));
             }
+        }
+    }
+
+    // ── after a restored backup ─────────────────────────────────────────────────────────────────
+
+    /// Once a lane has been read to its end: fetches the slow days, if it is in doubt which tags were used.
+    fn search(&mut self, at: usize) {
+        let now = self.now();
+        let Ok(days) = self.view(|desk| desk.doubtful().then(|| desk.days_to_search(now))) else { return };
+        let patience = self.patience(at);
+        let Some((days, post)) = days.zip(self.posts.get_mut(at).filter(|post| !post.searching && !post.searched)) else { return };
+        post.searching = true;
+        let relay = Arc::clone(&post.relay);
+        self.errands.spawn(async move {
+            let mut found = Vec::with_capacity(days.len());
+            for day in days {
+                match relay.slow(day, patience).await {
+                    Ok(bytes) => found.push((day, bytes)),
+                    Err(failure) => return Arrival::Days(at, Err(failure)),
+                }
+            }
+            Arrival::Days(at, Ok(found))
+        });
+    }
+
+    /// Notes our own tags; sending goes on there. A relay that fails is searched at its next page.
+    fn take_days(&mut self, at: usize, days: Result<Vec<(u32, Vec<u8>)>, Failure>) {
+        let now = self.now().seconds();
+        let Some(post) = self.posts.get_mut(at) else { return };
+        post.searching = false;
+        let number = post.relay.number();
+        let days = match days {
+            Ok(days) => days,
+            Err(failure) => return self.trouble(at, failure),
+        };
+        post.searched = true;
+        let noted = self.act(|desk, _| {
+            for (day, bytes) in &days {
+                desk.note_own_tags(number, *day, bytes);
+            }
+            desk.searched(number, now);
+            Ok::<_, DeskError>(())
+        });
+        if let Err(error) = noted {
+            self.news.push_back(DutyNews::Vault(error));
         }
     }
 
@@ -478,6 +531,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
             Arrival::Put(at, serial, reply) => self.take_put(at, serial, reply),
             Arrival::Page(at, page) => self.take_page(at, page),
             Arrival::Bundle(at, ticket, reply) => self.take_bundle(at, ticket, reply),
+            Arrival::Days(at, days) => self.take_days(at, days),
         }
     }
 
@@ -501,6 +555,8 @@ impl Post {
             polled_at: Duration::ZERO,
             posting: false,
             caught_up: false,
+            searching: false,
+            searched: false,
             serial: 0,
             to_put: Vec::new(),
             putting: false,

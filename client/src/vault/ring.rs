@@ -1,7 +1,12 @@
 //! The ring: small keys that must be forgettable, in a file that is rewritten whole and whose old bytes are overwritten.
 use crate::vault::{VaultError, VaultKey, file, open, seal};
 use rand_core::CryptoRng;
-use std::{collections::BTreeMap, fs::OpenOptions, io::Write, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    io::Write,
+    path::Path,
+};
 use zeroize::Zeroizing;
 
 const MAGIC: [u8; 8] = *b"PLRING_1";
@@ -22,6 +27,8 @@ pub enum KeyName {
     Seat(u64),
     /// The key that contents received or written on this day (UTC days since 1970) are sealed under.
     Day(u32),
+    /// The same for answers, which live longer than the letters they answer may be kept.
+    AnswerDay(u32),
 }
 
 impl KeyName {
@@ -33,6 +40,7 @@ impl KeyName {
             Self::Sealing(number) => (4, number),
             Self::Seat(number) => (5, number),
             Self::Day(day) => (6, u64::from(day)),
+            Self::AnswerDay(day) => (7, u64::from(day)),
         }
     }
 
@@ -45,6 +53,7 @@ impl KeyName {
             4 => Some(Self::Sealing(number)),
             5 => Some(Self::Seat(number)),
             6 => small.ok().map(Self::Day),
+            7 => small.ok().map(Self::AnswerDay),
             _ => None,
         }
     }

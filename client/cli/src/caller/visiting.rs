@@ -285,9 +285,11 @@ impl Telling {
         self.output.tell(&json!({"event": event, "session": self.session, "seq": seq}), sentence);
     }
 
-    /// Shows the answers held back, in the order the desk numbered them.
+    /// Shows the answers held back, in the order the desk numbered them; not those that a stop among them covers.
     fn show_held(&mut self) {
         let mut held = core::mem::take(&mut self.held);
+        let stops: Vec<_> = held.iter().filter(|answer| answer.kind == Kind::Stop).map(|stop| stop.content.clone()).collect();
+        held.retain(|answer| answer.kind == Kind::Stop || !stops.iter().any(|stop| stop.stops(answer.content.n, &answer.answer)));
         held.sort_by_key(|answer| (answer.content.n, answer.content.written));
         self.shown += held.len();
         held.iter().for_each(|answer| show(answer, self.output));

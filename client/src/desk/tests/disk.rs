@@ -39,8 +39,7 @@ fn a_desk_opened_again_is_the_same_desk_before_and_after_compaction() {
     assert_eq!(board(&mut compacted, now), before);
     assert_eq!(board(&mut world.offices[0], now), before, "the first process follows");
     let records = |office: &Office| {
-        let mut records: Vec<Vec<u8>> =
-            office.desk.state.records(now.0).iter().map(|record| minicbor::to_vec(record).unwrap()).collect();
+        let mut records: Vec<Vec<u8>> = office.desk.state.records(now.0).iter().map(|record| minicbor::to_vec(record).unwrap()).collect();
         records.sort();
         records
     };
@@ -115,20 +114,18 @@ fn a_restored_backup_sends_nothing_until_its_own_tags_were_looked_for() {
     world.sync(0);
     for day in [Timing::PRODUCTION.day(world.now) - 1, Timing::PRODUCTION.day(world.now)] {
         let bytes = world.relay.down_slow(day, world.now.plus(86_400_000));
-        world
-            .act(0, |desk, _| {
-                desk.note_own_tags(R, day, &bytes);
-                Ok(())
-            })
-            .unwrap();
-    }
-    let now = world.now.seconds();
-    world
-        .act(0, |desk, _| {
-            desk.settle_doubt(now);
+        world.act(0, |desk, _| {
+            desk.note_own_tags(R, day, &bytes);
             Ok(())
         })
         .unwrap();
+    }
+    let now = world.now.seconds();
+    world.act(0, |desk, _| {
+        desk.searched(R, now);
+        Ok(())
+    })
+    .unwrap();
     // `bundle` holds every tag against all that were ever emitted.
     for _ in 0..60 {
         world.bundle(0, false);
@@ -159,26 +156,36 @@ fn two_processes_share_a_vault_and_never_a_tag_or_number() {
 }
 
 #[test]
-fn a_forgotten_day_leaves_no_text() {
-    let (mut world, her) = busy_world("retention", 24);
-    world.tick(3 * 86_400_000);
-    let now = world.now.seconds();
-    world
-        .act(0, |desk, rng| {
+fn a_forgotten_day_leaves_no_words_but_she_can_still_be_answered() {
+    let (mut world, mut her) = busy_world("retention", 24);
+    for (days, answer_stays) in [(3, true), (32, false)] {
+        world.tick(days * 86_400_000);
+        let (now, root) = (world.now.seconds(), SecretKey::from_seed(&world.root.seed()));
+        world.act(0, |desk, rng| desk.renew(&root, now, rng)).unwrap();
+        world.publish(0);
+        let now = world.now.seconds();
+        world.act(0, |desk, rng| {
             desk.set_retention(2);
             desk.tidy(now, rng)
         })
         .unwrap();
-    let mut again = Office::open(world.dirs[0].path(), &words()).unwrap();
-    for office in [&mut again, &mut world.offices[0]] {
-        let shown = board(office, now);
-        assert!(
-            !shown.contains("one letter in parts") && !shown.contains("we are here") && !shown.contains("call back"),
-            "{shown}"
-        );
-        assert!(shown.contains("Forgotten"));
+        world.offices[0].compact(now, &mut world.rng).unwrap();
+        let mut again = Office::open(world.dirs[0].path(), &words()).unwrap();
+        for office in [&mut again, &mut world.offices[0]] {
+            let shown = board(office, now);
+            assert!(!shown.contains("one letter in parts") && !shown.contains("call back"), "{shown}");
+            assert!(shown.contains("Forgotten") && shown.contains("n: 1"));
+            assert_eq!(shown.contains("we are here"), answer_stays, "after {days} more days");
+            assert!(office.look().unwrap().reachable(her.caller, now));
+        }
     }
-    drop(her);
+    world.answer(0, her.caller, "still here");
+    for _ in 0..8 {
+        world.bundle(0, false);
+        world.tick(1_800_000);
+    }
+    her.come_again(&mut world);
+    assert_eq!(texts(&her.read_slow(&world)), ["still here"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How fast a desk reads. Prints; asserts only that nothing is missing.
 use super::*;
-use porchlight_proto::cell::up::{LetterPart, Recipient};
+use porchlight_proto::cell::up::{self, LetterPart, Recipient};
 use porchlight_proto::{parts::Part, seal::Use};
 
 #[test]
@@ -24,6 +24,15 @@ fn many_letters_are_read_whole_and_listed() {
         };
         world.relay.lane.push(letter.seal(&to, &caller, &mut world.rng));
     }
+    let secret = {
+        let desk = &world.offices[0].desk;
+        let name = crate::desk::line::secret_name(roster.period(), roster.desk_key());
+        SealingSecret::from_seed(desk.ring.key(name).unwrap())
+    };
+    let started = clock();
+    let opener = up::Opener { line: roster.line(), period: roster.period(), purpose: Use::Desk, secret: &secret };
+    assert!(world.relay.lane.iter().all(|cell| up::open(cell, &opener).is_ok()));
+    println!("opening and verifying them alone takes {} ms", clock() - started);
     let started = clock();
     let taken = world.sync(0);
     println!("{count} up cells of as many callers opened, verified, joined and saved in {} ms", clock() - started);
