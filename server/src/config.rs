@@ -308,6 +308,9 @@ impl FileTable {
 
 impl Settings {
     fn with_production_warnings(mut self) -> Self {
+        if self.lines.is_empty() {
+            self.warnings.push("line: there is none yet: only the decoy is served. `porchlight line init` writes a [[line]] part; append it to this file".into());
+        }
         let mut found = Vec::new();
         let mut unless = |fine: bool, text: String| {
             if !fine {
@@ -442,9 +445,6 @@ fn check_lines(tables: &[LineTable]) -> Result<Vec<LineSettings>, ConfigError> {
             return wrong(format!("line[{at}].gates[{nth}]"), "belongs to another line: each gate leads to one line");
         }
         lines.push(line);
-    }
-    if lines.is_empty() {
-        return wrong("line", "there is none: `porchlight line init` writes a [[line]] part; append it to this file");
     }
     Ok(lines)
 }

@@ -95,7 +95,6 @@ fn a_wrong_configuration_is_refused_with_its_key() {
         ("a quota too small", format!("{TOP}quota_bytes = 1\n{TLS}{whole}"), "quota_bytes: must be at least"),
         ("no connections", format!("{TOP}max_connections = 0\n{TLS}{whole}"), "max_connections: must be at least 1"),
         ("no connections each", format!("{TOP}max_per_address = 0\n{TLS}{whole}"), "max_per_address: must be at least 1"),
-        ("no line", format!("{TOP}{TLS}"), "line: there is none"),
         ("a line twice", format!("{TOP}{TLS}{whole}{whole}"), "line[1].id: stands here twice"),
         (
             "a gate of two lines",
