@@ -1,7 +1,8 @@
 //! What people see: a row per caller, sorted by who must not wait; a thread per caller.
 use crate::desk::{
-    Desk, DeskError, nickname,
+    Desk, DeskError,
     line::hex,
+    nickname,
     state::{AnswerEntry, Caller, Gist, LetterPlace, bound, event_body, unseal},
 };
 use porchlight_proto::{
@@ -298,7 +299,10 @@ impl Desk {
         }
         for answer in self.answers_to(caller).filter(|answer| !answer.tells_withdrawal()) {
             let after = answered_place(&places, answer).map_or(0, |answered| places.partition_point(|place| *place <= answered));
-            items.push(((after.max(written_after(&places, answer.written)), answer.written, answer.n), self.answer_item(answer, now)));
+            items.push((
+                (after.max(written_after(&places, answer.written)), answer.written, answer.n),
+                self.answer_item(answer, now),
+            ));
         }
         for (place, (time, by)) in &entry.notes {
             let note = Item::Note { by: hex(&by.0), time: *time, text: self.note_text(place.1, place.2) };
@@ -316,7 +320,8 @@ impl Desk {
         let promise = promise(entry, now);
         let gist = last.map(|(_, gist)| *gist).unwrap_or_default();
         let help = gist.status == Some(Status::Help) && waiting_since.is_some();
-        let silent = self.answers_to(caller).map(|answer| answer.written).chain(waiting_since).max().unwrap_or(0) + HELP_SILENT <= now.0;
+        let silent =
+            self.answers_to(caller).map(|answer| answer.written).chain(waiting_since).max().unwrap_or(0) + HELP_SILENT <= now.0;
         let late = promise.as_ref().is_some_and(|promise| matches!(promise.state, PromiseState::Late | PromiseState::Quiet));
         let urgency = match (help, claim.is_some()) {
             (true, false) => Urgency::HelpUnclaimed,
@@ -350,7 +355,12 @@ impl Desk {
             answers: self.answers_to(caller).filter(|answer| !answer.tells_withdrawal()).count(),
             reachable: self.reachable(caller, now),
             here: self.is_live(caller, now.millis()),
-            next_step: entry.notes.keys().next_back().map(|place| self.note_text(place.1, place.2)).filter(|text| !text.is_empty()),
+            next_step: entry
+                .notes
+                .keys()
+                .next_back()
+                .map(|place| self.note_text(place.1, place.2))
+                .filter(|text| !text.is_empty()),
         }
     }
 
@@ -363,7 +373,11 @@ impl Desk {
             None => written_after(&places, answer.written),
         });
         let answered = answered.max().unwrap_or(0);
-        let waiting = entry.letters.iter().skip(answered).filter(|(_, letter)| letter.gist.says_something && !letter.withdrawn && !letter.gist.quiet);
+        let waiting = entry
+            .letters
+            .iter()
+            .skip(answered)
+            .filter(|(_, letter)| letter.gist.says_something && !letter.withdrawn && !letter.gist.quiet);
         waiting.map(|((time, ..), _)| *time).next()
     }
 
@@ -374,7 +388,8 @@ impl Desk {
         let content = letter.and_then(|letter| letter.content.as_ref());
         let opened = content.and_then(|content| unseal(&self.ring, &bound::letter(&caller.0, &session, seq), content));
         let parsed = opened.as_ref().and_then(|content| Letter::parse(content).ok()).unwrap_or_default();
-        let asked_back = entry.is_some_and(|entry| entry.asked_back().contains(&(session, seq)) && !entry.shown.contains(&(session, seq)));
+        let asked_back =
+            entry.is_some_and(|entry| entry.asked_back().contains(&(session, seq)) && !entry.shown.contains(&(session, seq)));
         let state = match letter {
             Some(letter) if letter.withdrawn || asked_back => LetterState::Withdrawn,
             Some(letter) if !letter.readable => LetterState::Unreadable,
@@ -399,7 +414,8 @@ impl Desk {
 
     fn answer_item(&self, answer: &AnswerEntry, now: Seconds) -> Item {
         let content = self.answer_content(answer).and_then(|content| Answer::parse(&content).ok()).unwrap_or_default();
-        let id = self.state.answers.iter().find(|(_, known)| known.place == answer.place).map(|(id, _)| hex(id)).unwrap_or_default();
+        let id =
+            self.state.answers.iter().find(|(_, known)| known.place == answer.place).map(|(id, _)| hex(id)).unwrap_or_default();
         Item::Answer {
             id,
             n: answer.n,

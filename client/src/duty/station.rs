@@ -143,7 +143,14 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     /// # Errors
     ///
     /// [`DutyError`]; nothing was sent.
-    pub fn begin(mut office: Office, dial: &Dial, term: Term, posting: Posting, clock: C, mut rng: ChaCha20Rng) -> Result<Self, DutyError> {
+    pub fn begin(
+        mut office: Office,
+        dial: &Dial,
+        term: Term,
+        posting: Posting,
+        clock: C,
+        mut rng: ChaCha20Rng,
+    ) -> Result<Self, DutyError> {
         office.doubt_if_restored(clock.wall().seconds(), &mut rng)?;
         let relays = office.look()?.relays().to_vec();
         let posts = relays.iter().map(|relay| Relay::new(relay, dial.clone()).map(Post::of)).collect::<Result<Vec<_>, _>>()?;
@@ -172,7 +179,10 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     /// # Errors
     ///
     /// What `change` returns, or the vault's own error.
-    pub fn act<T, E: From<OfficeError>>(&mut self, change: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, E>) -> Result<T, E> {
+    pub fn act<T, E: From<OfficeError>>(
+        &mut self,
+        change: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, E>,
+    ) -> Result<T, E> {
         locked(&self.office).act(&mut self.rng, change)
     }
 
@@ -351,7 +361,9 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
 
     fn poll(&mut self, at: usize) {
         let (token, patience) = (self.token(), self.patience(at));
-        let Some(number) = self.posts.get(at).filter(|post| post.heard && !post.polling).map(|post| post.relay.number()) else { return };
+        let Some(number) = self.posts.get(at).filter(|post| post.heard && !post.polling).map(|post| post.relay.number()) else {
+            return;
+        };
         let after = match self.view(|desk| desk.after(number)) {
             Ok(after) => after,
             Err(error) => return self.news.push_back(DutyNews::Vault(DeskError::from(error))),
@@ -415,7 +427,9 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         let now = self.now();
         let Ok(days) = self.view(|desk| desk.doubtful().then(|| desk.days_to_search(now))) else { return };
         let patience = self.patience(at);
-        let Some((days, post)) = days.zip(self.posts.get_mut(at).filter(|post| !post.searching && !post.searched)) else { return };
+        let Some((days, post)) = days.zip(self.posts.get_mut(at).filter(|post| !post.searching && !post.searched)) else {
+            return;
+        };
         post.searching = true;
         let relay = Arc::clone(&post.relay);
         self.errands.spawn(async move {
@@ -465,7 +479,9 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
                 if let Some(post) = self.posts.get_mut(at) {
                     post.posting = true;
                 }
-                self.errands.spawn(async move { Arrival::Bundle(at, bundle.ticket, relay.desk_beat(&bundle.beat, token, patience).await) });
+                self.errands.spawn(async move {
+                    Arrival::Bundle(at, bundle.ticket, relay.desk_beat(&bundle.beat, token, patience).await)
+                });
             }
             Err(error) => self.news.push_back(DutyNews::Vault(error)),
         }
