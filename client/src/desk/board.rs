@@ -1,7 +1,8 @@
 //! What people see: a row per caller, sorted by who must not wait; a thread per caller.
 use crate::desk::{
-    Desk, DeskError, nickname,
+    Desk, DeskError,
     line::hex,
+    nickname,
     state::{AnswerEntry, Caller, Gist, LetterPlace, bound, event_body, unseal},
 };
 use porchlight_proto::{
@@ -260,17 +261,10 @@ const fn language_name(language: Language) -> &'static str {
 }
 
 impl Caller {
-    /// The newest letter that says something and was not taken back. Among those of the same ten minutes the one that came
-    /// last: the visit's id, by which they are ordered otherwise, is random.
+    /// The newest letter that says something and was not taken back.
     fn last_said(&self) -> Option<(u64, &Gist)> {
-        let said = self.letters.iter().filter(|(_, letter)| letter.gist.says_something && !letter.withdrawn);
-        let newest = said.max_by_key(|((time, _, seq), letter)| (*time, letter.received, *seq));
-        newest.map(|((time, ..), letter)| (*time, &letter.gist))
-    }
-    /// The last status she gave: a text after it says more, and takes nothing back.
-    fn last_status(&self) -> Option<Status> {
-        let given = self.letters.iter().filter(|(_, letter)| letter.gist.status.is_some() && !letter.withdrawn);
-        given.max_by_key(|((time, _, seq), letter)| (*time, letter.received, *seq)).and_then(|(_, letter)| letter.gist.status)
+        let said = self.letters.iter().rev().find(|(_, letter)| letter.gist.says_something && !letter.withdrawn);
+        said.map(|((time, ..), letter)| (*time, &letter.gist))
     }
     pub(super) fn is_quiet(&self) -> bool {
         self.last_said().is_some_and(|(_, gist)| gist.quiet)
@@ -305,7 +299,10 @@ impl Desk {
         }
         for answer in self.answers_to(caller).filter(|answer| !answer.tells_withdrawal()) {
             let after = answered_place(&places, answer).map_or(0, |answered| places.partition_point(|place| *place <= answered));
-            items.push(((after.max(written_after(&places, answer.written)), answer.written, answer.n), self.answer_item(answer, now)));
+            items.push((
+                (after.max(written_after(&places, answer.written)), answer.written, answer.n),
+                self.answer_item(answer, now),
+            ));
         }
         for (place, (time, by)) in &entry.notes {
             let note = Item::Note { by: hex(&by.0), time: *time, text: self.note_text(place.1, place.2) };
@@ -322,9 +319,9 @@ impl Desk {
         let waiting_since = self.waiting_since(caller, entry);
         let promise = promise(entry, now);
         let gist = last.map(|(_, gist)| *gist).unwrap_or_default();
-        let status = entry.last_status();
-        let help = status == Some(Status::Help) && waiting_since.is_some();
-        let silent = self.answers_to(caller).map(|answer| answer.written).chain(waiting_since).max().unwrap_or(0) + HELP_SILENT <= now.0;
+        let help = gist.status == Some(Status::Help) && waiting_since.is_some();
+        let silent =
+            self.answers_to(caller).map(|answer| answer.written).chain(waiting_since).max().unwrap_or(0) + HELP_SILENT <= now.0;
         let late = promise.as_ref().is_some_and(|promise| matches!(promise.state, PromiseState::Late | PromiseState::Quiet));
         let urgency = match (help, claim.is_some()) {
             (true, false) => Urgency::HelpUnclaimed,
@@ -340,7 +337,7 @@ impl Desk {
             id: hex(&caller.0),
             nickname: nickname::nickname(&caller),
             urgency,
-            status: status.map(status_name),
+            status: gist.status.map(status_name),
             last_sign: entry.letters.keys().next_back().map_or(0, |(time, ..)| *time),
             waiting_since,
             promise,
@@ -358,7 +355,12 @@ impl Desk {
             answers: self.answers_to(caller).filter(|answer| !answer.tells_withdrawal()).count(),
             reachable: self.reachable(caller, now),
             here: self.is_live(caller, now.millis()),
-            next_step: entry.notes.keys().next_back().map(|place| self.note_text(place.1, place.2)).filter(|text| !text.is_empty()),
+            next_step: entry
+                .notes
+                .keys()
+                .next_back()
+                .map(|place| self.note_text(place.1, place.2))
+                .filter(|text| !text.is_empty()),
         }
     }
 
@@ -371,7 +373,11 @@ impl Desk {
             None => written_after(&places, answer.written),
         });
         let answered = answered.max().unwrap_or(0);
-        let waiting = entry.letters.iter().skip(answered).filter(|(_, letter)| letter.gist.says_something && !letter.withdrawn && !letter.gist.quiet);
+        let waiting = entry
+            .letters
+            .iter()
+            .skip(answered)
+            .filter(|(_, letter)| letter.gist.says_something && !letter.withdrawn && !letter.gist.quiet);
         waiting.map(|((time, ..), _)| *time).next()
     }
 
@@ -382,7 +388,8 @@ impl Desk {
         let content = letter.and_then(|letter| letter.content.as_ref());
         let opened = content.and_then(|content| unseal(&self.ring, &bound::letter(&caller.0, &session, seq), content));
         let parsed = opened.as_ref().and_then(|content| Letter::parse(content).ok()).unwrap_or_default();
-        let asked_back = entry.is_some_and(|entry| entry.asked_back().contains(&(session, seq)) && !entry.shown.contains(&(session, seq)));
+        let asked_back =
+            entry.is_some_and(|entry| entry.asked_back().contains(&(session, seq)) && !entry.shown.contains(&(session, seq)));
         let state = match letter {
             Some(letter) if letter.withdrawn || asked_back => LetterState::Withdrawn,
             Some(letter) if !letter.readable => LetterState::Unreadable,
@@ -407,7 +414,8 @@ impl Desk {
 
     fn answer_item(&self, answer: &AnswerEntry, now: Seconds) -> Item {
         let content = self.answer_content(answer).and_then(|content| Answer::parse(&content).ok()).unwrap_or_default();
-        let id = self.state.answers.iter().find(|(_, known)| known.place == answer.place).map(|(id, _)| hex(id)).unwrap_or_default();
+        let id =
+            self.state.answers.iter().find(|(_, known)| known.place == answer.place).map(|(id, _)| hex(id)).unwrap_or_default();
         Item::Answer {
             id,
             n: answer.n,
@@ -459,8 +467,8 @@ fn answer_state(answer: &AnswerEntry, now: Seconds) -> AnswerState {
 
 /// What the newest letter that names a next sign promised, as it stands now; a later letter of any kind keeps the promise.
 fn promise(entry: &Caller, now: Seconds) -> Option<Promise> {
-    let (time, gist) = entry.last_said()?;
-    let next = gist.next?;
+    let ((time, ..), letter) = entry.letters.iter().rev().find(|(_, letter)| letter.gist.says_something && !letter.withdrawn)?;
+    let next = letter.gist.next?;
     let due = time.saturating_add(next);
     let grace = GRACE_LEAST.max(next / 2);
     let state = match now.0.checked_sub(due) {

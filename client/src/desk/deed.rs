@@ -125,7 +125,8 @@ impl Desk {
         let text = text.trim().to_lowercase();
         let rows = self.state.callers.iter().filter(|(_, entry)| entry.has_row());
         let by_id = text.len() >= ID_PREFIX_LEAST;
-        let meant = |caller: &CallerId| by_id && super::line::hex(&caller.0).starts_with(&text) || nickname::nickname(caller) == text;
+        let meant =
+            |caller: &CallerId| by_id && super::line::hex(&caller.0).starts_with(&text) || nickname::nickname(caller) == text;
         let mut found: Vec<CallerId> = rows.map(|(caller, _)| *caller).filter(meant).collect();
         found.sort_unstable();
         match found.as_slice() {
@@ -297,8 +298,7 @@ impl Desk {
         while answer == [0; 8] {
             rng.fill_bytes(&mut answer);
         }
-        let event =
-            AnswerEvent { caller, answer, content, good_until: good_until.to_u32(), session, seq, kind, flags: 0 };
+        let event = AnswerEvent { caller, answer, content, good_until: good_until.to_u32(), session, seq, kind, flags: 0 };
         self.tell(&Event::Answer(event), now, rng)?;
         Ok(answer)
     }
@@ -308,7 +308,13 @@ impl Desk {
     /// # Errors
     ///
     /// [`DeskError::NoSuchAnswer`].
-    pub fn take_back(&mut self, caller: CallerId, answer: AnswerId, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+    pub fn take_back(
+        &mut self,
+        caller: CallerId,
+        answer: AnswerId,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), DeskError> {
         self.state.answers.get(&answer).filter(|known| known.caller == caller).ok_or(DeskError::NoSuchAnswer)?;
         self.tell(&Event::StopSending { caller, answer }, now, rng)
     }

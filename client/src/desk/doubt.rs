@@ -42,7 +42,9 @@ impl Desk {
 
     fn own_slow_tags(&self, relay_no: u8, day: u32) -> HashMap<Tag, (CallerId, u16)> {
         let mut tags = HashMap::new();
-        let Some((line, seat)) = self.state.line.as_ref().and_then(|line| Some((line, line.device_cert.seat?))) else { return tags };
+        let Some((line, seat)) = self.state.line.as_ref().and_then(|line| Some((line, line.device_cert.seat?))) else {
+            return tags;
+        };
         for caller in self.state.callers.keys() {
             let Some(key) = self.reply_key(*caller) else { continue };
             let derived = Tags::of(Track::Slow(&key, day), &line.id);

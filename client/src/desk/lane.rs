@@ -162,7 +162,10 @@ impl Desk {
         if self.state.devices.len() < 2 {
             return Ok(None);
         }
-        let period = self.state.periods.range(..=self.state.periods.iter().find(|(_, span)| span.ends > now.0).map_or(u32::MAX, |(p, _)| *p + 1));
+        let period = self
+            .state
+            .periods
+            .range(..=self.state.periods.iter().find(|(_, span)| span.ends > now.0).map_or(u32::MAX, |(p, _)| *p + 1));
         let Some(period) = period.rev().map(|(period, _)| *period).find(|period| fits(*period)) else { return Ok(None) };
         for name in names.into_iter().rev().filter(|name| matches!(name, KeyName::Sealing(_))) {
             let Some(secret) = self.secret(name) else { continue };
@@ -220,7 +223,8 @@ impl Desk {
             return Ok(Cell::Other);
         }
         let visit = self.state.callers.get(&caller).and_then(|entry| entry.visits.get(&part.session));
-        let (held, nameable) = visit.map_or((false, part.seq <= 64), |visit| (visit.have.holds(part.seq), visit.have.can_name(part.seq)));
+        let (held, nameable) =
+            visit.map_or((false, part.seq <= 64), |visit| (visit.have.holds(part.seq), visit.have.can_name(part.seq)));
         if held {
             self.receipt_again(caller, part.session);
             return Ok(Cell::Other);
@@ -244,7 +248,13 @@ impl Desk {
     }
 
     /// Keeps a part until the others are there; gives the letter when they are.
-    fn join(&mut self, caller: CallerId, part: &LetterPart, now: Seconds, rng: &mut impl CryptoRng) -> Option<Zeroizing<Vec<u8>>> {
+    fn join(
+        &mut self,
+        caller: CallerId,
+        part: &LetterPart,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let Part { part: number, parts, bytes } = &part.part;
         if *parts == 1 {
             return Some(bytes.clone());
@@ -306,7 +316,13 @@ impl Desk {
     }
 
     /// She named an answer as shown: it is never sent again.
-    fn note_seen(&mut self, caller: CallerId, part: &LetterPart, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+    fn note_seen(
+        &mut self,
+        caller: CallerId,
+        part: &LetterPart,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), DeskError> {
         let fresh = self.state.answers.get(&part.saw).is_some_and(|answer| answer.caller == caller && !answer.seen);
         if !fresh || part.saw == [0; 8] {
             return Ok(());
@@ -439,7 +455,8 @@ impl super::state::Caller {
                 }
                 Some(Withdraw::AllUnshown) => {
                     let before = self.letters.iter().filter(|(other, said)| {
-                        (said.gist.says_something || said.withdrawn) && came_before((*other, said.received), (place, letter.received))
+                        (said.gist.says_something || said.withdrawn)
+                            && came_before((*other, said.received), (place, letter.received))
                     });
                     let unshown = before.map(|((_, s, n), _)| (*s, *n)).filter(|named| !self.shown.contains(named));
                     asked.extend(unshown);

@@ -258,7 +258,10 @@ impl Desk {
         let line = self.line()?;
         let (root, mut record) = (line.root, line.record.clone());
         let known = self.state.relays.get(&relay).copied().unwrap_or_default();
-        if several && self.state.relays.iter().any(|(number, other)| *number != relay && other.desk_beat_ms > 0) && notice.timing != self.timing() {
+        if several
+            && self.state.relays.iter().any(|(number, other)| *number != relay && other.desk_beat_ms > 0)
+            && notice.timing != self.timing()
+        {
             return Err(DeskError::PacesDiffer);
         }
         if notice.timing != self.timing() || u64::from(notice.up_ttl_s) != record.up_ttl_s {
@@ -272,7 +275,8 @@ impl Desk {
         if known.desk_beat_ms != notice.desk_beat_ms {
             self.commit(Record::Relay(relay, RelayRecord { desk_beat_ms: notice.desk_beat_ms, ..known }));
         }
-        let served = notice.roster.as_ref().map(|bytes| UncheckedRoster::parse(bytes.as_slice()).and_then(|r| r.check_signed(&root)));
+        let served =
+            notice.roster.as_ref().map(|bytes| UncheckedRoster::parse(bytes.as_slice()).and_then(|r| r.check_signed(&root)));
         let mut heard = Heard { serial: 0, rolled_back: false, roster_missing: served.is_none(), bulletin: None };
         match served {
             Some(Ok(roster)) => {
@@ -291,19 +295,26 @@ impl Desk {
 
     fn is_rolled_back(&self, served: &SignedRoster, relay: u8, now: Seconds) -> bool {
         let put = self.state.relays.get(&relay).map_or(0, |relay| relay.put);
-        let older = |ours: &SignedRoster| served.generation() == ours.generation() && served.serial() < ours.serial() && ours.serial() <= put;
+        let older = |ours: &SignedRoster| {
+            served.generation() == ours.generation() && served.serial() < ours.serial() && ours.serial() <= put
+        };
         self.roster(now).is_ok_and(older) || served.generation() < self.state.rosters.generation()
     }
 
     /// Takes a roster that another lead made: with it, what it says of seats and revoked devices.
     fn adopt(&mut self, roster: &SignedRoster) -> Result<(), DeskError> {
-        let newest = self.state.last_roster.is_none_or(|(generation, serial, _)| (roster.generation(), roster.serial()) > (generation, serial));
+        let newest = self
+            .state
+            .last_roster
+            .is_none_or(|(generation, serial, _)| (roster.generation(), roster.serial()) > (generation, serial));
         if self.state.rosters.iter().any(|known| known.hash() == roster.hash()) {
             return Ok(());
         }
         self.commit(Record::Roster(roster.bytes().to_vec()));
         if newest {
-            let keys = |which: usize| Seat::all().filter_map(|seat| roster.seat_keys(seat).get(which).map(|key| *key.as_bytes())).flatten().collect();
+            let keys = |which: usize| {
+                Seat::all().filter_map(|seat| roster.seat_keys(seat).get(which).map(|key| *key.as_bytes())).flatten().collect()
+            };
             let mut record = self.line()?.record.clone();
             record.seats_now = keys(0);
             record.seats_previous = keys(1);
@@ -355,13 +366,17 @@ impl Desk {
         let mut living: Vec<&SignedRoster> = self.state.rosters.iter().filter(|roster| roster.not_after() > now).collect();
         living.sort_by_key(|roster| (roster.period(), std::cmp::Reverse(roster.serial())));
         let outdated = |roster: &&&SignedRoster| {
-            roster.serial() <= replace && roster.generation() == line.desk_cert.generation || roster.generation() < line.desk_cert.generation || roster.desk_cert().not_after < roster.not_after() && roster.desk_cert().bytes() != line.desk_cert.bytes()
+            roster.serial() <= replace && roster.generation() == line.desk_cert.generation
+                || roster.generation() < line.desk_cert.generation
+                || roster.desk_cert().not_after < roster.not_after() && roster.desk_cert().bytes() != line.desk_cert.bytes()
         };
         if let Some(roster) = living.iter().find(outdated) {
             return Ok(Some((roster.period(), roster.not_before().0, roster.not_after().0)));
         }
         // A new serial voids its own and all later periods: they are made again, with the times they had.
-        let missing = |(period, span): &(&u32, &state::Period)| span.ends > now.0 && !living.iter().any(|roster| roster.period() == **period);
+        let missing = |(period, span): &(&u32, &state::Period)| {
+            span.ends > now.0 && !living.iter().any(|roster| roster.period() == **period)
+        };
         if let Some((period, span)) = self.state.periods.iter().find(missing) {
             return Ok(Some((*period, span.begins, span.ends)));
         }
@@ -430,7 +445,12 @@ impl Desk {
     }
 
     /// Has every roster from now on made anew with these changes.
-    fn change_line(&mut self, now: Seconds, rng: &mut impl CryptoRng, change: impl FnOnce(&mut LineRecord)) -> Result<(), DeskError> {
+    fn change_line(
+        &mut self,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+        change: impl FnOnce(&mut LineRecord),
+    ) -> Result<(), DeskError> {
         self.signing_key()?;
         let mut record = self.line()?.record.clone();
         record.replace_upto = self.last_serial();
@@ -514,7 +534,13 @@ impl Desk {
     }
 
     /// Vouches anew for every device of the team, with the new desk key; this device's own certificate is given.
-    fn vouch_anew(&mut self, desk: &SecretKey, own: &DeviceCert, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+    fn vouch_anew(
+        &mut self,
+        desk: &SecretKey,
+        own: &DeviceCert,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), DeskError> {
         let line = self.line()?;
         let (id, me, desk_cert) = (line.id, line.device, line.desk_cert.bytes().to_vec());
         let life = (own.not_before, own.not_after);
@@ -523,7 +549,8 @@ impl Desk {
             let cert = if *device == me {
                 own.clone()
             } else {
-                DeviceCert::sign(desk, &id, &known.cert.device_pk, (known.cert.role, known.cert.seat), life).map_err(|_| DeskError::BadAdmission)?
+                DeviceCert::sign(desk, &id, &known.cert.device_pk, (known.cert.role, known.cert.seat), life)
+                    .map_err(|_| DeskError::BadAdmission)?
             };
             let device_cert = cert.bytes().to_vec();
             anew.push(DeviceRecord { desk_cert: desk_cert.clone(), device_cert, ..known.record.clone() });
@@ -539,7 +566,10 @@ impl Desk {
     /// Takes up a certificate that a lead has sent this device.
     pub(super) fn adopt_certificate(&mut self) {
         let Some(line) = &self.state.line else { return };
-        let Some(mine) = self.state.devices.get(&line.device).filter(|mine| mine.cert.not_after > line.device_cert.not_after) else { return };
+        let Some(mine) = self.state.devices.get(&line.device).filter(|mine| mine.cert.not_after > line.device_cert.not_after)
+        else {
+            return;
+        };
         let mut record = line.record.clone();
         record.desk_cert = mine.record.desk_cert.clone();
         record.device_cert = mine.record.device_cert.clone();
@@ -589,10 +619,17 @@ impl Desk {
     /// # Errors
     ///
     /// [`DeskError::NoLine`], [`DeskError::KeyMissing`].
-    pub fn token(&self, spki: &[u8; 32], request: &Request<'_>, now: Seconds, rng: &mut impl CryptoRng) -> Result<String, DeskError> {
+    pub fn token(
+        &self,
+        spki: &[u8; 32],
+        request: &Request<'_>,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<String, DeskError> {
         let line = self.line()?;
         let device = self.device_key()?;
-        let credentials = Credentials { desk_cert: &line.desk_cert, device_cert: &line.device_cert, device: &device, line: &line.id };
+        let credentials =
+            Credentials { desk_cert: &line.desk_cert, device_cert: &line.device_cert, device: &device, line: &line.id };
         Ok(credentials.token(spki, request, now, rng))
     }
 
@@ -600,10 +637,12 @@ impl Desk {
     pub(super) fn erase_secrets(&mut self, now: Seconds) {
         let Some(line) = &self.state.line else { return };
         let grace = line.record.up_ttl_s + SECRET_GRACE;
-        let over: Vec<u32> = self.state.periods.iter().filter(|(_, span)| span.ends + grace <= now.0).map(|(period, _)| *period).collect();
+        let over: Vec<u32> =
+            self.state.periods.iter().filter(|(_, span)| span.ends + grace <= now.0).map(|(period, _)| *period).collect();
         // The newest period stays, so that numbers go on without a gap.
         let newest = self.state.periods.keys().last().copied();
-        let names: Vec<KeyName> = self.ring.names().filter(|name| matches!(name, KeyName::Period(period, _) if over.contains(period))).collect();
+        let names: Vec<KeyName> =
+            self.ring.names().filter(|name| matches!(name, KeyName::Period(period, _) if over.contains(period))).collect();
         for name in names {
             self.forget_key(name);
         }
@@ -634,7 +673,9 @@ impl Desk {
             mine: *id == line.device,
         };
         let devices: Vec<DeviceView> = self.state.devices.iter().map(device_view).collect();
-        let sits = |seat: Seat| devices.iter().find(|device| device.seat == Some(seat.number()) && !device.revoked).map(|d| d.device.clone());
+        let sits = |seat: Seat| {
+            devices.iter().find(|device| device.seat == Some(seat.number()) && !device.revoked).map(|d| d.device.clone())
+        };
         Ok(LineView {
             line: hex(line.id.as_bytes()),
             period: roster.map(SignedRoster::period),
@@ -835,4 +876,3 @@ fn eight(ids: &[u8]) -> Result<[DeviceId; 8], DeskError> {
 pub(super) fn default_desk_beat(timing: &Timing) -> Millis {
     Millis(u64::from(timing.beat_ms / 3).max(10))
 }
-

@@ -245,11 +245,7 @@ pub(crate) enum Record {
     Doubt(#[n(0)] bool, #[n(1)] u64),
     /// A parts-in-waiting letter is given up.
     #[n(14)]
-    GaveUp(
-        #[cbor(n(0), with = "minicbor::bytes")] [u8; 16],
-        #[cbor(n(1), with = "minicbor::bytes")] [u8; 8],
-        #[n(2)] u16,
-    ),
+    GaveUp(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16], #[cbor(n(1), with = "minicbor::bytes")] [u8; 8], #[n(2)] u16),
     /// Days for which contents are kept.
     #[n(15)]
     Retention(#[n(0)] u32),

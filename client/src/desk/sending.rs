@@ -184,7 +184,8 @@ impl Desk {
     fn part_went_out(&mut self, relay: u8, slow: bool, id: AnswerId, part: u8, now: Millis) {
         let base = if slow { self.carousel_round(relay) } else { 0 };
         let Some(answer) = self.state.answers.get(&id) else { return };
-        let mut out = answer.out.get(&(relay, slow)).copied().unwrap_or(OutRecord { round: base, first_ms: now.0, ..OutRecord::default() });
+        let mut out =
+            answer.out.get(&(relay, slow)).copied().unwrap_or(OutRecord { round: base, first_ms: now.0, ..OutRecord::default() });
         out.written |= 1u32.checked_shl(u32::from(part)).unwrap_or(0);
         out.last_ms = now.0;
         out.next = part + 1;
@@ -233,7 +234,8 @@ impl Desk {
     /// Up to where every enrolled device has opened the lane; zero where that is not the team's to say.
     fn floor(&self, relay: u8, now: Seconds) -> Floor {
         let Some(line) = self.state.line.as_ref().filter(|line| !line.record.staffed) else { return Floor::default() };
-        let Some(lane) = self.state.relays.get(&relay).filter(|_| line.card.relays.iter().any(|known| known.number == relay)) else {
+        let Some(lane) = self.state.relays.get(&relay).filter(|_| line.card.relays.iter().any(|known| known.number == relay))
+        else {
             return Floor::default();
         };
         let opened = |id| self.state.devices.get(&id).and_then(|device| device.opened.get(&lane.life)).copied().unwrap_or(0);
@@ -247,7 +249,10 @@ impl Desk {
         let Some(seat) = line.device_cert.seat.filter(|seat| !seat.is_safeguarding()) else { return false };
         let silence = super::team::SILENT_BEATS * self.beat_every(relay).0;
         let listened = self.presence.listening_since.get(&relay).is_some_and(|since| since.0 + silence <= now.0);
-        let lower = self.colleagues(now.seconds()).into_iter().filter(|id| self.state.devices.get(id).is_some_and(|d| d.cert.seat.is_some_and(|s| s < seat)));
+        let lower = self
+            .colleagues(now.seconds())
+            .into_iter()
+            .filter(|id| self.state.devices.get(id).is_some_and(|d| d.cert.seat.is_some_and(|s| s < seat)));
         let mut lower = lower.peekable();
         lower.peek().is_none() || listened && lower.all(|id| !self.is_online(id, relay, now))
     }
@@ -268,7 +273,9 @@ impl Desk {
         }
         let colleagues = self.colleagues(now.seconds());
         let living = self.state.devices.iter().filter(|(id, _)| **id == line.device || colleagues.contains(id));
-        let claims = living.filter_map(|(id, device)| device.slots.as_ref().filter(|(_, slots)| slots.contains(&index)).map(|(place, _)| (*place, *id)));
+        let claims = living.filter_map(|(id, device)| {
+            device.slots.as_ref().filter(|(_, slots)| slots.contains(&index)).map(|(place, _)| (*place, *id))
+        });
         match claims.max() {
             Some((_, owner)) if owner == line.device => true,
             Some((_, owner)) if self.is_online(owner, relay, now) => false,
@@ -286,13 +293,17 @@ impl Desk {
         let timing = self.timing();
         let Some(page) = self.presence.pages.get(&caller) else { return false };
         let heard = page.heard.0 + PAGE_BEATS * u64::from(timing.up_beat_ms) >= now.0;
-        let newest = self.state.callers.get(&caller).and_then(|entry| entry.visits.get(&page.session)).map(|visit| visit.last_received);
-        heard && !self.barred_from_fast(now) && newest.is_some_and(|newest| newest * 1000 + 1000 + LIVE_BEATS * u64::from(timing.beat_ms) >= now.0)
+        let newest =
+            self.state.callers.get(&caller).and_then(|entry| entry.visits.get(&page.session)).map(|visit| visit.last_received);
+        heard
+            && !self.barred_from_fast(now)
+            && newest.is_some_and(|newest| newest * 1000 + 1000 + LIVE_BEATS * u64::from(timing.beat_ms) >= now.0)
     }
 
     /// Whether the desk knows her from before this visit: somebody has claimed or answered, or she came twice.
     fn knows(&self, caller: CallerId) -> bool {
-        let known = |entry: &super::state::Caller| !entry.answers.is_empty() || !entry.claims.is_empty() || entry.visits.len() > 1;
+        let known =
+            |entry: &super::state::Caller| !entry.answers.is_empty() || !entry.claims.is_empty() || entry.visits.len() > 1;
         self.state.callers.get(&caller).is_some_and(known)
     }
 
@@ -372,7 +383,8 @@ impl Desk {
     }
 
     fn carousel_round(&self, relay: u8) -> u32 {
-        let rounds = self.state.answers.values().filter(|a| !a.seen && !a.stopped).filter_map(|answer| answer.out.get(&(relay, true)));
+        let rounds =
+            self.state.answers.values().filter(|a| !a.seen && !a.stopped).filter_map(|answer| answer.out.get(&(relay, true)));
         rounds.map(|out| out.round).min().unwrap_or(0)
     }
 
@@ -397,7 +409,8 @@ impl Desk {
             // A stop goes before everything once; then it takes its turn, or nothing else would ever go round.
             let first = answer.kind == AnswerKind::Stop && out.written == 0;
             let rank = (!first, out.round, class, u64::MAX - answer.written, u64::MAX - answer.n);
-            let load = Load { caller: answer.caller, what: What::Part(*id, out.next), receipt: self.newest_receipt(answer.caller) };
+            let load =
+                Load { caller: answer.caller, what: What::Part(*id, out.next), receipt: self.newest_receipt(answer.caller) };
             offer(&mut best, rank, load);
         }
         for (caller, entry) in &self.state.callers {
@@ -409,7 +422,9 @@ impl Desk {
                 continue;
             }
             let receipt = visit.have.receipt(*session);
-            if let Some((first, times, class, served, n)) = self.receipt_rank(*caller, (relay, true), &visit.receipt, &receipt, false, now) {
+            if let Some((first, times, class, served, n)) =
+                self.receipt_rank(*caller, (relay, true), &visit.receipt, &receipt, false, now)
+            {
                 let load = Load { caller: *caller, what: What::Receipt, receipt };
                 offer(&mut best, (first, base + times, class, served, n), load);
             }
@@ -433,13 +448,23 @@ impl Desk {
     }
 
     fn newest_receipt(&self, caller: CallerId) -> Receipt {
-        let newest = self.state.callers.get(&caller).and_then(|entry| entry.visits.iter().max_by_key(|(_, visit)| visit.last_received));
-        newest.map(|(session, visit)| visit.have.receipt(*session)).filter(|held| held.upto > 0 || held.map > 0).unwrap_or_default()
+        let newest =
+            self.state.callers.get(&caller).and_then(|entry| entry.visits.iter().max_by_key(|(_, visit)| visit.last_received));
+        newest
+            .map(|(session, visit)| visit.have.receipt(*session))
+            .filter(|held| held.upto > 0 || held.map > 0)
+            .unwrap_or_default()
     }
 
     /// Whether a round of the carousel takes longer than the slow days keep it.
     pub(super) fn carousel_is_slow(&self, now: Seconds) -> bool {
-        let parts: u64 = self.state.answers.values().filter(|answer| self.on_carousel(answer, now.millis())).map(|answer| u64::from(answer.parts)).sum();
+        let parts: u64 = self
+            .state
+            .answers
+            .values()
+            .filter(|answer| self.on_carousel(answer, now.millis()))
+            .map(|answer| u64::from(answer.parts))
+            .sum();
         let timing = self.timing();
         // Seven of eight slots are the desk's.
         parts > u64::from(timing.slow_days) * porchlight_proto::time::SLOTS_PER_DAY * 7 / 8
@@ -465,7 +490,13 @@ impl Desk {
         }
     }
 
-    fn seal_fast(&mut self, relay: u8, load: &Load, now: Seconds, rng: &mut impl CryptoRng) -> Result<Option<DownCell>, DeskError> {
+    fn seal_fast(
+        &mut self,
+        relay: u8,
+        load: &Load,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<DownCell>, DeskError> {
         let Some(page) = self.presence.pages.get(&load.caller) else { return Ok(None) };
         let live_key = page.live_key.clone();
         let hash = porchlight_proto::kdf::digest(live_key.as_slice());
@@ -520,7 +551,12 @@ impl Desk {
         let answer = self.state.answers.get(&id)?;
         let good_until = Seconds(answer.good_until);
         if answer.tells_withdrawal() {
-            return Some(AnswerPart { withdrawal: Withdrawal::from_flags(answer.flags), answers: answer.replies_to, good_until, ..receipt });
+            return Some(AnswerPart {
+                withdrawal: Withdrawal::from_flags(answer.flags),
+                answers: answer.replies_to,
+                good_until,
+                ..receipt
+            });
         }
         let kind = match answer.kind {
             AnswerKind::Stop => Kind::Stop,

@@ -4,8 +4,8 @@
 //! short journal that yields the same state. Sets only grow and claims are folded in the merged order of events, so that
 //! devices which hold the same events hold the same board, in whatever order those came.
 use crate::desk::record::{
-    DeviceRecord, EventRecord, LetterRecord, LineRecord, OutRecord, PartRecord, Pace, ReceiptRecord, Record, RelayRecord, ReplyRecord,
-    Sealed,
+    DeviceRecord, EventRecord, LetterRecord, LineRecord, OutRecord, Pace, PartRecord, ReceiptRecord, Record, RelayRecord,
+    ReplyRecord, Sealed,
 };
 use crate::vault::{self, KeyName, Ring};
 use porchlight_proto::{
@@ -313,7 +313,8 @@ impl State {
     fn apply_roster(&mut self, bytes: &[u8]) {
         let Some(line) = &self.line else { return };
         let Ok(roster) = UncheckedRoster::parse(bytes).and_then(|roster| roster.check_signed(&line.root)) else { return };
-        self.periods.insert(roster.period(), Period { begins: roster.not_before().0, ends: roster.not_after().0, week: roster.week() });
+        self.periods
+            .insert(roster.period(), Period { begins: roster.not_before().0, ends: roster.not_after().0, week: roster.week() });
         if self.last_roster.is_none_or(|(generation, serial, _)| (generation, serial) < (roster.generation(), roster.serial())) {
             self.last_roster = Some((roster.generation(), roster.serial(), roster.hash()));
         }
@@ -335,13 +336,15 @@ impl State {
 
     fn apply_letter(&mut self, letter: &LetterRecord, ring: &Ring) {
         let aad = bound::letter(&letter.caller, &letter.session, letter.seq);
-        let parsed = letter.content.as_ref().and_then(|content| unseal(ring, &aad, content)).map(|content| Letter::parse(&content));
+        let parsed =
+            letter.content.as_ref().and_then(|content| unseal(ring, &aad, content)).map(|content| Letter::parse(&content));
         let caller = self.caller(letter.caller);
         caller.waiting.remove(&(letter.session, letter.seq));
         let visit = caller.visits.entry(letter.session).or_default();
         visit.have.insert(letter.seq);
         visit.last_received = visit.last_received.max(letter.received);
-        let withdrawn = letter.withdrawn || caller.withdrawals.get(&(letter.session, letter.seq)).is_some_and(|flags| flags & 1 != 0);
+        let withdrawn =
+            letter.withdrawn || caller.withdrawals.get(&(letter.session, letter.seq)).is_some_and(|flags| flags & 1 != 0);
         let entry = LetterEntry {
             received: letter.received,
             content: letter.content.clone().filter(|_| !withdrawn),
@@ -487,7 +490,9 @@ impl State {
         if event.flags != 0 {
             caller.withdrawals.insert((event.session, event.seq), event.flags);
             if event.flags & 1 != 0 {
-                for (_, letter) in caller.letters.iter_mut().filter(|((_, session, seq), _)| (*session, *seq) == (event.session, event.seq)) {
+                for (_, letter) in
+                    caller.letters.iter_mut().filter(|((_, session, seq), _)| (*session, *seq) == (event.session, event.seq))
+                {
                     letter.withdrawn = true;
                     letter.content = None;
                 }

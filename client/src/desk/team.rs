@@ -234,7 +234,8 @@ impl Desk {
         };
         let body = Zeroizing::new(event.to_cbor());
         let parts = cut(&body, TEAM_PART_LEN).ok_or(porchlight_proto::letter::ContentError::TooLong)?;
-        let signatures = parts.into_iter().flat_map(|part| TeamPart::sign(&stamp, part, (&id, Use::Desk), &key).signature).collect();
+        let signatures =
+            parts.into_iter().flat_map(|part| TeamPart::sign(&stamp, part, (&id, Use::Desk), &key).signature).collect();
         let draft = EventRecordDraft { stamp, device_pk: key.public(), signatures, body };
         self.chain(&draft, now, rng)
     }
@@ -294,7 +295,8 @@ impl Desk {
         let mut news = false;
         loop {
             let log = self.state.log.get(&device);
-            let (held, last) = (log.map_or(0, |log| log.len() as u64), log.and_then(|log| log.last()).map_or([0; 32], |l| l.record.hash));
+            let (held, last) =
+                (log.map_or(0, |log| log.len() as u64), log.and_then(|log| log.last()).map_or([0; 32], |l| l.record.hash));
             let Some(draft) = self.presence.parts.whole.remove(&(device, held + 1)) else { return Ok(news) };
             if draft.stamp.previous != last {
                 // Another history of this device than the one held: the first stays.
@@ -479,10 +481,14 @@ impl Desk {
     fn due_secret(&self, relay: u8, now: Millis) -> Option<(DeviceId, KeyName, u64)> {
         let fresh = |seconds: u64| now.seconds().0 < seconds + SEALING_KEY_AGE_MAX;
         for colleague in self.colleagues(now.seconds()) {
-            let Some(device) = self.state.devices.get(&colleague).filter(|device| fresh(device.record.sealing_since)) else { continue };
+            let Some(device) = self.state.devices.get(&colleague).filter(|device| fresh(device.record.sealing_since)) else {
+                continue;
+            };
             for name in self.living_secrets(now.seconds()) {
                 let key = (colleague, name, device.record.sealing_since);
-                let pause = |times: u32| (SECRET_AGAIN_BEATS * self.beat_every(relay).0).saturating_mul(1 << times.min(16)).min(SECRET_EVERY_S * 1000);
+                let pause = |times: u32| {
+                    (SECRET_AGAIN_BEATS * self.beat_every(relay).0).saturating_mul(1 << times.min(16)).min(SECRET_EVERY_S * 1000)
+                };
                 if self.presence.sent.secrets.get(&key).is_none_or(|(sent, times)| sent.0 + pause(*times) <= now.0) {
                     return Some(key);
                 }

@@ -41,7 +41,12 @@ fn words() -> Passphrase {
 
 fn plan() -> LinePlan {
     LinePlan {
-        relays: vec![RelayAddress { url: "https://relay.example".into(), gates: vec![Gate::parse("abcd").unwrap()], pin: None, number: 3 }],
+        relays: vec![RelayAddress {
+            url: "https://relay.example".into(),
+            gates: vec![Gate::parse("abcd").unwrap()],
+            pin: None,
+            number: 3,
+        }],
         timing: Timing::PRODUCTION,
         up_ttl: Seconds(259_200),
         period: Seconds(86_400),
@@ -97,7 +102,8 @@ impl Relay {
                 SlotOutcome::Written
             }
         };
-        let fast = put(&mut self.fast, beat.fast_slot, beat.fast_cell, beat.fast_slot.map(|s| timing.beat_begins(timing.beat_of(s))));
+        let fast =
+            put(&mut self.fast, beat.fast_slot, beat.fast_cell, beat.fast_slot.map(|s| timing.beat_begins(timing.beat_of(s))));
         let slow = put(&mut self.slow, beat.slow_slot, beat.slow_cell, beat.slow_slot.map(|s| timing.slow_begins(s)));
         DeskReply { outcome: DeskOutcome::Done, fast, slow, serial: 1, clock_ms: now }
     }
@@ -149,7 +155,11 @@ impl World {
         world.publish(0);
         world
     }
-    fn act<T>(&mut self, desk: usize, deed: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, DeskError>) -> Result<T, DeskError> {
+    fn act<T>(
+        &mut self,
+        desk: usize,
+        deed: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, DeskError>,
+    ) -> Result<T, DeskError> {
         self.offices[desk].act(&mut self.rng, deed)
     }
     fn publish(&mut self, desk: usize) {
@@ -282,13 +292,19 @@ impl Her {
     }
     fn read_slow(&mut self, world: &World) -> Vec<Event> {
         let days = self.visit.days(world.now);
-        days.into_iter().flat_map(|day| self.visit.slow_day(R, &world.relay.down_slow(day, world.now), world.now).unwrap()).collect()
+        days.into_iter()
+            .flat_map(|day| self.visit.slow_day(R, &world.relay.down_slow(day, world.now), world.now).unwrap())
+            .collect()
     }
 }
 
 fn texts(events: &[Event]) -> Vec<String> {
     let text = |event: &Event| match event {
-        Event::Answer(answer) => Some(if answer.kind == porchlight_proto::cell::down::Kind::Stop { "STOP".to_owned() } else { answer.content.text.to_string() }),
+        Event::Answer(answer) => Some(if answer.kind == porchlight_proto::cell::down::Kind::Stop {
+            "STOP".to_owned()
+        } else {
+            answer.content.text.to_string()
+        }),
         _ => None,
     };
     events.iter().filter_map(text).collect()

@@ -427,7 +427,9 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         let now = self.now();
         let Ok(days) = self.view(|desk| desk.doubtful().then(|| desk.days_to_search(now))) else { return };
         let patience = self.patience(at);
-        let Some((days, post)) = days.zip(self.posts.get_mut(at).filter(|post| !post.searching && !post.searched)) else { return };
+        let Some((days, post)) = days.zip(self.posts.get_mut(at).filter(|post| !post.searching && !post.searched)) else {
+            return;
+        };
         post.searching = true;
         let relay = Arc::clone(&post.relay);
         self.errands.spawn(async move {

@@ -32,7 +32,9 @@ pub(super) fn read(dir: &Path, passphrase: &Passphrase) -> Result<VaultKey, Vaul
     if *magic != MAGIC {
         return Err(if magic.starts_with(b"PLVAULT") { VaultError::Newer } else { damaged });
     }
-    let (Some((memory, rest)), Some(salt)) = (rest.split_first_chunk::<4>(), rest.last_chunk::<16>()) else { return Err(damaged) };
+    let (Some((memory, rest)), Some(salt)) = (rest.split_first_chunk::<4>(), rest.last_chunk::<16>()) else {
+        return Err(damaged);
+    };
     let Some(passes) = rest.first_chunk::<4>() else { return Err(damaged) };
     let (memory, passes) = (u32::from_be_bytes(*memory), u32::from_be_bytes(*passes));
     if memory > MEMORY_KIB_MAX || passes > PASSES_MAX {

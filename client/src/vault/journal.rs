@@ -126,7 +126,9 @@ impl Journal {
     /// The record at the front of `rest` and what follows it; `None` at the end, or at a tail that a crash has torn.
     fn next_record<'a>(&self, key: &VaultKey, rest: &'a [u8]) -> Result<Option<(Record, &'a [u8])>, VaultError> {
         let Some(len) = head(key, &self.id, rest) else { return self.torn(key, rest) };
-        let Some((sealed, after)) = rest.get(RECORD_HEAD_LEN..).and_then(|body| body.split_at_checked(len)) else { return Ok(None) };
+        let Some((sealed, after)) = rest.get(RECORD_HEAD_LEN..).and_then(|body| body.split_at_checked(len)) else {
+            return Ok(None);
+        };
         match open(&key.0, &aad(&self.id, self.next), sealed) {
             Some(record) => Ok(Some((record, after))),
             None if after.is_empty() => Ok(None),
@@ -178,7 +180,13 @@ fn aad(id: &[u8; 16], number: u64) -> Vec<u8> {
     [&b"porchlight vault journal"[..], id, &number.to_be_bytes()].concat()
 }
 
-fn seal_record(key: &VaultKey, id: &[u8; 16], number: u64, plain: &[u8], rng: &mut impl CryptoRng) -> Result<Vec<u8>, VaultError> {
+fn seal_record(
+    key: &VaultKey,
+    id: &[u8; 16],
+    number: u64,
+    plain: &[u8],
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<u8>, VaultError> {
     let sealed = seal(&key.0, &aad(id, number), plain, rng);
     let len = u32::try_from(sealed.len()).map_err(|_| VaultError::Damaged("record"))?.to_be_bytes();
     Ok([&len[..], &check(key, id, len), &sealed].concat())

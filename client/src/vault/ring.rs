@@ -1,12 +1,7 @@
 //! The ring: small keys that must be forgettable, in a file that is rewritten whole and whose old bytes are overwritten.
 use crate::vault::{VaultError, VaultKey, file, open, seal};
 use rand_core::CryptoRng;
-use std::{
-    collections::BTreeMap,
-    fs::OpenOptions,
-    io::Write,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs::OpenOptions, io::Write, path::Path};
 use zeroize::Zeroizing;
 
 const MAGIC: [u8; 8] = *b"PLRING_1";

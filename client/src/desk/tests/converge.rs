@@ -39,7 +39,10 @@ fn a_second_device_sees_what_the_first_does_and_answers_from_its_own_seat() {
     assert!(!claim.mine);
     let refused = world.act(1, |desk, rng| desk.claim(her.caller, None, None, now, rng)).unwrap_err();
     assert!(matches!(refused, DeskError::HeldBy { .. }));
-    assert_eq!(world.act(1, |desk, rng| desk.claim(her.caller, None, Some("she is asleep"), now, rng)).unwrap(), Claimed::TakenOver);
+    assert_eq!(
+        world.act(1, |desk, rng| desk.claim(her.caller, None, Some("she is asleep"), now, rng)).unwrap(),
+        Claimed::TakenOver
+    );
     let floor = world.relay.floors.iter().map(|floor| floor.n).max().unwrap();
     assert!(floor > 0 && floor <= world.relay.lane.len() as u64);
 }
@@ -169,10 +172,15 @@ fn deed(world: &mut World, desk: usize, caller: CallerId, turn: u32) {
         1 => desk.claim(caller, None, Some("takes over"), now, rng).map(drop),
         2 => desk.release(caller, now, rng),
         3 => desk.note(caller, &format!("note {turn}"), now, rng),
-        4 => desk.answer(caller, &AnswerPlan { text: format!("answer {turn}").into(), ..AnswerPlan::default() }, now, rng).map(drop),
+        4 => desk
+            .answer(caller, &AnswerPlan { text: format!("answer {turn}").into(), ..AnswerPlan::default() }, now, rng)
+            .map(drop),
         _ => desk.mark_shown(caller, now, rng),
     });
-    assert!(matches!(done, Ok(()) | Err(DeskError::NoSuchCaller | DeskError::HeldBy { .. } | DeskError::Unreachable)), "{done:?}");
+    assert!(
+        matches!(done, Ok(()) | Err(DeskError::NoSuchCaller | DeskError::HeldBy { .. } | DeskError::Unreachable)),
+        "{done:?}"
+    );
 }
 
 fn settle(world: &mut World, hers: &mut [Her; 2], seed: u64) {
@@ -209,7 +217,8 @@ fn settle(world: &mut World, hers: &mut [Her; 2], seed: u64) {
 #[test]
 fn random_histories_converge() {
     let first: u64 = std::env::var("PORCHLIGHT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1000);
-    for seed in first..first + 6 {
+    let count: u64 = std::env::var("PORCHLIGHT_HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(3);
+    for seed in first..first + count {
         history(seed);
     }
 }

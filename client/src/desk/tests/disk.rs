@@ -39,7 +39,8 @@ fn a_desk_opened_again_is_the_same_desk_before_and_after_compaction() {
     assert_eq!(board(&mut compacted, now), before);
     assert_eq!(board(&mut world.offices[0], now), before, "the first process follows");
     let records = |office: &Office| {
-        let mut records: Vec<Vec<u8>> = office.desk.state.records(now.0).iter().map(|record| minicbor::to_vec(record).unwrap()).collect();
+        let mut records: Vec<Vec<u8>> =
+            office.desk.state.records(now.0).iter().map(|record| minicbor::to_vec(record).unwrap()).collect();
         records.sort();
         records
     };
@@ -114,18 +115,20 @@ fn a_restored_backup_sends_nothing_until_its_own_tags_were_looked_for() {
     world.sync(0);
     for day in [Timing::PRODUCTION.day(world.now) - 1, Timing::PRODUCTION.day(world.now)] {
         let bytes = world.relay.down_slow(day, world.now.plus(86_400_000));
-        world.act(0, |desk, _| {
-            desk.note_own_tags(R, day, &bytes);
+        world
+            .act(0, |desk, _| {
+                desk.note_own_tags(R, day, &bytes);
+                Ok(())
+            })
+            .unwrap();
+    }
+    let now = world.now.seconds();
+    world
+        .act(0, |desk, _| {
+            desk.searched(R, now);
             Ok(())
         })
         .unwrap();
-    }
-    let now = world.now.seconds();
-    world.act(0, |desk, _| {
-        desk.searched(R, now);
-        Ok(())
-    })
-    .unwrap();
     // `bundle` holds every tag against all that were ever emitted.
     for _ in 0..60 {
         world.bundle(0, false);
@@ -164,11 +167,12 @@ fn a_forgotten_day_leaves_no_words_but_she_can_still_be_answered() {
         world.act(0, |desk, rng| desk.renew(&root, now, rng)).unwrap();
         world.publish(0);
         let now = world.now.seconds();
-        world.act(0, |desk, rng| {
-            desk.set_retention(2);
-            desk.tidy(now, rng)
-        })
-        .unwrap();
+        world
+            .act(0, |desk, rng| {
+                desk.set_retention(2);
+                desk.tidy(now, rng)
+            })
+            .unwrap();
         world.offices[0].compact(now, &mut world.rng).unwrap();
         let mut again = Office::open(world.dirs[0].path(), &words()).unwrap();
         for office in [&mut again, &mut world.offices[0]] {

@@ -118,9 +118,22 @@ fn sixty_letters_each_way_arrive_once_and_in_order_over_a_bad_line() {
         }
     }
     let thread = world.thread(0, her.caller);
-    let letters: Vec<&String> = thread.items.iter().filter_map(|item| match item { Item::Letter { text, .. } => Some(text), _ => None }).collect();
-    let mut in_visit: Vec<(u16, &String)> =
-        thread.items.iter().filter_map(|item| match item { Item::Letter { seq, text, .. } => Some((*seq, text)), _ => None }).collect();
+    let letters: Vec<&String> = thread
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Letter { text, .. } => Some(text),
+            _ => None,
+        })
+        .collect();
+    let mut in_visit: Vec<(u16, &String)> = thread
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Letter { seq, text, .. } => Some((*seq, text)),
+            _ => None,
+        })
+        .collect();
     in_visit.sort();
     assert_eq!(letters.len(), 60);
     assert!(in_visit.iter().map(|(_, text)| (*text).clone()).eq(written.iter().cloned()));

@@ -132,11 +132,12 @@ fn a_bundle_names_slots_by_the_time_alone() {
             let bundle = world.act(0, |desk, rng| desk.bundle(R, now, rng)).unwrap();
             named.push((bundle.beat.fast_slot, bundle.beat.slow_slot));
             let reply = world.relay.beat(bundle.beat, now);
-            world.act(0, |desk, _| {
-                desk.bundle_result(bundle.ticket, Posted::Answered(&reply), now);
-                Ok(())
-            })
-            .unwrap();
+            world
+                .act(0, |desk, _| {
+                    desk.bundle_result(bundle.ticket, Posted::Answered(&reply), now);
+                    Ok(())
+                })
+                .unwrap();
             world.tick(10_000);
         }
         named
