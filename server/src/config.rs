@@ -314,6 +314,9 @@ impl Settings {
                 found.push(text);
             }
         };
+        let no_line =
+            "there is no [[line]] part yet: `porchlight line init` writes one, and wants the pin that check-config says";
+        unless(!self.lines.is_empty(), no_line.into());
         unless(
             self.keyring_medium == KeyringMedium::RamOnly,
             "the keyring may lie on a disk: keys can then outlive their cells".into(),
@@ -442,9 +445,6 @@ fn check_lines(tables: &[LineTable]) -> Result<Vec<LineSettings>, ConfigError> {
             return wrong(format!("line[{at}].gates[{nth}]"), "belongs to another line: each gate leads to one line");
         }
         lines.push(line);
-    }
-    if lines.is_empty() {
-        return wrong("line", "there is none: `porchlight line init` writes a [[line]] part; append it to this file");
     }
     Ok(lines)
 }

@@ -47,6 +47,13 @@ fn beats_follow_the_down_beat_unless_they_are_set() {
 }
 
 #[test]
+fn a_relay_may_be_without_a_line_so_that_its_pin_can_be_learnt_first() {
+    let settings = parse(&format!("{TOP}{TLS}")).unwrap();
+    assert!(settings.lines.is_empty());
+    assert!(settings.warnings.iter().any(|warning| warning.contains("no [[line]] part yet")), "{:?}", settings.warnings);
+}
+
+#[test]
 fn what_is_not_for_production_is_allowed_with_a_warning_that_names_it() {
     let text = format!(
         "{TOP}keyring_on_disk = true\nepoch_s = 2\nquota_bytes = 1048576\n{TLS}{}",
@@ -95,7 +102,6 @@ fn a_wrong_configuration_is_refused_with_its_key() {
         ("a quota too small", format!("{TOP}quota_bytes = 1\n{TLS}{whole}"), "quota_bytes: must be at least"),
         ("no connections", format!("{TOP}max_connections = 0\n{TLS}{whole}"), "max_connections: must be at least 1"),
         ("no connections each", format!("{TOP}max_per_address = 0\n{TLS}{whole}"), "max_per_address: must be at least 1"),
-        ("no line", format!("{TOP}{TLS}"), "line: there is none"),
         ("a line twice", format!("{TOP}{TLS}{whole}{whole}"), "line[1].id: stands here twice"),
         (
             "a gate of two lines",
