@@ -64,6 +64,7 @@ impl<'a> Stage<'a> {
         tell.did(Who::Line, "signed its public statements (4,096 bytes each) and handed them to the relay");
         let desk = Live::start("the desk", &house.desk("desk watch"), house.path("desk.log"), leash)?;
         tell.did(Who::Desk, "is on: from now on it posts one bundle of 6,176 bytes a beat, answer or not");
+        desk.hear("the desk to reach the relay", PATIENCE, |line| event(line, "connected"))?;
         let network = Watcher::take_place(tell.0).during("watching her network")?;
         Ok(Self { house, leash, tell, plan, relay, desk, network })
     }
@@ -155,7 +156,7 @@ impl<'a> Stage<'a> {
         self.tell.did(Who::She, "reads it. A seat of the line has signed it: nobody else could have, not even with her words");
         self.desk_knows_it_was_shown(caller)?;
         self.tell.did(Who::Desk, "her client named it in a cell like all others; so it will not be broadcast again");
-        visit.stop(self.leash)?;
+        visit.end()?;
         self.tell.did(Who::She, "closes the page. Its keys are gone");
         self.network.notes();
         Ok(())
@@ -197,7 +198,7 @@ impl<'a> Stage<'a> {
             first_came_back |= says(line, ANSWER).is_some();
             says(line, SECOND)
         })?;
-        visit.stop(self.leash)?;
+        visit.end()?;
         expect("an answer confirmed live is never broadcast for her words", !first_came_back)?;
         self.tell.did(Who::She, "found it among the broadcast cells of the last days, by her words alone");
         self.tell_the_wire(&self.network.notes());
@@ -279,6 +280,10 @@ fn found_line(house: &House, leash: &Leash, plan: &Plan) -> Result<(), Trouble> 
     fs::write(house.path("passphrase"), passphrase).during("writing the passphrase")?;
     let init = house.desk("line init").word("--relay").word(&plan.url).word("--relay-pin").word(&plan.pin);
     house.ask(&PACE.split_whitespace().fold(init, Program::word), leash).map(drop)
+}
+
+fn event(line: &str, name: &str) -> Option<()> {
+    (Record::read(line).get("event") == Some(name)).then_some(())
 }
 
 fn says(line: &str, text: &str) -> Option<()> {
