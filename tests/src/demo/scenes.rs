@@ -63,8 +63,8 @@ impl<'a> Stage<'a> {
         house.ask(&house.desk("line publish"), leash)?;
         tell.did(Who::Line, "signed its public statements (4,096 bytes each) and handed them to the relay");
         let desk = Live::start("the desk", &house.desk("desk watch"), house.path("desk.log"), leash)?;
-        tell.did(Who::Desk, "is on: from now on it posts one bundle of 6,176 bytes a beat, answer or not");
         desk.hear("the desk to reach the relay", PATIENCE, |line| event(line, "connected"))?;
+        tell.did(Who::Desk, "is on: from now on it posts one bundle of 6,176 bytes a desk beat, answer or not");
         let network = Watcher::take_place(tell.0).during("watching her network")?;
         Ok(Self { house, leash, tell, plan, relay, desk, network })
     }
@@ -102,10 +102,10 @@ impl<'a> Stage<'a> {
         ));
         let program = self.on_her_network("caller checkin --status safe --wait 60s").word("--text").word(CHECK_IN);
         let mut visit = Live::start("her check-in", &program, self.house.path("checkin.log"), self.leash)?;
-        visit.hear("the desk's receipt", PATIENCE, |line| {
-            Record::read(line).all("received").any(|it| it == "true").then_some(())
-        })?;
-        self.tell.did(Who::She, "sees ✓✓: the desk has it. (✓ alone would mean: it lies in the box.)");
+        visit.hear("the box to take it", PATIENCE, |line| event(line, "in_box"))?;
+        self.tell.did(Who::She, "sees ✓: it lies in the relay's box. That is not yet “arrived”, and she is not told so");
+        visit.hear("the desk's receipt", PATIENCE, |line| event(line, "receipt"))?;
+        self.tell.did(Who::She, "sees ✓✓: the desk has it, and has said so under the same cover");
         visit.end()?;
         self.tell_the_wire(&self.network.notes());
         Ok(())
