@@ -1,0 +1,32 @@
+"""Bulletins (SPEC §11)."""
+
+from . import sign
+from .label import label
+from .layout import LAYOUTS, number
+from .refused import insist
+from .roster import Roster
+
+_LAYOUT = LAYOUTS["bulletin"]
+_AHEAD = 86_400
+
+
+def build(code: int, seat: int, time: int, seat_seed: bytes, line: bytes) -> bytes:
+    data = _LAYOUT.join({"code": code, "seat": seat, "time": time, "signature": bytes(64)})
+    body = _LAYOUT.before(data, "signature")
+    return body + sign.sign(seat_seed, label("bulletin") + line + body)
+
+
+def check(data: bytes, roster: Roster, now: int) -> dict | None:
+    """The bulletin that stands, or None if these are the 80 zero bytes of no bulletin."""
+    fields = _LAYOUT.split(data)
+    code, seat, time = (number(fields[name]) for name in ("code", "seat", "time"))
+    if code == 0:
+        insist(not any(data), "malformed", "no bulletin is all zero")
+        return None
+    insist(code <= 3 and seat <= 7 and not any(fields["zero"]), "malformed", "bulletin")
+    message = label("bulletin") + roster.line + _LAYOUT.before(data, "signature")
+    signed = any(sign.verify(key, message, fields["signature"]) for key in roster.seat_keys(seat))
+    insist(signed, "forged", "no key of the seat signed it")
+    insist(time <= now + _AHEAD, "malformed", "too far ahead")
+    insist(time >= roster.numbers["bulletins_void_before"], "void")
+    return {"code": code, "seat": seat, "time": time}

@@ -1,0 +1,38 @@
+"""Labels, integers and the hash: the conventions at the head of the SPEC and its §2."""
+
+import hashlib
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+
+def label(name: str) -> bytes:
+    """`L(name)`: the length-prefixed label that begins every hash, signature and derivation."""
+    text = b"porchlight/v1/" + name.encode("ascii")
+    return u8(len(text)) + text
+
+
+def u8(value: int) -> bytes:
+    return value.to_bytes(1, "big")
+
+
+def u16(value: int) -> bytes:
+    return value.to_bytes(2, "big")
+
+
+def u32(value: int) -> bytes:
+    return value.to_bytes(4, "big")
+
+
+def u64(value: int) -> bytes:
+    return value.to_bytes(8, "big")
+
+
+def sha256(*pieces: bytes) -> bytes:
+    """SHA-256 of the pieces, one after the other."""
+    return hashlib.sha256(b"".join(pieces)).digest()
+
+
+def expand(key: bytes, info: bytes, length: int) -> bytes:
+    """`Expand(k, info, n)`: HKDF-Expand with SHA-256 and the key as PRK."""
+    return HKDFExpand(algorithm=SHA256(), length=length, info=info).derive(key)

@@ -1,0 +1,29 @@
+"""Stamps (SPEC §11.2)."""
+
+from .label import label, sha256, u32
+from .refused import insist
+
+HARDEST = 20
+
+
+def check(stamp: bytes, salt: bytes, cell: bytes, line: bytes, up_epoch: int, difficulty: int) -> None:
+    """Refuses a stamp that is weaker than the difficulty."""
+    insist(difficulty <= HARDEST, "malformed", "difficulty")
+    insist(zero_bits(digest(stamp, salt, cell, line, up_epoch)) >= difficulty, "weak")
+
+
+def mint(salt: bytes, cell: bytes, line: bytes, up_epoch: int, difficulty: int) -> bytes:
+    """The first good stamp, counting from zero."""
+    count = 0
+    while zero_bits(digest(count.to_bytes(32, "big"), salt, cell, line, up_epoch)) < difficulty:
+        count += 1
+    return count.to_bytes(32, "big")
+
+
+def digest(stamp: bytes, salt: bytes, cell: bytes, line: bytes, up_epoch: int) -> bytes:
+    return sha256(label("stamp"), salt, sha256(cell), line, u32(up_epoch), stamp)
+
+
+def zero_bits(value: bytes) -> int:
+    """How many zero bits a value begins with."""
+    return 8 * len(value) - int.from_bytes(value, "big").bit_length()
