@@ -6,8 +6,8 @@ use crate::roster::SignedRoster;
 use crate::sign::{SecretKey, Signature};
 use crate::time::Seconds;
 
-/// How far ahead of its reader's clock a bulletin's time may lie, in seconds.
-const AHEAD_MAX: u64 = 86_400;
+/// How far ahead of its reader's clock a bulletin's time may lie, in seconds: a seat must not block later ones for long.
+const AHEAD_MAX: u64 = 600;
 
 /// One of the few reviewed sentences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub enum BulletinError {
     /// No key of its seat signed it.
     #[error("the bulletin is not signed by a seat of the line")]
     Forged,
-    /// The roster in force has voided it, or it lies more than a day ahead.
+    /// The roster in force has voided it, or it lies more than ten minutes ahead.
     #[error("the bulletin does not stand")]
     Void,
 }

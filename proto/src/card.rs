@@ -124,7 +124,9 @@ impl Card {
             Ok(true)
         })?;
         let card = Self { root: root.ok_or(BadCbor)?, relays };
-        if version == VERSION && !card.relays.is_empty() { Ok(card) } else { Err(BadCbor) }
+        let numbers = card.relays.iter().map(|relay| relay.number);
+        let distinct = numbers.clone().enumerate().all(|(at, number)| !numbers.clone().take(at).any(|n| n == number));
+        if version == VERSION && !card.relays.is_empty() && distinct { Ok(card) } else { Err(BadCbor) }
     }
 }
 
@@ -184,11 +186,13 @@ pub fn is_relay_url(text: &str) -> bool {
         return false;
     };
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, port)) => (host, port.strip_prefix(':')),
+        Some((host, "")) => (host, None),
+        Some((host, port)) => (host, Some(port.strip_prefix(':').unwrap_or(""))),
         None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
     };
     let host_fits = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'));
-    let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    let port_fits =
+        port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0));
     text.len() <= URL_MAX && host_fits && port_fits
 }
 

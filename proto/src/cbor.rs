@@ -1,6 +1,7 @@
 //! Maps with ascending integer keys: the one shape of everything that may grow (SPEC §8).
 use alloc::vec::Vec;
 use minicbor::{Decoder, Encoder};
+use zeroize::Zeroizing;
 
 /// The bytes are not a map of the kind expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,19 +15,19 @@ impl From<minicbor::decode::Error> for BadCbor {
 
 pub(crate) type Out<'a> = Encoder<&'a mut Vec<u8>>;
 
-/// Writes a map of the fields that are there. `put` writes each key's value.
+/// Writes a map of the fields that are there. Wiped, because contents pass through it.
 pub(crate) struct MapWriter {
-    body: Vec<u8>,
+    body: Zeroizing<Vec<u8>>,
     fields: u64,
 }
 
 impl MapWriter {
-    pub(crate) const fn new() -> Self {
-        Self { body: Vec::new(), fields: 0 }
+    pub(crate) fn new() -> Self {
+        Self { body: Zeroizing::new(Vec::new()), fields: 0 }
     }
     /// Adds a field; keys must come in ascending order.
     pub(crate) fn field(&mut self, key: u8, value: impl FnOnce(&mut Out<'_>)) -> &mut Self {
-        let mut out = Encoder::new(&mut self.body);
+        let mut out = Encoder::new(&mut *self.body);
         infallible(out.u8(key));
         value(&mut out);
         self.fields += 1;
@@ -39,9 +40,11 @@ impl MapWriter {
         if value == 0 { self } else { self.uint(key, value) }
     }
     pub(crate) fn bytes(&mut self, key: u8, value: &[u8]) -> &mut Self {
+        self.body.reserve_exact(value.len() + 16);
         self.field(key, |out| infallible(out.bytes(value)))
     }
     pub(crate) fn text(&mut self, key: u8, value: &str) -> &mut Self {
+        self.body.reserve_exact(value.len() + 16);
         self.field(key, |out| infallible(out.str(value)))
     }
     pub(crate) fn truth(&mut self, key: u8, value: bool) -> &mut Self {
@@ -49,7 +52,7 @@ impl MapWriter {
     }
     /// The whole map.
     pub(crate) fn finish(&self) -> Vec<u8> {
-        let mut whole = Vec::new();
+        let mut whole = Vec::with_capacity(self.body.len() + 9);
         infallible(Encoder::new(&mut whole).map(self.fields));
         whole.extend_from_slice(&self.body);
         whole

@@ -30,7 +30,7 @@ pub struct AnswerEvent {
     pub caller: CallerId,
     /// Its id.
     pub answer: AnswerId,
-    /// Its content (SPEC §8.2); empty for a stop.
+    /// Its content (SPEC §8.2).
     pub content: Vec<u8>,
     /// Until when it is shown and sent, Unix seconds.
     pub good_until: u32,

@@ -32,14 +32,14 @@ impl Status {
             Self::Talk => 4,
         }
     }
-    const fn from_code(code: u64) -> Result<Option<Self>, BadCbor> {
+    /// A code of a later version is as if it were absent: the rest of the letter is still read.
+    const fn from_code(code: u64) -> Option<Self> {
         match code {
-            0 => Ok(None),
-            1 => Ok(Some(Self::Safe)),
-            2 => Ok(Some(Self::Help)),
-            3 => Ok(Some(Self::Moving)),
-            4 => Ok(Some(Self::Talk)),
-            _ => Err(BadCbor),
+            1 => Some(Self::Safe),
+            2 => Some(Self::Help),
+            3 => Some(Self::Moving),
+            4 => Some(Self::Talk),
+            _ => None,
         }
     }
 }
@@ -126,20 +126,10 @@ fn nfc(text: &str) -> impl Iterator<Item = char> {
     text.chars()
 }
 
-/// A text as it was received: bounded, and in NFC. Without the feature `words` any form is shown as it came.
+/// A text as it was received, brought to NFC: an older phone knows an older Unicode, and is not refused for it.
 pub(crate) fn read_text(value: &mut Decoder<'_>) -> Result<Zeroizing<String>, BadCbor> {
     let text = value.str()?;
-    if text.len() <= TEXT_MAX && is_nfc(text) { Ok(Zeroizing::new(text.into())) } else { Err(BadCbor) }
-}
-
-#[cfg(feature = "words")]
-fn is_nfc(text: &str) -> bool {
-    unicode_normalization::is_nfc(text)
-}
-
-#[cfg(not(feature = "words"))]
-const fn is_nfc(_: &str) -> bool {
-    true
+    if text.len() > TEXT_MAX { Err(BadCbor) } else { normal(text).map_err(|_| BadCbor) }
 }
 
 pub(crate) const fn language_code(language: Language) -> u64 {
@@ -155,7 +145,7 @@ pub(crate) fn read_language(value: &mut Decoder<'_>) -> Result<Option<Language>,
         0 => Ok(Some(Language::Zh)),
         1 => Ok(Some(Language::Ko)),
         2 => Ok(Some(Language::En)),
-        _ => Err(BadCbor),
+        _ => Ok(None),
     }
 }
 
@@ -200,7 +190,7 @@ impl Letter {
         let mut letter = Self::default();
         read_map(bytes, |key, value| {
             match key {
-                0 => letter.status = Status::from_code(value.u64()?)?,
+                0 => letter.status = Status::from_code(value.u64()?),
                 1 => letter.text = read_text(value)?,
                 2 => letter.next = Some(value.u64()?).filter(|next| *next > 0),
                 3 => letter.quiet = value.bool()?,

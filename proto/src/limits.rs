@@ -62,12 +62,8 @@ pub const PARTS_MAX: u8 = 32;
 pub const SEAT_COUNT: u8 = 9;
 /// Sendings in one live key, by one seat, through one relay.
 pub const FAST_TAG_COUNT: u16 = 1024;
-/// Fast tags a reader looks ahead.
-pub const FAST_TAG_WINDOW: u16 = 64;
 /// Sendings under one reply key, by one seat, through one relay, in one day.
 pub const SLOW_TAG_COUNT: u16 = 64;
-/// Weeks of reply keys a reader tries, counting the roster's own.
-pub const REPLY_WEEKS_READ: u32 = 9;
 /// The most leading zero bits a stamp may have to show.
 pub const STAMP_BITS_MAX: u8 = 20;
 /// How many devices a roster can name as revoked.

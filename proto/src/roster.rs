@@ -18,6 +18,8 @@ use core::ops::Deref;
 
 const VERSION: u8 = 1;
 const LIFE_MAX: u64 = 7 * 86_400;
+/// How far ahead a roster may begin that is taken in: a week, and a day for clocks.
+const AHEAD_MAX: u64 = 8 * 86_400;
 
 /// Why a roster is not believed. Keep the one you have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -368,16 +370,22 @@ impl Rosters {
     ///
     /// # Errors
     ///
-    /// [`RosterError::OldGeneration`] if its certificate belongs to a voided generation;
+    /// [`RosterError::NotYet`] if it begins more than eight days ahead of `now`: nobody publishes so early, and a stolen
+    /// lead must not void what follows for ever. [`RosterError::OldGeneration`] if its certificate belongs to a voided generation;
     /// [`RosterError::Expired`] if a roster of a higher serial has voided it.
-    pub fn insert(&mut self, roster: SignedRoster) -> Result<(), RosterError> {
+    pub fn insert(&mut self, roster: SignedRoster, now: Seconds) -> Result<(), RosterError> {
+        if roster.not_before() > now.plus(AHEAD_MAX) {
+            return Err(RosterError::NotYet);
+        }
         if roster.generation() < self.generation {
             return Err(RosterError::OldGeneration);
         }
         if self.known.iter().any(|known| voids(known, &roster)) {
             return Err(RosterError::Expired);
         }
-        self.generation = roster.generation();
+        if roster.generation() > self.generation {
+            (self.generation, self.serial) = (roster.generation(), 0);
+        }
         self.serial = self.serial.max(roster.serial());
         let generation = self.generation;
         self.known.retain(|known| known.generation() >= generation && !voids(&roster, known) && known.hash() != roster.hash());
@@ -390,13 +398,13 @@ impl Rosters {
         self.known
             .iter()
             .filter(|roster| roster.in_force_at(now))
-            .min_by_key(|roster| (core::cmp::Reverse(roster.serial()), roster.hash()))
+            .min_by_key(|roster| (core::cmp::Reverse((roster.generation(), roster.serial())), roster.hash()))
     }
     /// Forgets what was over before `now`.
     pub fn forget_before(&mut self, now: Seconds) {
         self.known.retain(|roster| roster.not_after() > now);
     }
-    /// The highest serial seen.
+    /// The highest serial seen in the highest generation.
     #[must_use]
     pub const fn highest_serial(&self) -> u32 {
         self.serial
@@ -412,7 +420,8 @@ impl Rosters {
     }
 }
 
-/// Whether `newer` voids `older`: a higher serial, for its own period or an earlier one than `older`'s.
+/// Whether `newer` voids `older`: a higher generation, or a higher serial for its own period or an earlier one than `older`'s.
 fn voids(newer: &SignedRoster, older: &SignedRoster) -> bool {
-    newer.serial() > older.serial() && newer.period() <= older.period()
+    let later = newer.serial() > older.serial() && newer.period() <= older.period();
+    newer.generation() > older.generation() || (newer.generation() == older.generation() && later)
 }

@@ -84,8 +84,12 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-fn message(name: &str, parts: &[&[u8]]) -> Vec<u8> {
-    let mut message = label(name);
+/// What is signed. Wiped, because it repeats the plaintext of cells; reserved at once, so that growing leaves no copy.
+fn message(name: &str, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let label = label(name);
+    let len = label.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+    let mut message = Zeroizing::new(Vec::with_capacity(len));
+    message.extend_from_slice(&label);
     for part in parts {
         message.extend_from_slice(part);
     }

@@ -12,25 +12,26 @@
 //! that nobody can link. Dropping the visit wipes it.
 use crate::api::{Notice, UpOutcome, UpPost, UpReply};
 use crate::bulletin::{Bulletin, Code};
-use crate::cell::down::{self, Kind, Place, Reader, Track};
-use crate::cell::up::{LetterPart, Recipient};
+use crate::cell::down::{self, Place, Reader, Track};
+use crate::cell::up::Recipient;
 use crate::event::AnswerId;
 use crate::letter::{ContentError, Letter, Session};
-use crate::limits::{CLOCK_SKEW_MAX, DOWN_CELL_LEN, FAST_TAG_WINDOW, UP_POST_LEN};
-use crate::line::{LineId, Seat};
+use crate::limits::{BULLETIN_LEN, CLOCK_SKEW_MAX, DOWN_CELL_LEN, UP_POST_LEN};
+use crate::line::LineId;
 use crate::phrase::Stretched;
 use crate::roster::{RosterError, SignedRoster, UncheckedRoster};
-use crate::sign::{PublicKey, SecretKey};
+use crate::seal::Use;
+use crate::sign::PublicKey;
 use crate::stamp::StampFor;
 use crate::time::{Millis, SLOTS_PER_DAY, Timing};
 use alloc::{boxed::Box, vec::Vec};
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 mod reading;
 mod tags;
 mod voice;
 
+use reading::Read;
 pub use reading::ShownAnswer;
 use tags::TagTable;
 use voice::{Outgoing, Voice};
@@ -40,22 +41,22 @@ use voice::{Outgoing, Voice};
 #[non_exhaustive]
 pub enum Event {
     /// Every part of the letter was taken by a relay: the first sign. Not delivered yet.
-    InBox(u16),
-    /// The desk holds the letter: the second sign.
-    Receipt(u16),
-    /// An answer, complete and signed by a seat.
+    InBox(To, u16),
+    /// The desk, or safeguarding, holds the letter: the second sign.
+    Receipt(To, u16),
+    /// An answer, complete and signed by a seat; or a stop.
     Answer(ShownAnswer),
     /// The letter was taken back before a person saw it.
-    Withdrawn(u16),
+    Withdrawn(To, u16),
     /// The letter had been shown before it could be taken back.
-    TooLate(u16),
+    TooLate(To, u16),
     /// The line says one of its few sentences to everyone.
     Bulletin(Code),
     /// The relay has a roster of this serial, newer than the visit's: fetch the notice again.
     NewRoster(u32),
     /// The relay has no room now; the part goes again at a later beat.
     Full,
-    /// The relay asks for a stronger stamp; the part goes again.
+    /// The relay asks for a stronger or newer stamp: fetch its notice before the next beat; the part goes again.
     StampAsked,
 }
 
@@ -72,6 +73,9 @@ pub enum VisitError {
     /// The roster is not to be believed.
     #[error(transparent)]
     Roster(#[from] RosterError),
+    /// It says that it is another relay than the card names, or than it was.
+    #[error("the relay is not the one that the card names")]
+    OtherRelay,
     /// The roster is older than one this visit has seen.
     #[error("the relay shows an older roster than before; do not trust it")]
     RolledBack,
@@ -108,21 +112,23 @@ pub struct Visit {
     root: PublicKey,
     line: LineId,
     roster: Option<SignedRoster>,
-    serial_seen: u32,
+    /// Generation and serial of the newest roster seen.
+    newest: (u32, u32),
     relays: Vec<(u8, RelayState)>,
-    bulletin: Option<Bulletin>,
-    /// The line's clock minus the driver's, in milliseconds.
-    clock_ahead_ms: i128,
+    /// The newest bulletin, as it was signed, to be held against each new roster.
+    bulletin: Option<(Bulletin, [u8; BULLETIN_LEN])>,
+    /// The slot clock minus the driver's, in milliseconds: for slots and days.
+    slots_ahead_ms: i128,
+    /// The clock that rosters and answers are held against minus the driver's.
+    checked_ahead_ms: i128,
     desk: Voice,
     safe: Voice,
-    known: bool,
-    stranger: SecretKey,
-    stranger_reply: Zeroizing<[u8; 32]>,
-    in_flight: Option<(To, Outgoing)>,
+    beats: u64,
+    in_flight: Option<(Ticket, To, Outgoing)>,
     stretched: Option<Stretched>,
-    tables: Vec<(u8, TagTable)>,
+    slow_tables: Vec<(u8, TagTable)>,
+    fast_tables: Vec<(u8, TagTable)>,
     slow_unread: Vec<(u8, Box<[u8; DOWN_CELL_LEN]>)>,
-    fast_seen: Vec<((u8, u8), u16)>,
     reading: reading::Reading,
 }
 
@@ -130,72 +136,89 @@ impl Visit {
     /// Opens a visit to the line whose root key the card gave.
     #[must_use]
     pub fn open(root: PublicKey, rng: &mut impl CryptoRng) -> Self {
-        let mut stranger_reply = Zeroizing::new([0; 32]);
-        rng.fill_bytes(stranger_reply.as_mut_slice());
         Self {
             root,
             line: LineId::from_root(&root),
             roster: None,
-            serial_seen: 0,
+            newest: (0, 0),
             relays: Vec::new(),
             bulletin: None,
-            clock_ahead_ms: 0,
+            slots_ahead_ms: 0,
+            checked_ahead_ms: 0,
             desk: Voice::new(rng),
             safe: Voice::new(rng),
-            known: false,
-            stranger: SecretKey::generate(rng),
-            stranger_reply,
+            beats: 0,
             in_flight: None,
             stretched: None,
-            tables: Vec::new(),
+            slow_tables: Vec::new(),
+            fast_tables: Vec::new(),
             slow_unread: Vec::new(),
-            fast_seen: Vec::new(),
             reading: reading::Reading::default(),
         }
     }
 
-    /// Takes a relay's notice. `now` is the driver's clock; `trusts_own_clock` is what a native client says, and a page does not.
+    /// Takes a relay's notice. `now` is the driver's clock, which must not step: a monotonic one, set to wall time once.
+    /// `relay_no` is the number that the card gives the relay; a page, which has no card, gives `None`.
     ///
     /// # Errors
     ///
-    /// [`VisitError::NotARelay`], [`VisitError::Clock`], [`VisitError::NoRoster`], [`VisitError::Roster`], [`VisitError::RolledBack`], in this order.
-    pub fn notice(&mut self, bytes: &[u8], now: Millis, clock: Clock) -> Result<Vec<Event>, VisitError> {
+    /// [`VisitError::NotARelay`], [`VisitError::OtherRelay`], [`VisitError::Clock`], [`VisitError::NoRoster`],
+    /// [`VisitError::Roster`], [`VisitError::RolledBack`], in this order.
+    pub fn notice(&mut self, bytes: &[u8], relay_no: Option<u8>, now: Millis, clock: Clock) -> Result<Vec<Event>, VisitError> {
         let notice = Notice::parse(bytes).map_err(|_| VisitError::NotARelay)?;
-        let line_now = match clock {
+        let pages_own = (relay_no.is_none()).then(|| self.relays.first().map(|(number, _)| *number)).flatten();
+        if relay_no.or(pages_own).is_some_and(|number| number != notice.relay_no) {
+            return Err(VisitError::OtherRelay);
+        }
+        let checked_now = match clock {
             Clock::Relays => notice.clock_ms,
-            Clock::Own if notice.clock_ms.0.abs_diff(now.0) > CLOCK_SKEW_MAX * 1000 => {
-                return Err(VisitError::Clock);
-            }
+            Clock::Own if notice.clock_ms.0.abs_diff(now.0) > CLOCK_SKEW_MAX * 1000 => return Err(VisitError::Clock),
             Clock::Own => now,
         };
         let roster = notice.roster.as_ref().ok_or(VisitError::NoRoster)?;
-        let checked = UncheckedRoster::parse(roster.as_slice())?.check_signed(&self.root)?;
-        if checked.serial() < self.serial_seen {
+        let signed = UncheckedRoster::parse(roster.as_slice())?.check_signed(&self.root)?;
+        let age = (signed.generation(), signed.serial());
+        if age < self.newest {
             return Err(VisitError::RolledBack);
         }
-        let roster = checked.at(line_now.seconds())?;
-        self.serial_seen = roster.serial();
-        // Slots are counted by the relay's clock, whichever clock the roster was held against.
-        self.clock_ahead_ms = i128::from(notice.clock_ms.0) - i128::from(now.0);
+        let roster = signed.at(checked_now.seconds())?;
+        self.newest = age;
+        self.slots_ahead_ms = i128::from(notice.clock_ms.0) - i128::from(now.0);
+        self.checked_ahead_ms = i128::from(checked_now.0) - i128::from(now.0);
         let state = RelayState { stamp_salt: notice.stamp_salt, up_epoch: notice.up_epoch, difficulty: notice.difficulty };
         *entry(&mut self.relays, notice.relay_no, RelayState::default) = state;
-        let bulletin = Bulletin::check(&notice.bulletin, &roster, line_now.seconds()).ok().flatten();
         self.take_roster((*roster).clone());
-        let news = bulletin.filter(|bulletin| self.bulletin != Some(*bulletin));
-        self.bulletin = bulletin;
-        Ok(news.map(|bulletin| Event::Bulletin(bulletin.code)).into_iter().collect())
+        Ok(self.take_bulletin(notice.bulletin, checked_now).into_iter().collect())
     }
 
     fn take_roster(&mut self, roster: SignedRoster) {
         let moved = self.roster.as_ref().is_some_and(|old| old.week() != roster.week() || old.timing() != roster.timing());
         if moved {
-            self.tables.clear();
+            self.slow_tables.clear();
         }
         if let Some(stretched) = &self.stretched {
             self.desk.reply_key = stretched.reply_key(roster.week());
             self.safe.reply_key = stretched.safe_reply_key(roster.week());
         }
         self.roster = Some(roster);
+    }
+
+    /// The later of the bulletin held and the one told stands, if the roster in force lets it.
+    fn take_bulletin(&mut self, told: [u8; BULLETIN_LEN], now: Millis) -> Option<Event> {
+        let roster = self.roster.as_ref()?;
+        let check = |bytes: [u8; BULLETIN_LEN]| Some((Bulletin::check(&bytes, roster, now.seconds()).ok()??, bytes));
+        let (held, told) = (self.bulletin.and_then(|(_, bytes)| check(bytes)), check(told));
+        let before = self.bulletin.map(|(bulletin, _)| bulletin);
+        self.bulletin = [held, told].into_iter().flatten().max_by_key(|(bulletin, _)| bulletin.time);
+        let (now_stands, _) = self.bulletin?;
+        (before != Some(now_stands)).then_some(Event::Bulletin(now_stands.code))
+    }
+
+    /// Whether the roster is over, or there is none: fetch a notice. Until then dummies go on and letters wait.
+    #[must_use]
+    pub fn wants_notice(&self, now: Millis) -> bool {
+        let now = self.checked_now(now).seconds();
+        !self.roster.as_ref().is_some_and(|roster| roster.in_force_at(now))
     }
 
     /// The roster in force, once a notice was taken.
@@ -206,17 +229,21 @@ impl Visit {
     /// The bulletin that stands.
     #[must_use]
     pub fn bulletin(&self) -> Option<Code> {
-        self.bulletin.map(|bulletin| bulletin.code)
+        self.bulletin.map(|(bulletin, _)| bulletin.code)
     }
     /// The line's pace; production's before the first notice.
     #[must_use]
     pub fn timing(&self) -> Timing {
         self.roster.as_ref().map_or(Timing::PRODUCTION, SignedRoster::timing)
     }
-    /// The line's clock at the driver's `now`.
+    /// The relay's slot clock at the driver's `now`.
     #[must_use]
     pub fn line_now(&self, now: Millis) -> Millis {
-        Millis(u64::try_from(i128::from(now.0) + self.clock_ahead_ms).unwrap_or(0))
+        Millis(u64::try_from(i128::from(now.0) + self.slots_ahead_ms).unwrap_or(0))
+    }
+    /// The clock that rosters and answers are held against, at the driver's `now`.
+    fn checked_now(&self, now: Millis) -> Millis {
+        Millis(u64::try_from(i128::from(now.0) + self.checked_ahead_ms).unwrap_or(0))
     }
     /// The days of the slow track to fetch, newest first.
     #[must_use]
@@ -237,7 +264,6 @@ impl Visit {
         self.desk.know(stretched.sign_key(), stretched.reply_key(week), &self.line);
         self.safe.know(stretched.safe_sign_key(), stretched.safe_reply_key(week), &self.line);
         self.stretched = Some(stretched);
-        self.known = true;
         let unread = core::mem::take(&mut self.slow_unread);
         unread.into_iter().flat_map(|(relay, cell)| self.read_slow(relay, &cell, now)).collect()
     }
@@ -248,7 +274,7 @@ impl Visit {
     ///
     /// [`VisitError::NoPhrase`] before [`Self::know`]; [`VisitError::Content`] if it is empty or too long.
     pub fn write(&mut self, letter: &Letter, to: To, now: Millis) -> Result<u16, VisitError> {
-        if !self.known {
+        if self.stretched.is_none() {
             return Err(VisitError::NoPhrase);
         }
         let time = self.line_now(now).seconds().rounded();
@@ -278,59 +304,51 @@ impl Visit {
         self.desk.all_named() && self.safe.all_named()
     }
 
-    /// The bytes of this beat's POST to relay `relay_no`: the next unposted part, else the next part of the oldest
-    /// letter without a receipt, else a dummy. All three are sealed by one function.
+    /// This beat's POST to relay `relay_no`: the next unposted part, else the next part of the oldest letter without a
+    /// receipt, else a dummy. All three are sealed by one function. Every seventh POST of a visit goes to safeguarding,
+    /// whether she has anything to tell there or not, and all others to the desk: so neither sees a gap that the other made.
     ///
     /// # Errors
     ///
     /// [`VisitError::NoRoster`] before the first notice of this relay.
-    pub fn beat(&mut self, relay_no: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<Box<[u8; UP_POST_LEN]>, VisitError> {
-        let line_now = self.line_now(now);
-        let roster = self.roster.clone().ok_or(VisitError::NoRoster)?;
-        let to = if !self.desk.has_work() && self.safe.has_work() { To::Safeguarding } else { To::Desk };
-        let (outgoing, part) = self.voice(to).next(line_now.seconds(), rng);
-        let (key, purpose) = match to {
-            To::Desk => (roster.desk_key(), crate::seal::Use::Desk),
-            To::Safeguarding => (roster.safe_key(), crate::seal::Use::Safeguarding),
+    pub fn beat(&mut self, relay_no: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<Post, VisitError> {
+        let (line_now, waits) = (self.line_now(now), self.wants_notice(now));
+        let roster = self.roster.as_ref().ok_or(VisitError::NoRoster)?;
+        let (_, state) = self.relays.iter().find(|(number, _)| *number == relay_no).ok_or(VisitError::NoRoster)?;
+        let ticket = Ticket(self.beats);
+        let (to, voice, key, purpose) = if self.beats % SAFEGUARDING_POSTS == SAFEGUARDING_POSTS - 1 {
+            (To::Safeguarding, &mut self.safe, roster.safe_key(), Use::Safeguarding)
+        } else {
+            (To::Desk, &mut self.desk, roster.desk_key(), Use::Desk)
         };
+        let (outgoing, part) = if waits { voice.dummy(line_now.seconds(), rng) } else { voice.next(line_now.seconds(), rng) };
         let recipient = Recipient { line: &self.line, period: roster.period(), purpose, key };
-        let voice = match to {
-            To::Desk => &self.desk,
-            To::Safeguarding => &self.safe,
-        };
-        let cell = match voice.signer() {
-            Some(signer) => part.seal(&recipient, signer, rng),
-            None => LetterPart { reply_key: self.stranger_reply.clone(), ..part }.seal(&recipient, &self.stranger, rng),
-        };
-        self.in_flight = Some((to, outgoing));
-        let state =
-            self.relays.iter().find(|(number, _)| *number == relay_no).map(|(_, state)| state).ok_or(VisitError::NoRoster)?;
+        let cell = part.seal(&recipient, voice.signer(), rng);
         let stamp = StampFor::cell(cell.as_slice(), &state.stamp_salt, &self.line, state.up_epoch).mint(state.difficulty, rng);
-        Ok(UpPost { stamp, cell }.to_bytes())
+        self.beats += 1;
+        self.in_flight = Some((ticket, to, outgoing));
+        Ok(Post { ticket, bytes: UpPost { stamp, cell }.to_bytes() })
     }
 
-    /// Takes the reply to the last beat's POST, or `None` if there was none: then the part waits for its turn again.
+    /// Takes the reply to a POST, or `None` if there was none: then the part waits for its turn again. A reply that comes
+    /// after the next beat was sealed says nothing any more: its part counts as not posted.
     ///
     /// # Errors
     ///
     /// [`VisitError::NotARelay`] if the bytes are no reply; the part counts as not posted.
-    pub fn posted(&mut self, relay_no: u8, reply: Option<&[u8]>) -> Result<Vec<Event>, VisitError> {
-        let Some((to, outgoing)) = self.in_flight.take() else {
-            return Ok(Vec::new());
-        };
-        let Some(reply) = reply else {
-            return Ok(Vec::new());
-        };
+    pub fn posted(&mut self, ticket: Ticket, relay_no: u8, reply: Option<&[u8]>) -> Result<Vec<Event>, VisitError> {
+        let Some((_, to, outgoing)) = self.in_flight.take_if(|(flying, ..)| *flying == ticket) else { return Ok(Vec::new()) };
+        let Some(reply) = reply else { return Ok(Vec::new()) };
         let reply = UpReply::parse(reply).map_err(|_| VisitError::NotARelay)?;
         if let Some((_, state)) = self.relays.iter_mut().find(|(number, _)| *number == relay_no) {
             state.difficulty = reply.difficulty.min(crate::limits::STAMP_BITS_MAX);
         }
         let mut events: Vec<Event> = match reply.outcome {
-            UpOutcome::Stored => self.voice(to).posted(&outgoing).map(Event::InBox).into_iter().collect(),
+            UpOutcome::Stored => self.voice(to).posted(&outgoing).map(|seq| Event::InBox(to, seq)).into_iter().collect(),
             UpOutcome::Full => [Event::Full].into(),
             UpOutcome::Stamp => [Event::StampAsked].into(),
         };
-        if reply.serial > self.serial_seen {
+        if reply.serial != self.newest.1 && reply.serial != 0 {
             events.push(Event::NewRoster(reply.serial));
         }
         Ok(events)
@@ -345,7 +363,7 @@ impl Visit {
         let slots = usize::try_from(SLOTS_PER_DAY).map_err(|_| VisitError::NotARelay)?;
         let mut events = Vec::new();
         for cell in cells(bytes, slots)? {
-            if self.known {
+            if self.stretched.is_some() {
                 events.extend(self.read_slow(relay_no, cell, now));
             } else {
                 self.slow_unread.push((relay_no, Box::new(*cell)));
@@ -362,36 +380,18 @@ impl Visit {
     pub fn fast(&mut self, relay_no: u8, bytes: &[u8], now: Millis) -> Result<Vec<Event>, VisitError> {
         let slots = 2 * usize::from(self.timing().fast_slots);
         let read: Vec<_> = cells(bytes, slots)?.collect();
-        if !self.known {
+        if self.stretched.is_none() {
             return Ok(Vec::new());
         }
         Ok(read.into_iter().flat_map(|cell| self.read_fast(relay_no, cell, now)).collect())
     }
 
     fn read_fast(&mut self, relay_no: u8, cell: &[u8; DOWN_CELL_LEN], now: Millis) -> Vec<Event> {
-        let tag = down::tag(cell);
-        let hit = Seat::all().find_map(|seat| {
-            let seen = *entry(&mut self.fast_seen, (relay_no, seat.number()), u16::default);
-            let tags = self.fast_tags(seat);
-            // A cell read before lies below what was seen; its answer is known by its id.
-            let from = seen.saturating_sub(FAST_TAG_WINDOW);
-            (from..seen.saturating_add(FAST_TAG_WINDOW))
-                .map(|i| Place { relay_no, seat, i })
-                .find(|place| tags.tag(*place) == tag)
-        });
-        let Some(place) = hit else { return Vec::new() };
-        let live_key = if place.seat.is_safeguarding() { self.safe.live_key.clone() } else { self.desk.live_key.clone() };
-        let events = self.take_cell(cell, Track::Fast(&live_key), place, now);
-        if events.is_some() {
-            let seen = entry(&mut self.fast_seen, (relay_no, place.seat.number()), u16::default);
-            *seen = (*seen).max(place.i.saturating_add(1));
-        }
-        events.unwrap_or_default()
-    }
-
-    fn fast_tags(&self, seat: Seat) -> down::Tags<'_> {
-        let key = if seat.is_safeguarding() { &self.safe.live_key } else { &self.desk.live_key };
-        down::Tags::of(Track::Fast(key), &self.line)
+        let (line, desk, safe) = (&self.line, &self.desk.live_key, &self.safe.live_key);
+        let table = entry(&mut self.fast_tables, relay_no, || TagTable::fast(line, relay_no, desk, safe));
+        let Some(hit) = table.find(&down::tag(cell)) else { return Vec::new() };
+        let live_key = if hit.place.seat.is_safeguarding() { safe.clone() } else { desk.clone() };
+        self.take_cell(cell, Track::Fast(&live_key), hit.place, now).unwrap_or_default()
     }
 
     fn read_slow(&mut self, relay_no: u8, cell: &[u8; DOWN_CELL_LEN], now: Millis) -> Vec<Event> {
@@ -399,17 +399,13 @@ impl Visit {
             return Vec::new();
         }
         let line_now = self.line_now(now);
-        let (Some(stretched), Some(roster)) = (&self.stretched, &self.roster) else {
-            return Vec::new();
-        };
+        let (Some(stretched), Some(roster)) = (&self.stretched, &self.roster) else { return Vec::new() };
         let today = roster.timing().day(line_now);
-        let table = entry(&mut self.tables, relay_no, TagTable::empty);
+        let table = entry(&mut self.slow_tables, relay_no, TagTable::empty);
         if !table.covers(today) {
-            *table = TagTable::build(stretched, relay_no, roster, today);
+            *table = TagTable::slow(stretched, relay_no, roster, today);
         }
-        let Some(hit) = table.find(&down::tag(cell)) else {
-            return Vec::new();
-        };
+        let Some(hit) = table.find(&down::tag(cell)) else { return Vec::new() };
         let reply_key =
             if hit.place.seat.is_safeguarding() { stretched.safe_reply_key(hit.week) } else { stretched.reply_key(hit.week) };
         self.take_cell(cell, Track::Slow(&reply_key, hit.day), hit.place, now).unwrap_or_default()
@@ -417,32 +413,47 @@ impl Visit {
 
     /// Opens a cell and takes it in; `None` if it is not to be believed.
     fn take_cell(&mut self, cell: &[u8; DOWN_CELL_LEN], track: Track<'_>, place: Place, now: Millis) -> Option<Vec<Event>> {
-        let line_now = self.line_now(now).seconds();
-        let roster = self.roster.as_ref()?;
-        let to = if place.seat.is_safeguarding() { To::Safeguarding } else { To::Desk };
-        let voice = match to {
-            To::Desk => &mut self.desk,
-            To::Safeguarding => &mut self.safe,
-        };
-        let reader = Reader { caller: voice.caller.as_ref()?, roster, now: line_now };
+        let checked_now = self.checked_now(now).seconds();
+        let roster = self.roster.as_ref().filter(|roster| roster.in_force_at(checked_now))?;
+        let (to, voice) =
+            if place.seat.is_safeguarding() { (To::Safeguarding, &mut self.safe) } else { (To::Desk, &mut self.desk) };
+        let reader = Reader { caller: voice.caller.as_ref()?, roster, now: checked_now };
         let part = down::open(cell, (track, place), &reader).ok()?;
-        let mut events: Vec<Event> = voice.receipted(&part.have).into_iter().map(Event::Receipt).collect();
+        let mut events: Vec<Event> = voice.receipted(&part.have).into_iter().map(|seq| Event::Receipt(to, seq)).collect();
         let (session, seq) = part.answers;
         if session == voice.session && voice.told(seq, part.withdrawal) {
-            events.push(if part.withdrawal.done { Event::Withdrawn(seq) } else { Event::TooLate(seq) });
+            events.push(if part.withdrawal.done { Event::Withdrawn(to, seq) } else { Event::TooLate(to, seq) });
         }
-        if part.kind != Kind::Receipt
-            && let Some(answer) = self.reading.take(place.seat, &part)
-        {
-            voice.show(answer.answer);
-            events.push(Event::Answer(answer));
-        } else if part.kind != Kind::Receipt && self.reading.was_shown(&part.answer) {
+        match self.reading.take(place.seat, &part, checked_now) {
+            Read::Nothing => {}
+            Read::Shown(answer) => {
+                voice.show(answer.answer);
+                events.push(Event::Answer(answer));
+            }
+            // Stopped before it came: she is not shown it, and the desk need not send it again.
+            Read::Stopped => voice.show(part.answer),
             // Sent again although it was shown: the desk has not heard of it yet.
-            voice.name_again(&part.answer);
+            Read::Again => voice.name_again(&part.answer),
         }
         Some(events)
     }
 }
+
+/// Which POST a reply belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// One POST.
+pub struct Post {
+    /// To be handed back with the reply.
+    pub ticket: Ticket,
+    /// The body.
+    pub bytes: Box<[u8; UP_POST_LEN]>,
+}
+
+/// Every POST of a visit whose number leaves the last remainder by this goes to safeguarding.
+/// Seven shares no factor with the usual counts of relays, so that every relay carries some.
+const SAFEGUARDING_POSTS: u64 = 7;
 
 /// Whose clock a roster is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

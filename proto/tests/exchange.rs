@@ -25,7 +25,7 @@ use porchlight_proto::{
     roster::SignedRoster,
     seal::{SealingSecret, Use},
     time::{Millis, Seconds, Timing},
-    visit::{Clock, Event, To, Visit},
+    visit::{Clock, Event, Ticket, To, Visit},
 };
 use rand_chacha::ChaCha20Rng;
 use support::{Line, NOW, caller, rng};
@@ -68,19 +68,33 @@ impl World {
         let roster = line.roster();
         let now = NOW.plus(5000).millis();
         let mut visit = Visit::open(line.root.public(), &mut rng);
-        visit.notice(&notice(&roster, now), now, Clock::Own).unwrap();
+        visit.notice(&notice(&roster, now), Some(0), now, Clock::Own).unwrap();
         let stretched = caller(&line, &mut rng);
         let caller = stretched.caller();
         visit.know(stretched, now);
         Self { rng, line, roster, now, visit, caller }
     }
+    /// The next POST to the desk; what goes to safeguarding in between is taken by the relay.
+    fn sealed(&mut self, purpose: Use) -> (Ticket, up::UpCell) {
+        loop {
+            let post = self.visit.beat(0, self.now, &mut self.rng).unwrap();
+            let cell = UpPost::parse(post.bytes.as_slice()).unwrap().cell;
+            let secret = if purpose == Use::Desk { &self.line.desk } else { &self.line.safe };
+            if up::open(&cell, &self.opener(secret, purpose)).is_ok() {
+                return (post.ticket, cell);
+            }
+            self.visit.posted(post.ticket, 0, Some(&stored(self.now))).unwrap();
+        }
+    }
     fn post(&mut self) -> up::UpCell {
-        let post = UpPost::parse(self.visit.beat(0, self.now, &mut self.rng).unwrap().as_slice()).unwrap();
-        post.cell
+        self.sealed(Use::Desk).1
     }
     fn take(&mut self) -> (up::UpCell, Vec<Event>) {
-        let cell = self.post();
-        let events = self.visit.posted(0, Some(&stored(self.now))).unwrap();
+        self.take_for(Use::Desk)
+    }
+    fn take_for(&mut self, purpose: Use) -> (up::UpCell, Vec<Event>) {
+        let (ticket, cell) = self.sealed(purpose);
+        let events = self.visit.posted(ticket, 0, Some(&stored(self.now))).unwrap();
         (cell, events)
     }
     fn open(&self, cell: &up::UpCell) -> Result<Opened, CellError> {
@@ -99,7 +113,7 @@ impl World {
         }
     }
     fn answer(&mut self, text: &str, track: Track<'_>, from: u16) -> Vec<down::DownCell> {
-        let content = Answer { n: 1, text: text.to_owned().into(), ..Answer::default() }.to_cbor().unwrap();
+        let content = Answer { n: 1, written: NOW.0, text: text.to_owned().into(), ..Answer::default() }.to_cbor().unwrap();
         let parts = cut(&content, ANSWER_PART_LEN).unwrap();
         let now = self.now.seconds();
         let mut id = [0; 8];
@@ -131,7 +145,7 @@ impl World {
 
 fn texts(events: &[Event]) -> Vec<String> {
     let text = |event: &Event| match event {
-        Event::Answer(answer) => answer.content.as_ref().map(|content| content.text.to_string()),
+        Event::Answer(answer) => Some(answer.content.text.to_string()),
         _ => None,
     };
     events.iter().filter_map(text).collect()
@@ -154,7 +168,7 @@ fn a_letter_of_many_parts_reaches_the_desk_and_is_receipted() {
         }
     };
     assert_eq!(Letter::parse(&whole).unwrap(), letter);
-    assert_eq!(events, [Event::InBox(seq)]);
+    assert_eq!(events, [Event::InBox(To::Desk, seq)]);
     assert!(world.visit.all_in_box() && !world.visit.all_receipted());
     let (again, _) = world.take();
     assert!(!world.letter(&again).dummy, "it goes on until the receipt comes");
@@ -164,7 +178,7 @@ fn a_letter_of_many_parts_reaches_the_desk_and_is_receipted() {
     let live = world.letter(&again).live_key.clone();
     let place = Place { relay_no: 0, seat: Seat::new(0).unwrap(), i: 3 };
     let cell = receipt.seal((&world.line.id, &world.caller), (Track::Fast(&live), place), &world.line.seats[0], &mut world.rng);
-    assert_eq!(world.fast(&[cell]), [Event::Receipt(seq)]);
+    assert_eq!(world.fast(&[cell]), [Event::Receipt(To::Desk, seq)]);
     let (after, _) = world.take();
     assert!(world.letter(&after).dummy);
 }
@@ -173,9 +187,9 @@ fn a_letter_of_many_parts_reaches_the_desk_and_is_receipted() {
 fn dummies_before_the_phrase_and_after_it_open_like_letters() {
     let mut world = World::new("dummies");
     let mut stranger = Visit::open(world.line.root.public(), &mut world.rng);
-    stranger.notice(&notice(&world.roster, world.now), world.now, Clock::Relays).unwrap();
+    stranger.notice(&notice(&world.roster, world.now), None, world.now, Clock::Relays).unwrap();
     let post = stranger.beat(0, world.now, &mut world.rng).unwrap();
-    let cell = UpPost::parse(post.as_slice()).unwrap().cell;
+    let cell = UpPost::parse(post.bytes.as_slice()).unwrap().cell;
     assert!(matches!(world.open(&cell), Ok(Opened::Letter(_, part)) if part.dummy));
     let cell = world.post();
     assert!(world.letter(&cell).dummy);
@@ -189,8 +203,8 @@ fn a_failed_post_goes_again_and_every_sealing_is_new() {
     world.visit.write(&Letter { status: Some(Status::Safe), ..Letter::default() }, To::Desk, world.now).unwrap();
     let mut replay = Replay::default();
     for _ in 0..5 {
-        let cell = world.post();
-        assert!(world.visit.posted(0, None).unwrap().is_empty());
+        let (ticket, cell) = world.sealed(Use::Desk);
+        assert!(world.visit.posted(ticket, 0, None).unwrap().is_empty());
         assert_eq!(world.letter(&cell).seq, 1);
         assert!(replay.is_new(1, up::enc_hash(&cell)));
         assert!(!replay.is_new(1, up::enc_hash(&cell)));
@@ -205,7 +219,7 @@ fn what_is_not_sealed_to_the_desk_is_nothing() {
         .visit
         .write(&Letter { text: String::from("그 사람에 대하여").into(), ..Letter::default() }, To::Safeguarding, world.now)
         .unwrap();
-    let (cell, _) = world.take();
+    let (cell, _) = world.take_for(Use::Safeguarding);
     assert_eq!(world.open(&cell), Err(CellError::DoesNotOpen), "a shift desk cannot open a safeguarding letter");
     let opened = up::open(&cell, &world.opener(&world.line.safe, Use::Safeguarding)).unwrap();
     assert!(matches!(opened, Opened::Letter(other, part) if other != world.caller && part.seq == 1));
@@ -224,7 +238,6 @@ fn what_is_not_sealed_to_the_desk_is_nothing() {
 fn an_answer_is_shown_once_and_named_to_the_desk() {
     let mut world = World::new("answer");
     let dummy = world.post();
-    world.visit.posted(0, None).unwrap();
     let live = world.letter(&dummy).live_key.clone();
     let long = "괜찮아요. ".repeat(300);
     let cells = world.answer(&long, Track::Fast(&live), 0);
@@ -259,7 +272,9 @@ fn nothing_is_shown_that_a_seat_did_not_sign_for_her_this_tag_and_this_time() {
     let day = Timing::PRODUCTION.day(world.now);
     let place = |i| Place { relay_no: 0, seat: Seat::new(2).unwrap(), i };
     let content = cut(
-        &Answer { n: 1, text: String::from("meet us at the station").into(), ..Answer::default() }.to_cbor().unwrap(),
+        &Answer { n: 1, written: NOW.0, text: String::from("meet us at the station").into(), ..Answer::default() }
+            .to_cbor()
+            .unwrap(),
         ANSWER_PART_LEN,
     )
     .unwrap();
@@ -274,6 +289,7 @@ fn nothing_is_shown_that_a_seat_did_not_sign_for_her_this_tag_and_this_time() {
     let line = &world.line;
     let other = CallerId([1; 16]);
     let yesterday = AnswerPart { time: Seconds(now.0 - 3 * 86_400), ..honest.clone() };
+    let for_ever = AnswerPart { good_until: now.plus(31 * 86_400), ..honest.clone() };
     let over = AnswerPart { good_until: Seconds(now.0 - 1), ..honest.clone() };
     let cases = [
         (
@@ -290,8 +306,12 @@ fn nothing_is_shown_that_a_seat_did_not_sign_for_her_this_tag_and_this_time() {
             over.seal((&line.id, &world.caller), (Track::Fast(&live), place(4)), &line.seats[2], &mut world.rng),
         ),
         (
-            "beyond the window",
-            honest.seal((&line.id, &world.caller), (Track::Fast(&live), place(200)), &line.seats[2], &mut world.rng),
+            "good for longer than answers live",
+            for_ever.seal((&line.id, &world.caller), (Track::Fast(&live), place(7)), &line.seats[2], &mut world.rng),
+        ),
+        (
+            "beyond the last tag",
+            honest.seal((&line.id, &world.caller), (Track::Fast(&live), place(1024)), &line.seats[2], &mut world.rng),
         ),
         (
             "a slow cell on the fast track",
@@ -344,4 +364,84 @@ fn receipts_name_what_is_held_and_nothing_else() {
     let named: Vec<u16> = (0..300).filter(|seq| receipt.holds(&[1; 8], *seq)).collect();
     assert_eq!(named, [1, 2, 3, 4, 5, 66]);
     assert!(!receipt.holds(&[2; 8], 1));
+}
+
+#[test]
+fn a_stop_covers_what_was_written_before_it_whatever_comes_first() {
+    let mut world = World::new("stop");
+    let dummy = world.post();
+    let live = world.letter(&dummy).live_key.clone();
+    let now = world.now.seconds();
+    let seal = |world: &mut World, kind, id: u8, n, text: &str, i| {
+        let content = Answer { n, written: now.0, text: text.to_owned().into(), ..Answer::default() }.to_cbor().unwrap();
+        let part = cut(&content, ANSWER_PART_LEN).unwrap().remove(0);
+        let part = AnswerPart {
+            kind,
+            answer: [id; 8],
+            part,
+            good_until: now.plus(1000),
+            ..AnswerPart::receipt(down::Receipt::default(), now)
+        };
+        let place = Place { relay_no: 0, seat: Seat::new(2).unwrap(), i };
+        part.seal((&world.line.id, &world.caller), (Track::Fast(&live), place), &world.line.seats[2], &mut world.rng)
+    };
+    let stop = seal(&mut world, Kind::Stop, 2, 2, "", 1);
+    let go = seal(&mut world, Kind::Answer, 1, 1, "meet us tomorrow", 2);
+    let after = seal(&mut world, Kind::Answer, 3, 3, "a new plan", 3);
+    let events = world.fast(&[stop]);
+    assert!(matches!(&events[..], [Event::Answer(stop)] if stop.kind == Kind::Stop));
+    assert_eq!(texts(&world.fast(&[go, after])), ["a new plan"]);
+    while !world.visit.all_named() {
+        world.take();
+    }
+}
+
+#[test]
+fn a_late_reply_is_not_taken_for_the_next_posts() {
+    let mut world = World::new("late reply");
+    let (dummy, _) = world.sealed(Use::Desk);
+    world.visit.write(&Letter { status: Some(Status::Help), ..Letter::default() }, To::Desk, world.now).unwrap();
+    let (letter, cell) = world.sealed(Use::Desk);
+    assert!(!world.letter(&cell).dummy);
+    assert_eq!(world.visit.posted(dummy, 0, Some(&stored(world.now))).unwrap(), []);
+    assert!(!world.visit.all_in_box(), "only its own reply puts a letter in the box");
+    world.visit.posted(letter, 0, Some(&stored(world.now))).unwrap();
+    assert!(world.visit.all_in_box());
+}
+
+#[test]
+fn safeguarding_hears_from_every_visit_at_the_same_beats() {
+    let mut world = World::new("safeguarding beats");
+    let shape = |world: &mut World, visit: &mut Visit| -> Vec<bool> {
+        (0..21)
+            .map(|_| {
+                let post = visit.beat(0, world.now, &mut world.rng).unwrap();
+                let cell = UpPost::parse(post.bytes.as_slice()).unwrap().cell;
+                visit.posted(post.ticket, 0, Some(&stored(world.now))).unwrap();
+                up::open(&cell, &world.opener(&world.line.safe, Use::Safeguarding)).is_ok()
+            })
+            .collect()
+    };
+    let mut stranger = Visit::open(world.line.root.public(), &mut world.rng);
+    stranger.notice(&notice(&world.roster, world.now), None, world.now, Clock::Relays).unwrap();
+    let quiet = shape(&mut world, &mut stranger);
+    let mut busy = Visit::open(world.line.root.public(), &mut world.rng);
+    busy.notice(&notice(&world.roster, world.now), None, world.now, Clock::Relays).unwrap();
+    let stretched = caller(&world.line, &mut world.rng);
+    busy.know(stretched, world.now);
+    for to in [To::Desk, To::Safeguarding] {
+        busy.write(&Letter { text: "긴 글 ".repeat(500).into(), ..Letter::default() }, to, world.now).unwrap();
+    }
+    assert_eq!(shape(&mut world, &mut busy), quiet);
+    assert_eq!(quiet.iter().filter(|safe| **safe).count(), 3);
+}
+
+#[test]
+fn a_roster_that_is_over_seals_no_letter_and_believes_no_answer() {
+    let mut world = World::new("over");
+    world.visit.write(&Letter { status: Some(Status::Safe), ..Letter::default() }, To::Desk, world.now).unwrap();
+    world.now = world.now.plus(2 * 86_400_000);
+    assert!(world.visit.wants_notice(world.now));
+    let cell = world.post();
+    assert!(world.letter(&cell).dummy, "dummies go on, letters wait");
 }

@@ -95,6 +95,10 @@ pub struct Relay {
     rooms: Arc<Rooms>,
     stop: watch::Sender<bool>,
     accepting: tokio::task::JoinHandle<()>,
+    /// Turns true when nobody is served any more: what writes then finishes.
+    close: watch::Sender<bool>,
+    keeping: JoinSet<()>,
+    /// What can be cut off at any moment.
     others: JoinSet<()>,
     /// Held so that nobody else takes the directory.
     _lock: File,
@@ -150,13 +154,15 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
             Meters { counters: Arc::clone(&rooms.counters), lines: rooms.lines.clone(), sealer: Arc::clone(&rooms.sealer) };
         others.spawn(admin::serve(listener, Arc::new(meters)));
     }
+    let (close, closing) = watch::channel(false);
+    let mut keeping = JoinSet::new();
     for writer in rooms.lines.iter().filter_map(|served| served.line.up.writer()) {
-        others.spawn(writer.run());
+        keeping.spawn(writer.run(closing.clone()));
     }
-    others.spawn(tend(Arc::clone(&rooms)));
+    keeping.spawn(tend(Arc::clone(&rooms), closing));
     let sources = Arc::new(Sources::new(settings.max_per_address, Arc::clone(&world.chance)));
     let accepting = tokio::spawn(accept(listener, hall, sources, settings.max_connections, Arc::clone(&rooms.clock)));
-    Ok(Relay { bound, spki, rooms, stop, accepting, others, _lock: lock })
+    Ok(Relay { bound, spki, rooms, stop, accepting, close, keeping, others, _lock: lock })
 }
 
 /// Starts a relay, says that it accepts, and serves until `shutdown` is there.
@@ -206,6 +212,8 @@ impl Relay {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         let _ = self.accepting.await;
+        self.close.send_replace(true);
+        while self.keeping.join_next().await.is_some() {}
         self.others.shutdown().await;
     }
 }
@@ -230,12 +238,15 @@ impl Rooms {
     }
 }
 
-async fn tend(rooms: Arc<Rooms>) {
+async fn tend(rooms: Arc<Rooms>, mut closing: watch::Receiver<bool>) {
     let mut ticks = interval(TEND_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut round: u32 = 0;
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = closing.wait_for(|closes| *closes) => return,
+        }
         let tended = Arc::clone(&rooms);
         let _ = tokio::task::spawn_blocking(move || tended.tend(round)).await;
         round = round.wrapping_add(1);

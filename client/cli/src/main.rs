@@ -1,2 +1,103 @@
-//! Porchlight.
-fn main() {}
+//! `porchlight`: callers, desks and lines from a terminal.
+//!
+//! `main` is a table of verbs. Results go to stdout, everything else to stderr; secrets come from files, stdin or the terminal,
+//! never from arguments or the environment. `docs/CLI.md` documents every option, field and exit code.
+
+mod caller;
+mod chance;
+mod command;
+mod desk;
+mod duration;
+mod exit;
+mod input;
+mod line;
+mod moment;
+mod output;
+mod sentences;
+mod stop;
+mod trouble;
+mod way;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use command::{CallerVerb, Command, DeskVerb, LineVerb, Noun, Tongue};
+use exit::Exit;
+use input::Inputs;
+use output::{Output, remark};
+use trouble::Trouble;
+use way::Way;
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(report_bug));
+    let exit = match Command::try_parse() {
+        Ok(command) => run(command).unwrap_or_else(|trouble| {
+            remark(&trouble.to_string());
+            trouble.exit()
+        }),
+        Err(error) => explain(&error),
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// Ends with the code for a fault of ours. Says where, never what: a message could hold a person's words.
+fn report_bug(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), |at| format!("{}:{}", at.file(), at.line()));
+    remark(&sentences::bug(&place));
+    std::process::exit(i32::from(Exit::Bug as u8));
+}
+
+/// Prints what clap has to say: help and version are results, everything else is a usage error.
+fn explain(error: &clap::Error) -> Exit {
+    let _nobody_listens = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
+}
+
+fn run(command: Command) -> Result<Exit, Trouble> {
+    if command.lang != Tongue::En {
+        remark(sentences::ONLY_ENGLISH);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| sentences::no_runtime(&error))?;
+    let outcome = runtime.block_on(verb(command));
+    // A request still on its way is nobody's business any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn verb(command: Command) -> Result<Exit, Trouble> {
+    let inputs = Inputs::default();
+    let way = Way { output: Output::new(command.json), inputs: &inputs, socks5: command.socks5 };
+    match command.noun {
+        Noun::Line(verb) => match verb {
+            LineVerb::Init(args) => line::init(&args, &way),
+            LineVerb::Publish(args) => line::publish(&args, &way).await,
+            LineVerb::Rotate(args) => line::rotate(&args, &way).await,
+            LineVerb::Renew(args) => line::renew(&args, &way).await,
+            LineVerb::Show(args) => line::show(&args, &way),
+            LineVerb::Bulletin(args) => line::bulletin(&args, &way).await,
+        },
+        Noun::Desk(verb) => match verb {
+            DeskVerb::Sync(args) => desk::sync(args, &way).await,
+            DeskVerb::List(args) => desk::list(&args, &way),
+            DeskVerb::Show(args) => desk::show(&args, &way),
+            DeskVerb::Claim(args) => desk::claim(&args, &way),
+            DeskVerb::Release(args) => desk::release(&args, &way),
+            DeskVerb::Note(args) => desk::note(&args, &way),
+            DeskVerb::Answer(args) => desk::answer(args, &way).await,
+            DeskVerb::Watch(args) => desk::watch(args, &way).await,
+        },
+        Noun::Caller(verb) => match verb {
+            CallerVerb::New(args) => caller::new(&args, &way),
+            CallerVerb::Words(args) => caller::words(&args, &way),
+            CallerVerb::Checkin(args) => caller::checkin(args, &way).await,
+            CallerVerb::Write(args) => caller::write(args, &way).await,
+            CallerVerb::Read(args) => caller::read(args, &way).await,
+            CallerVerb::Withdraw(args) => caller::withdraw(args, &way).await,
+        },
+    }
+}

@@ -249,9 +249,10 @@ fn letters(file: &mut File, world: &World) {
 fn team(file: &mut File, world: &World) {
     let mut rng = chance(4);
     let body = Event::Note { caller: CallerId([9; 16]), text: "checked with the night shift".into() }.to_cbor();
-    for (name, purpose, previous) in
-        [("a team letter to the desk", Use::Desk, random(&mut rng)), ("a direct letter to a device", Use::Device, [0; 32])]
-    {
+    for (name, purpose, previous) in [
+        ("a team letter to the desk", Use::Desk, random(&mut rng)),
+        ("a direct letter to a device", Use::Device, EventStamp::direct(&world.line, &world.device.public())),
+    ] {
         let to = To { purpose, secret: &world.desk_secret };
         let stamp = EventStamp { device_seq: 258, previous, lamport: 65_537, time: Seconds(NOW.0 + 1) };
         let signed = TeamPart::sign(&stamp, part(0, 1, &body), (&world.line, purpose), &world.device);
@@ -284,12 +285,14 @@ fn down(world: &World) -> String {
     let mut rng = chance(5);
     let (live_key, reply_key, day) = (random(&mut rng), random(&mut rng), Timing::PRODUCTION.day(NOW.millis()));
     let (fast, slow) = (Track::Fast(&live_key), Track::Slow(&reply_key, day));
-    let content = Answer { n: 1, text: "내일 뵙겠습니다".to_owned().into(), ..Answer::default() }.to_cbor().expect("short");
+    let stop = Answer { n: 2, written: NOW.0 + 60, ..Answer::default() }.to_cbor().expect("short");
+    let content =
+        Answer { n: 1, written: NOW.0, text: "내일 뵙겠습니다".to_owned().into(), ..Answer::default() }.to_cbor().expect("short");
     let cases = [
         ("a fast answer", fast, 0, 1_023, Kind::Answer, content.as_slice()),
         ("a slow answer", slow, 7, 63, Kind::Answer, &content),
         ("a slow answer of safeguarding", slow, 8, 0, Kind::Answer, &content),
-        ("a stop", slow, 2, 5, Kind::Stop, &[]),
+        ("a stop", slow, 2, 5, Kind::Stop, &stop),
         ("a receipt", fast, 3, 0, Kind::Receipt, &[]),
     ];
     for (name, track, seat, i, kind, content) in cases {
@@ -370,6 +373,8 @@ fn contents() -> String {
         language: Some(Language::En),
         meeting: true,
         introduction: Some(vec![0xa0]),
+        written: NOW.0,
+        stops: vec![[8; 8], [9; 8]],
     };
     file.case("an answer with every key").field("answer", answer.to_cbor().expect("within its bounds"), "CBOR, §8.2");
     for (name, event) in events() {

@@ -33,7 +33,8 @@ const SLOW_TIME_FITS_LEAST: u64 = 3600;
 const KIND_RECEIPT: u8 = 0;
 const KIND_ANSWER: u8 = 1;
 const KIND_STOP: u8 = 2;
-const FLAGS_KNOWN: u8 = 0b11;
+/// A letter is withdrawn, or it was too late: never both.
+const FLAGS_BOTH: u8 = 0b11;
 
 /// On which track, and from which key, a tag is derived.
 #[derive(Clone, Copy)]
@@ -265,10 +266,9 @@ impl AnswerPart {
         let empty = part.part == 0 && part.parts == 1 && part.bytes.is_empty();
         let shape = match kind {
             Kind::Receipt => empty && answer == [0; 8],
-            Kind::Stop => empty,
-            Kind::Answer => fits(part.part, part.parts, part.bytes.len(), ANSWER_PART_LEN),
+            Kind::Answer | Kind::Stop => answer != [0; 8] && fits(part.part, part.parts, part.bytes.len(), ANSWER_PART_LEN),
         };
-        if !shape || flags & !FLAGS_KNOWN != 0 || rest.iter().any(|b| *b != 0) {
+        if !shape || flags >= FLAGS_BOTH || rest.iter().any(|b| *b != 0) {
             return Err(CellError::Malformed);
         }
         Ok(Self {

@@ -241,8 +241,11 @@ impl TeamPart {
     ///
     /// # Errors
     ///
-    /// [`CellError::Forged`].
+    /// [`CellError::Malformed`] for a part longer than a cell holds; [`CellError::Forged`].
     pub fn check_signature(&self, line: &LineId, purpose: Use) -> Result<(), CellError> {
+        if self.part.bytes.len() > TEAM_PART_LEN {
+            return Err(CellError::Malformed);
+        }
         self.device_pk.verify("team", &self.signed(line, purpose).each(), &self.signature).map_err(|_| CellError::Forged)
     }
 }
@@ -265,7 +268,7 @@ impl SignedTeam {
 pub struct EventStamp {
     /// The device's count of events, from 1.
     pub device_seq: u64,
-    /// Hash of the device's event before; zero for the first, and in direct letters.
+    /// Hash of the device's event before, zero for the first; in a direct letter [`EventStamp::direct`].
     pub previous: [u8; 32],
     /// One more than the highest seen.
     pub lamport: u64,
@@ -274,6 +277,11 @@ pub struct EventStamp {
 }
 
 impl EventStamp {
+    /// What a direct letter names as `previous`: its recipient, so that nobody can pass it on to another.
+    #[must_use]
+    pub fn direct(line: &LineId, recipient: &PublicKey) -> [u8; 32] {
+        crate::kdf::hash("team/direct", &[line.as_bytes(), recipient.as_bytes()])
+    }
     /// The hash that the device's next event names as `previous`.
     #[must_use]
     pub fn hash(&self, line: &LineId, device: &PublicKey, body: &[u8]) -> [u8; 32] {
@@ -317,7 +325,7 @@ pub fn enc_hash(cell: &[u8; UP_CELL_LEN]) -> [u8; 32] {
 ///
 /// # Errors
 ///
-/// In this order: [`CellError::DoesNotOpen`]; [`CellError::Malformed`] for an unknown kind or flag; [`CellError::Forged`]; [`CellError::Malformed`] for other fields.
+/// In this order: [`CellError::DoesNotOpen`]; [`CellError::Malformed`] for an unknown kind or flag, or a kind that does not go to this use; [`CellError::Forged`]; [`CellError::Malformed`] for other fields.
 pub fn open(cell: &[u8; UP_CELL_LEN], opener: &Opener<'_>) -> Result<Opened, CellError> {
     let fields = Fields(cell);
     let enc: [u8; ENC_LEN] = fields.array(up_cell::enc);
@@ -329,8 +337,10 @@ pub fn open(cell: &[u8; UP_CELL_LEN], opener: &Opener<'_>) -> Result<Opened, Cel
     }
     let plain = Fields(&plain);
     match (plain.u8(up_letter::kind), plain.u8(up_letter::flags)) {
-        (KIND_DUMMY | KIND_LETTER, 0) => open_letter(&plain, &crate::kdf::digest(&enc), opener),
-        (KIND_TEAM | KIND_TEAM_DUMMY, 0) => TeamPart::read(&plain, opener).map(Opened::Team),
+        (KIND_DUMMY | KIND_LETTER, 0) if opener.purpose != Use::Device => open_letter(&plain, &crate::kdf::digest(&enc), opener),
+        (KIND_TEAM | KIND_TEAM_DUMMY, 0) if opener.purpose != Use::Safeguarding => {
+            TeamPart::read(&plain, opener).map(Opened::Team)
+        }
         _ => Err(CellError::Malformed),
     }
 }

@@ -33,6 +33,9 @@ impl Sending {
     }
 }
 
+/// A letter's number, which of its parts, the part, and when it was written.
+type Chosen = (u16, usize, Part, Seconds);
+
 /// What a POST in flight carries, so that its reply can be told to the right letter.
 pub(super) struct Outgoing {
     letter: Option<(u16, usize)>,
@@ -44,8 +47,10 @@ pub(super) struct Voice {
     pub(super) session: Session,
     pub(super) live_key: Zeroizing<[u8; 32]>,
     pub(super) reply_key: ReplyKey,
+    /// Who she is, once she has given her words.
     pub(super) caller: Option<CallerId>,
-    signer: Option<SecretKey>,
+    /// Hers, or before the words a stranger's that nobody has seen and nobody will see again.
+    signer: SecretKey,
     letters: Vec<Sending>,
     /// Answers shown, and whether a cell that named them was taken.
     shown: Vec<(AnswerId, bool)>,
@@ -58,12 +63,14 @@ impl Voice {
         rng.fill_bytes(&mut session);
         let mut live_key = Zeroizing::new([0; 32]);
         rng.fill_bytes(live_key.as_mut_slice());
+        let mut reply_key = Zeroizing::new([0; 32]);
+        rng.fill_bytes(reply_key.as_mut_slice());
         Self {
             session,
             live_key,
-            reply_key: Zeroizing::new([0; 32]),
+            reply_key,
             caller: None,
-            signer: None,
+            signer: SecretKey::generate(rng),
             letters: Vec::new(),
             shown: Vec::new(),
             turn: 0,
@@ -71,11 +78,11 @@ impl Voice {
     }
     pub(super) fn know(&mut self, signer: SecretKey, reply_key: ReplyKey, line: &LineId) {
         self.caller = Some(CallerId::of(line, &signer.public()));
-        self.signer = Some(signer);
+        self.signer = signer;
         self.reply_key = reply_key;
     }
-    pub(super) const fn signer(&self) -> Option<&SecretKey> {
-        self.signer.as_ref()
+    pub(super) const fn signer(&self) -> &SecretKey {
+        &self.signer
     }
     pub(super) fn write(&mut self, letter: &Letter, time: Seconds) -> Result<u16, ContentError> {
         let content = Zeroizing::new(letter.to_cbor()?);
@@ -84,9 +91,6 @@ impl Voice {
         let taken = parts.iter().map(|_| false).collect();
         self.letters.push(Sending { seq, time, parts, taken, again: 0, receipted: false, told: Withdrawal::default() });
         Ok(seq)
-    }
-    pub(super) fn has_work(&self) -> bool {
-        !self.all_receipted() || !self.all_named()
     }
     pub(super) fn all_receipted(&self) -> bool {
         self.letters.iter().all(|letter| letter.receipted)
@@ -100,9 +104,16 @@ impl Voice {
 
     /// What goes in this beat.
     pub(super) fn next(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> (Outgoing, LetterPart) {
+        let chosen = self.next_part();
+        self.cell(chosen, now, rng)
+    }
+    /// What goes in a beat in which letters wait.
+    pub(super) fn dummy(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> (Outgoing, LetterPart) {
+        self.cell(None, now, rng)
+    }
+    fn cell(&mut self, chosen: Option<Chosen>, now: Seconds, rng: &mut impl CryptoRng) -> (Outgoing, LetterPart) {
         let named = self.next_to_name();
         let saw = named.and_then(|index| self.shown.get(index)).map_or(NOTHING_SEEN, |(answer, _)| *answer);
-        let chosen = self.next_part();
         let (dummy, seq, part, time) = match &chosen {
             Some((seq, _, part, time)) => (false, *seq, part.clone(), *time),
             None => (true, 0, LetterPart::dummy_part(rng), now.rounded()),
@@ -128,7 +139,7 @@ impl Voice {
         Some(self.turn)
     }
     /// The next part that no relay has taken, else the next part of the oldest letter without a receipt.
-    fn next_part(&mut self) -> Option<(u16, usize, Part, Seconds)> {
+    fn next_part(&mut self) -> Option<Chosen> {
         let fresh = self.letters.iter().find_map(|letter| {
             let index = letter.taken.iter().position(|taken| !*taken).filter(|_| !letter.receipted)?;
             Some((letter.seq, index, letter.parts.get(index)?.clone(), letter.time))
@@ -167,7 +178,8 @@ impl Voice {
         let Some(letter) = self.letters.iter_mut().find(|letter| letter.seq == seq) else {
             return false;
         };
-        let news = withdrawal != Withdrawal::default() && letter.told != withdrawal;
+        // The first word is final: cells can be read again in any order.
+        let news = withdrawal != Withdrawal::default() && letter.told == Withdrawal::default();
         if news {
             letter.told = withdrawal;
         }

@@ -135,4 +135,18 @@ mod tests {
             assert_eq!(Call::parse(&Method::GET, path, query), None, "{name}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_asked_for_is_answered_with_a_call_or_none(path in "(notice|up|down/|desk/|slow/|blob/|[0-9a-f]{0,40}|.){0,4}", query in "(after=|&wait=|-|[0-9a-f]{0,20}|.){0,6}") {
+            for method in [Method::GET, Method::POST, Method::PUT, Method::HEAD] {
+                for query in [None, Some(query.as_str())] {
+                    if let Some(call) = Call::parse(&method, &path, query) {
+                        proptest::prop_assert!(call.body_len() <= super::super::BODY_MAX);
+                        proptest::prop_assert_eq!(query.is_some(), matches!(call, Call::LaneUp { .. }));
+                    }
+                }
+            }
+        }
+    }
 }

@@ -19,8 +19,8 @@ const EPOCH_S: u32 = 3600;
 /// Epochs that share a shelf.
 const EPOCHS_PER_SHELF: u32 = 24;
 
-/// Blobs that a line may hold at once: 32 MiB.
-const COUNT_MAX: u64 = 512;
+/// Blobs that a line may hold at once, those written over included: 64 MiB.
+const COUNT_MAX: u64 = 1024;
 
 /// The name of a blob: 16 bytes that the devices choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,8 +24,11 @@ pub type UpCell = Box<[u8; UP_CELL_LEN]>;
 /// The most cells in one group, and so in one flush.
 const GROUP_MAX: usize = 512;
 
-/// Cells in one record: 64 KiB, half of what sled keeps in its log (larger values become a file each).
-const RECORD_CELLS: usize = 32;
+/// Cells in one record.
+///
+/// sled keeps at least 256 leaves of 16 records in RAM for each open shelf, whatever its cache is set to: 8 KiB records hold that to some 30 MiB.
+/// With 64 KiB ones it was 200 (and no more cells a second); values above 128 KiB become a file each.
+const RECORD_CELLS: usize = 4;
 
 /// Posts that may wait for the writer.
 const QUEUE_LEN: usize = 2048;
@@ -153,11 +156,18 @@ impl UpLane {
 }
 
 impl Writer {
-    /// Writes until the lane is dropped.
-    pub async fn run(self) {
+    /// Writes until the lane is dropped or `closing` turns true; a group that has begun is finished first.
+    pub async fn run(self, mut closing: watch::Receiver<bool>) {
         let Self { held, mut queue, head } = self;
         let mut parcels = Vec::new();
-        while queue.recv_many(&mut parcels, GROUP_MAX / 2).await > 0 {
+        loop {
+            let parcel_count = tokio::select! {
+                count = queue.recv_many(&mut parcels, GROUP_MAX / 2) => count,
+                _ = closing.wait_for(|closes| *closes) => 0,
+            };
+            if parcel_count == 0 {
+                return;
+            }
             let group = std::mem::take(&mut parcels);
             let writing = Arc::clone(&held);
             let written = tokio::task::spawn_blocking(move || {

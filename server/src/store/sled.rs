@@ -291,3 +291,29 @@ fn bytes_under(dir: &Path) -> u64 {
     };
     entries.flatten().map(size).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_inside_sled_is_damage_and_outside_it_is_not_held_off() {
+        let seen = Cell::new(false);
+        let result: Result<(), Damage> = fenced(|| {
+            seen.set(holds_off_panics());
+            panic!("as sled does at a page it cannot make sense of")
+        });
+        assert!(matches!(result, Err(Damage::Data)));
+        assert_eq!((seen.get(), holds_off_panics()), (true, false));
+    }
+
+    #[test]
+    fn what_the_medium_refuses_is_not_taken_for_damage() {
+        for (kind, is_damage) in
+            [(io::ErrorKind::StorageFull, false), (io::ErrorKind::PermissionDenied, false), (io::ErrorKind::UnexpectedEof, true)]
+        {
+            let result: Result<(), Damage> = fenced(|| Err(io::Error::from(kind).into()));
+            assert_eq!(matches!(result, Err(Damage::Data)), is_damage, "{kind:?}");
+        }
+    }
+}

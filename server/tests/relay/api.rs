@@ -61,10 +61,11 @@ async fn a_position_of_another_life_starts_over_and_the_end_names_the_next_posit
 }
 
 #[tokio::test]
-async fn a_long_poll_wakes_when_a_cell_comes() {
+async fn a_long_poll_wakes_when_a_cell_comes_and_holds_up_nobody_on_its_connection() {
     let site = Site::new(4);
     let running = site.start().await;
-    let (mut desk, mut caller) = (running.client(Http::Two).await, running.client(Http::Two).await);
+    let mut desk = running.client(Http::Two).await;
+    let mut caller = desk.another();
     let life = running.page(&mut desk, 0, 0, 0).await.life;
     let post = site.line.post();
     let (page, reply) = tokio::join!(running.page(&mut desk, life, 0, 30), running.post(&mut caller, &post));

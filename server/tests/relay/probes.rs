@@ -49,6 +49,8 @@ async fn whatever_is_not_a_call_gets_what_a_missing_page_gets() {
         ("a gate that is none", "GET", "/wrong1/v1/notice".into(), no.clone(), vec![]),
         ("a gate in capitals", "GET", format!("/{}/v1/notice", GATE.to_uppercase()), no.clone(), vec![]),
         ("a gate with an escape", "GET", format!("/%6b{}/v1/notice", &GATE[1..]), no.clone(), vec![]),
+        ("a gate that is no text", "GET", "/%ff%fe/v1/notice".into(), no.clone(), vec![]),
+        ("the whole address", "GET", "https://localhost/wrong1/v1/notice".into(), no.clone(), vec![]),
         ("the gate alone", "GET", format!("/{GATE}"), no.clone(), vec![]),
         ("the gate with a slash", "GET", format!("/{GATE}/"), no.clone(), vec![]),
         ("another version", "GET", format!("/{GATE}/v2/notice"), no.clone(), vec![]),

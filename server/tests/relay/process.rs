@@ -85,12 +85,16 @@ async fn it_says_ready_serves_and_stops_cleanly_at_either_signal() {
     assert!(String::from_utf8(checked.stdout).unwrap().ends_with(&format!("lines 1\nstore Sled\npin {pin}")));
 }
 
+/// How often the relay is killed, unless `PORCHLIGHT_KILLS` says otherwise.
+const KILLS: u64 = 12;
+
 /// The relay is killed while cells are being posted, and started again. Whatever it acknowledged must be there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_loses_no_acknowledged_cell() {
     let site = site(51);
     let mut acknowledged = std::collections::BTreeSet::new();
-    for round in 0..12_u64 {
+    let kills = std::env::var("PORCHLIGHT_KILLS").map_or(KILLS, |count| count.parse().unwrap());
+    for round in 0..kills {
         let mut process = Process::start(&site.path("relay.toml"));
         let mut posters = Vec::new();
         for _ in 0..4 {
@@ -110,7 +114,7 @@ async fn a_kill_loses_no_acknowledged_cell() {
             }));
         }
         // A different moment of the flow each time; none of them is waited for.
-        tokio::time::sleep(Duration::from_millis(20 + 13 * round)).await;
+        tokio::time::sleep(Duration::from_millis(20 + 13 * (round % 16))).await;
         process.signal(Signal::KILL);
         process.child.wait().unwrap();
         for poster in posters {
@@ -132,7 +136,7 @@ async fn a_kill_loses_no_acknowledged_cell() {
         held.extend(page.cells.iter().map(|cell| cell.to_vec()));
     }
     let lost = acknowledged.difference(&held).count();
-    println!("{} acknowledged in 12 lives, {count} held, {lost} lost", acknowledged.len());
+    println!("{} acknowledged in {kills} lives, {count} held, {lost} lost", acknowledged.len());
     assert!(acknowledged.len() > 100, "too few were posted for this to say anything");
     assert_eq!((lost, count), (0, held.len()), "none lost, none twice");
     process.signal(Signal::TERM);

@@ -310,6 +310,14 @@ impl Client {
         }
     }
 
+    /// Another handle on the same h2 connection.
+    pub(crate) fn another(&self) -> Self {
+        match self {
+            Self::One(_) => panic!("HTTP/1.1 has one request at a time"),
+            Self::Two(sender) => Self::Two(sender.clone()),
+        }
+    }
+
     pub(crate) async fn get(&mut self, call: &str) -> Reply {
         self.send("GET", &format!("/{GATE}/v1/{call}"), None, &[]).await
     }

@@ -1,0 +1,270 @@
+//! Visits: sending a letter, reading answers.
+
+use core::time::Duration;
+
+use data_encoding::HEXLOWER;
+use porchlight_client::caller::{News, Pace, Session, Setting};
+use porchlight_client::outbox::{Clock, SystemClock};
+use porchlight_proto::letter::Letter;
+use porchlight_proto::line::LineId;
+use porchlight_proto::time::{Millis, Seconds};
+use porchlight_proto::visit::{Event, ShownAnswer, To};
+use rand_chacha::ChaCha20Rng;
+use serde_json::{Value, json};
+
+use crate::chance;
+use crate::command::Visiting;
+use crate::exit::Exit;
+use crate::output::{Output, remark};
+use crate::sentences;
+use crate::stop::Stop;
+use crate::trouble::Trouble;
+use crate::way::Way;
+
+/// The least time given to getting a letter into the box, or to reading what the line holds, when no other was said.
+const USUAL_WAIT: Duration = Duration::from_secs(120);
+/// A part that fails goes again at the next beat: so many beats are given to each.
+const BEATS_A_PART: u32 = 4;
+
+type Visit = Session<SystemClock, ChaCha20Rng>;
+
+/// Sends a letter and stays until it is in the box, or with `wait` until the desk has it.
+pub(super) async fn send(args: &Visiting, letter: &Letter, wait: Option<Duration>, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let bytes = letter.to_cbor().map_err(|error| sentences::bad_content(&error))?;
+    let mut stop = Stop::listen()?;
+    let mut session = stop.unless(open(args, way)).await.unwrap_or_else(|| Err(sentences::interrupted()))?;
+    let seq = session.write(letter, To::Desk).map_err(|error| sentences::visit_error(&error))?;
+    let limit = wait.unwrap_or_else(|| time_for(bytes.len(), &session));
+    let mut telling = Telling::new(way.output, &session, seq);
+    session.begin();
+    let until = SystemClock.elapsed() + limit;
+    let done = |session: &Visit| {
+        let visit = session.visit();
+        visit.all_named() && if wait.is_some() { visit.all_receipted() } else { visit.all_in_box() }
+    };
+    let ended = run(&mut session, until, &mut stop, &mut telling, |session, _| done(session)).await;
+    telling.show_held();
+    conclude(ended, &session, wait.is_some(), &telling)
+}
+
+/// How a visit came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Done,
+    OutOfTime,
+    Stopped,
+}
+
+/// Says how the letter stands, and nothing better than that.
+fn conclude(ended: Ended, session: &Visit, waited: bool, telling: &Telling) -> Result<Exit, Trouble> {
+    let visit = session.visit();
+    // Receipted is in the box, and an answer not named only comes again.
+    if visit.all_receipted() || (ended == Ended::Done && !waited) || (!waited && visit.all_in_box()) {
+        return Ok(Exit::Done);
+    }
+    if visit.all_in_box() {
+        let sentence = if ended == Ended::Stopped { sentences::interrupted_in_box() } else { sentences::not_receipted() };
+        telling.letter("not_receipted", telling.seq, sentence);
+        return Ok(Exit::NothingNew);
+    }
+    telling.letter("not_in_box", telling.seq, "");
+    Err(match ended {
+        Ended::Stopped => sentences::interrupted(),
+        _ if telling.full => sentences::box_full(),
+        _ => sentences::not_in_box(),
+    })
+}
+
+/// Shows what the line holds for her; with `wait`, stays for more.
+pub(super) async fn read(args: &Visiting, wait: Option<Duration>, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut stop = Stop::listen()?;
+    let Some(session) = stop.unless(open(args, way)).await else { return Ok(Exit::NothingNew) };
+    let mut session = session?;
+    let mut telling = Telling::new(way.output, &session, 0);
+    session.begin();
+    let until = SystemClock.elapsed() + wait.unwrap_or(USUAL_WAIT);
+    let quiet = quiet_time(&session);
+    let done = |session: &Visit, telling: &Telling| {
+        let nothing_more = match wait {
+            None => true,
+            Some(_) => telling.shown > 0 && telling.last_news.is_none_or(|at| SystemClock.elapsed() >= at + quiet),
+        };
+        telling.slow_read && telling.fast_read && session.visit().all_named() && nothing_more
+    };
+    let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
+    telling.show_held();
+    if telling.shown > 0 {
+        return Ok(Exit::Done);
+    }
+    match ended {
+        Ended::Stopped => remark(sentences::interrupted_reading()),
+        _ if !telling.slow_read => return Err(sentences::not_read()),
+        _ => way.output.tell(&json!({"event": "no_answer"}), sentences::no_answer()),
+    }
+    Ok(Exit::NothingNew)
+}
+
+async fn open(args: &Visiting, way: &Way<'_>) -> Result<Visit, Trouble> {
+    let card = way.inputs.card(&args.base.card)?;
+    let phrase = way.inputs.phrase(args.base.phrase_file.as_deref())?;
+    // Before the network: how long it takes must not show there.
+    let stretched = phrase.stretch(&LineId::from_root(&card.root));
+    drop(phrase);
+    let pace = if args.fast_beats { Pace::Hasty } else { Pace::Lines };
+    let setting = Setting { card, dial: way.dial(), pace };
+    let mut session = Session::open(setting, SystemClock, chance::new_rng()?).await.map_err(|error| sentences::not_opened(&error))?;
+    session.know(stretched);
+    tell_opening(&session, way.output);
+    Ok(session)
+}
+
+/// What the line says to everyone who comes.
+fn tell_opening(session: &Visit, output: Output) {
+    let Some(roster) = session.visit().roster() else { return };
+    let closed = Some(roster.closed_until()).filter(|until| *until > session.line_now().seconds());
+    output.tell(
+        &json!({
+            "event": "opened",
+            "session": HEXLOWER.encode(session.visit().session()),
+            "serial": roster.serial(),
+            "answer_within": roster.answer_within(),
+            "closed_until": closed.map(|until| until.0),
+        }),
+        "",
+    );
+    if let Some(until) = closed {
+        output.say(&sentences::closed_until(until));
+    }
+}
+
+/// Several beats for each part: mobile networks lose some.
+fn time_for(bytes: usize, session: &Visit) -> Duration {
+    let parts = u32::try_from(bytes.div_ceil(porchlight_proto::limits::LETTER_PART_LEN)).unwrap_or(u32::MAX);
+    let beat = Duration::from_millis(u64::from(session.visit().timing().up_beat_ms));
+    USUAL_WAIT.max(beat.saturating_mul(parts.saturating_mul(BEATS_A_PART)))
+}
+
+/// After an answer, how long no other must come for a reader to leave: three beats of either kind.
+fn quiet_time(session: &Visit) -> Duration {
+    let timing = session.visit().timing();
+    Duration::from_millis(3 * u64::from(timing.beat_ms.max(timing.up_beat_ms)))
+}
+
+/// Takes news as they come, until `done`, the end of the time, or the person.
+async fn run(session: &mut Visit, until: Duration, stop: &mut Stop, telling: &mut Telling, done: impl Fn(&Visit, &Telling) -> bool) -> Ended {
+    loop {
+        if done(session, telling) {
+            return Ended::Done;
+        }
+        // Looked at again at least so often: being done can be a matter of time alone.
+        let look = SystemClock.elapsed() + Duration::from_millis(100);
+        match stop.unless(session.next(until.min(look))).await {
+            None => return Ended::Stopped,
+            Some(Some(news)) => telling.take(news, session.line_now()),
+            Some(None) if SystemClock.elapsed() >= until => return Ended::OutOfTime,
+            Some(None) => {}
+        }
+    }
+}
+
+/// What has been told in a visit.
+struct Telling {
+    output: Output,
+    session: String,
+    seq: u16,
+    /// Answers that came before all of the carousel was read: they are shown in their order.
+    held: Vec<ShownAnswer>,
+    slow_read: bool,
+    fast_read: bool,
+    full: bool,
+    shown: usize,
+    last_news: Option<Duration>,
+}
+
+impl Telling {
+    fn new(output: Output, session: &Visit, seq: u16) -> Self {
+        let session = HEXLOWER.encode(session.visit().session());
+        Self { output, session, seq, held: Vec::new(), slow_read: false, fast_read: false, full: false, shown: 0, last_news: None }
+    }
+
+    fn take(&mut self, news: News, _line_now: Millis) {
+        match news {
+            News::Event(event) => self.event(event),
+            News::SlowRead => {
+                self.slow_read = true;
+                self.show_held();
+            }
+            News::FastRead => self.fast_read = true,
+            News::Trouble(number, trouble) => remark(&sentences::one_relay(number, &trouble)),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::InBox(seq) => {
+                self.full = false;
+                self.letter("in_box", seq, sentences::in_box());
+                self.output.say(&sentences::session(&self.session, seq));
+            }
+            Event::Receipt(seq) => self.letter("receipt", seq, sentences::receipt()),
+            Event::Withdrawn(seq) => self.letter("withdrawn", seq, sentences::withdrawn()),
+            Event::TooLate(seq) => self.letter("too_late", seq, sentences::too_late()),
+            Event::Answer(answer) => {
+                self.last_news = Some(SystemClock.elapsed());
+                self.held.push(answer);
+                if self.slow_read {
+                    self.show_held();
+                }
+            }
+            Event::Bulletin(code) => {
+                let sentence = sentences::bulletin(code);
+                self.output.tell(&json!({"event": "bulletin", "code": code.code(), "text": sentence}), sentence);
+            }
+            Event::Full if !core::mem::replace(&mut self.full, true) => remark(sentences::full()),
+            _ => {}
+        }
+    }
+
+    /// Tells what became of a letter of this visit.
+    fn letter(&self, event: &str, seq: u16, sentence: &str) {
+        self.output.tell(&json!({"event": event, "session": self.session, "seq": seq}), sentence);
+    }
+
+    /// Shows the answers held back, in the order the desk numbered them; those without a number (a stop) first.
+    fn show_held(&mut self) {
+        let mut held = core::mem::take(&mut self.held);
+        held.sort_by_key(|answer| (answer.content.as_ref().map_or(0, |content| content.n), answer.time));
+        self.shown += held.len();
+        held.iter().for_each(|answer| show(answer, self.output));
+    }
+}
+
+fn show(answer: &ShownAnswer, output: Output) {
+    let content = answer.content.as_ref();
+    let card = content.and_then(|content| content.introduction.as_deref()).and_then(|cbor| porchlight_proto::card::Card::parse_cbor(cbor).ok());
+    let card = card.map(|card| card.to_text());
+    output.tell(&answer_json(answer, card.as_deref()), &sentences::answer_head(answer.time, answer.good_until));
+    output.say(content.map_or(sentences::stop(), |content| content.text.as_str()));
+    if let Some(card) = card {
+        output.say(&sentences::introduction(&card));
+    }
+}
+
+fn answer_json(answer: &ShownAnswer, introduction: Option<&str>) -> Value {
+    let content = answer.content.as_ref();
+    let (session, seq) = answer.answers;
+    let Seconds(time) = answer.time;
+    json!({
+        "event": if content.is_some() { "answer" } else { "stop" },
+        "id": HEXLOWER.encode(&answer.answer),
+        "n": content.map(|content| content.n),
+        "text": content.map(|content| content.text.as_str()),
+        "language": content.and_then(|content| content.language).map(crate::caller::language_code),
+        "meeting": content.is_some_and(|content| content.meeting),
+        "introduction": introduction,
+        "time": time,
+        "good_until": answer.good_until.0,
+        "seat": answer.seat.number(),
+        "answers": {"session": HEXLOWER.encode(&session), "seq": seq},
+    })
+}

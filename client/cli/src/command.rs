@@ -1,0 +1,398 @@
+//! The command line: nouns, verbs and their options.
+
+mod relays;
+
+use core::time::Duration;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use relays::Relays;
+
+use crate::duration;
+
+/// Leave short messages for a contact line, and answer them.
+#[derive(Debug, Parser)]
+#[command(name = "porchlight", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(crate) struct Command {
+    /// Print one JSON object a line on stdout (docs/CLI.md lists every field)
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Reach relays through this SOCKS5 proxy, which also resolves their names
+    #[arg(long, global = true, value_name = "HOST:PORT", value_parser = proxy)]
+    pub(crate) socks5: Option<String>,
+    /// Language of messages; only English is written so far
+    #[arg(long, global = true, value_enum, default_value_t = Tongue::En, hide_default_value = true)]
+    pub(crate) lang: Tongue,
+    #[command(subcommand)]
+    pub(crate) noun: Noun,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 usage · 2 fault of this program · 3 network or relay · \
+4 key, roster, card or clock not to be trusted · 5 refused or full · 6 nothing new · 7 words do not match";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Noun {
+    /// Set up and look after a line (for those who run it)
+    #[command(subcommand)]
+    Line(LineVerb),
+    /// Read and answer what callers write (for workers)
+    #[command(subcommand)]
+    Desk(DeskVerb),
+    /// Write to a line and read its answers (for callers and their helpers)
+    #[command(subcommand)]
+    Caller(CallerVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LineVerb {
+    /// Make a line: keys, vault, card and the relay's configuration. Needs no network
+    Init(LineInit),
+    /// Sign the statements of the coming days and hand them to every relay
+    Publish(DeskBase),
+    /// Change the desk's keys now, for instance after a loss
+    Rotate(DeskBase),
+    /// Renew the certificate of this desk with the line's root words
+    Renew(LineRenew),
+    /// Show the line: id, relays, devices, seats, how long its statements last
+    Show(DeskBase),
+    /// Raise or void the public notice for the worst day
+    Bulletin(LineBulletin),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LineInit {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    #[command(flatten)]
+    pub(crate) relays: Relays,
+    /// The secret path of the line on its relays, 4-32 of a-z 0-9; drawn if not given. May be repeated
+    #[arg(long, value_name = "GATE")]
+    pub(crate) gate: Vec<String>,
+    /// A web door to print in `doors`, as https://HOST/GATE; may be repeated. If not given: each relay with its first gate
+    #[arg(long, value_name = "DOOR")]
+    pub(crate) door: Vec<String>,
+    /// How soon somebody usually answers
+    #[arg(long, value_enum, default_value_t = AnswerWithin::Unsaid)]
+    pub(crate) answer_within: AnswerWithin,
+    #[command(flatten)]
+    pub(crate) pace: Pace,
+}
+
+/// The line's pace, where it differs from the usual one.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pace (only where it differs from the usual)")]
+pub(crate) struct Pace {
+    /// Milliseconds in a beat of the fast track; divides 86,400,000
+    #[arg(long, value_name = "MS")]
+    pub(crate) beat_ms: Option<u16>,
+    /// Milliseconds between two posts of an open page
+    #[arg(long, value_name = "MS")]
+    pub(crate) up_beat_ms: Option<u16>,
+    /// Slots of the fast track in a beat, 1-8
+    #[arg(long, value_name = "N")]
+    pub(crate) fast_slots: Option<u8>,
+    /// Seconds in a slot of the slow track; divides 86,400
+    #[arg(long, value_name = "S")]
+    pub(crate) slow_s: Option<u16>,
+    /// Days the slow track is kept, 1-31
+    #[arg(long, value_name = "N")]
+    pub(crate) slow_days: Option<u8>,
+    /// Seconds the relay keeps a letter nobody fetched
+    #[arg(long, value_name = "S")]
+    pub(crate) up_ttl_s: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LineRenew {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// The sixteen words of the line's root (- is stdin); asked for on the terminal if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root_words_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LineBulletin {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// 1 "do not go to any meeting agreed before today", 2 "closed until ...", 3 "this door will change, use the other"
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=3), required_unless_present = "none", conflicts_with = "none")]
+    pub(crate) code: Option<u8>,
+    /// Void every bulletin raised until now
+    #[arg(long)]
+    pub(crate) none: bool,
+    /// With --code 2: closed for so long from now
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "code")]
+    pub(crate) closed_for: Option<Duration>,
+}
+
+/// Where the vault is, and how it is opened.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeskBase {
+    /// The desk's directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The vault's passphrase (- is stdin); asked for on the terminal if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeskVerb {
+    /// Fetch what callers wrote, and send what is due
+    Sync(DeskSync),
+    /// List callers, the most urgent first
+    List(DeskBase),
+    /// Show one caller's letters, answers and notes
+    Show(DeskPerson),
+    /// Take a caller on for half an hour
+    Claim(DeskClaim),
+    /// Let a caller go
+    Release(DeskPerson),
+    /// Leave a note for colleagues
+    Note(DeskNote),
+    /// Answer a caller
+    Answer(DeskAnswer),
+    /// Fetch, receipt and send for ever
+    Watch(DeskWatch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeskSync {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// How long to go on sending what is due
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "2m")]
+    pub(crate) wait: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeskPerson {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// The caller: her id, at least four digits of its beginning, or her nickname
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeskClaim {
+    #[command(flatten)]
+    pub(crate) person: DeskPerson,
+    /// Why, when a colleague holds the claim
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeskNote {
+    #[command(flatten)]
+    pub(crate) person: DeskPerson,
+    /// The note (- is stdin)
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeskAnswer {
+    #[command(flatten)]
+    pub(crate) person: DeskPerson,
+    /// The answer (- is stdin)
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, required_unless_present = "stop", conflicts_with = "stop")]
+    pub(crate) text: Option<String>,
+    /// Say "please do not go; the plan has changed" instead of a text
+    #[arg(long)]
+    pub(crate) stop: bool,
+    /// How long it may be shown; 14d if not given, 30d at most
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) good_until: Option<Duration>,
+    /// It names a place or a time: shown for 48h at most
+    #[arg(long)]
+    pub(crate) meeting: bool,
+    /// Answer although she asked not to be answered now
+    #[arg(long)]
+    pub(crate) although_quiet: bool,
+    /// The answer's language
+    #[arg(long, value_enum)]
+    pub(crate) language: Option<Tongue>,
+    /// How long to go on sending until it is with the relay
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "2m")]
+    pub(crate) wait: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeskWatch {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// Run this with `sh -c` when a new letter waits; it is told nothing
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) exec: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CallerVerb {
+    /// Draw eight new words. Needs no network
+    New(CallerNew),
+    /// Say how you are
+    Checkin(CallerCheckin),
+    /// Write a text
+    Write(CallerWrite),
+    /// Read answers
+    Read(CallerRead),
+    /// Take back what nobody has read yet
+    Withdraw(CallerWithdraw),
+    /// Show the words in all languages, with their pictures. Needs no network
+    Words(CallerBase),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallerNew {
+    /// The line's card: a file, - for stdin, or its text
+    #[arg(long, value_name = "CARD")]
+    pub(crate) card: String,
+    /// Language of the words
+    #[arg(long, value_enum, default_value_t = Tongue::Ko)]
+    pub(crate) language: Tongue,
+    /// Write the words to this new file, readable by you alone, instead of printing them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) phrase_file: Option<PathBuf>,
+}
+
+/// Which line, and who writes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CallerBase {
+    /// The line's card: a file, - for stdin, or its text
+    #[arg(long, value_name = "CARD")]
+    pub(crate) card: String,
+    /// The eight words (- is stdin); asked for on the terminal if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) phrase_file: Option<PathBuf>,
+}
+
+/// How to visit the line.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Visiting {
+    #[command(flatten)]
+    pub(crate) base: CallerBase,
+    /// Only for tests: beats of 50 ms, whatever the line says
+    #[arg(long, hide_short_help = true)]
+    pub(crate) fast_beats: bool,
+}
+
+/// What goes with a letter.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LetterArgs {
+    /// When you may write again
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) next: Option<Duration>,
+    /// Please do not answer me now
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Answer like a relative would
+    #[arg(long)]
+    pub(crate) relative: bool,
+    /// The language you would like the answer in
+    #[arg(long, value_enum)]
+    pub(crate) language: Option<Tongue>,
+    /// Stay so long for the desk's receipt; without it, leave when the letter is in the box
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) wait: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallerCheckin {
+    #[command(flatten)]
+    pub(crate) visiting: Visiting,
+    /// How you are
+    #[arg(long, value_enum)]
+    pub(crate) status: StatusChoice,
+    /// A few words with it (- is stdin)
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) text: Option<String>,
+    #[command(flatten)]
+    pub(crate) letter: LetterArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallerWrite {
+    #[command(flatten)]
+    pub(crate) visiting: Visiting,
+    /// What to write (- is stdin)
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) text: String,
+    #[command(flatten)]
+    pub(crate) letter: LetterArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallerRead {
+    #[command(flatten)]
+    pub(crate) visiting: Visiting,
+    /// Stay so long for new answers
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) wait: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallerWithdraw {
+    #[command(flatten)]
+    pub(crate) visiting: Visiting,
+    /// Everything nobody has read yet (also the default)
+    #[arg(long, conflicts_with_all = ["session", "seq"])]
+    pub(crate) all: bool,
+    /// The visit of the one letter to take back, 16 hex digits
+    #[arg(long, value_name = "HEX", requires = "seq")]
+    pub(crate) session: Option<String>,
+    /// Its number in that visit
+    #[arg(long, value_name = "N", requires = "session")]
+    pub(crate) seq: Option<u16>,
+    /// Stay so long for the desk's receipt
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) wait: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tongue {
+    Ko,
+    Zh,
+    En,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusChoice {
+    /// I am all right
+    Safe,
+    /// I need help
+    Help,
+    /// I am going to another place
+    Moving,
+    /// I would like to talk
+    Talk,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnswerWithin {
+    Unsaid,
+    Hour,
+    Hours,
+    Day,
+    TwoDays,
+    Week,
+}
+
+impl AnswerWithin {
+    /// The roster's byte (SPEC §5.3).
+    pub(crate) fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// `host:port`, as the dialler takes it.
+fn proxy(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
+    port.filter(|port| *port > 0).map(|_| text.to_owned()).ok_or_else(|| "a proxy is HOST:PORT, such as 127.0.0.1:9050".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The desk's verbs.
+
+mod board;
+mod duty;
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use porchlight_client::desk::{AnswerPlan, Desk, DeskError, Office};
+use porchlight_client::outbox::{Clock, SystemClock};
+use porchlight_client::vault::Passphrase;
+use porchlight_proto::line::CallerId;
+use porchlight_proto::time::Seconds;
+use rand_chacha::ChaCha20Rng;
+use serde_json::json;
+
+use crate::chance;
+use crate::command::{DeskAnswer, DeskBase, DeskClaim, DeskNote, DeskPerson, DeskSync, DeskWatch};
+use crate::exit::Exit;
+use crate::output::remark;
+use crate::sentences;
+use crate::trouble::Trouble;
+use crate::way::Way;
+
+pub(crate) use duty::{Round, refuse_distrust};
+
+/// The vault of a directory, opened.
+pub(crate) fn open(base: &DeskBase, way: &Way<'_>) -> Result<Office, Trouble> {
+    if !base.dir.join("vault").is_dir() {
+        return Err(sentences::no_vault(&base.dir));
+    }
+    let passphrase = way.inputs.passphrase(base.passphrase_file.as_deref())?;
+    Office::open(&base.dir, &Passphrase::new(passphrase.as_str().to_owned())).map_err(|error| sentences::office(&error))
+}
+
+/// The time of day, which desks go by.
+pub(crate) fn now() -> Seconds {
+    SystemClock.wall().seconds()
+}
+
+/// The right to post bundles for a vault: held by one process at a time, for as long as it lives.
+pub(crate) struct PostingRight {
+    _file: File,
+}
+
+impl PostingRight {
+    /// Takes the right, unless another process has it.
+    pub(crate) fn take(dir: &Path) -> Result<Option<Self>, Trouble> {
+        let path = dir.join("posting.lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| sentences::cannot_write(&path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(sentences::cannot_write(&path, &error)),
+        }
+    }
+}
+
+/// `desk sync`
+pub(crate) async fn sync(args: DeskSync, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let office = open(&args.base, way)?;
+    let mut round = Round::begin(office, &args.base.dir, way)?;
+    let outcome = round.run(args.wait, |desk| board::anything_on_the_way(desk, now())).await?;
+    round.tell_round(way.output, outcome)
+}
+
+/// `desk watch`
+pub(crate) async fn watch(args: DeskWatch, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let office = open(&args.base, way)?;
+    duty::watch(office, &args, way).await
+}
+
+/// `desk list`
+pub(crate) fn list(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(args, way)?;
+    let desk = office.look().map_err(|error| sentences::office(&error))?;
+    Ok(board::list(desk, now(), way.output))
+}
+
+/// `desk show`
+pub(crate) fn show(args: &DeskPerson, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.base, way)?;
+    let desk = office.look().map_err(|error| sentences::office(&error))?;
+    let caller = find(desk, &args.id)?;
+    board::show(desk, caller, now(), way.output)?;
+    // Only now has a worker seen the letters; from here on they cannot be taken back unseen.
+    act(&mut office, |desk, rng| desk.mark_shown(caller, now(), rng))?;
+    Ok(Exit::Done)
+}
+
+/// `desk claim`
+pub(crate) fn claim(args: &DeskClaim, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.person.base, way)?;
+    let caller = find_in(&mut office, &args.person.id)?;
+    let claimed = act(&mut office, |desk, rng| desk.claim(caller, None, args.reason.as_deref(), now(), rng))?;
+    let (code, sentence) = sentences::claimed(claimed);
+    tell_done(way, "claimed", caller, json!({"how": code}), sentence);
+    Ok(Exit::Done)
+}
+
+/// `desk release`
+pub(crate) fn release(args: &DeskPerson, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.base, way)?;
+    let caller = find_in(&mut office, &args.id)?;
+    act(&mut office, |desk, rng| desk.release(caller, now(), rng))?;
+    tell_done(way, "released", caller, json!({}), sentences::RELEASED);
+    Ok(Exit::Done)
+}
+
+/// `desk note`
+pub(crate) fn note(args: &DeskNote, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.person.base, way)?;
+    let text = way.inputs.text(&args.text)?;
+    let caller = find_in(&mut office, &args.person.id)?;
+    act(&mut office, |desk, rng| desk.note(caller, &text, now(), rng))?;
+    tell_done(way, "noted", caller, json!({}), sentences::NOTED);
+    Ok(Exit::Done)
+}
+
+/// `desk answer`
+pub(crate) async fn answer(args: DeskAnswer, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.person.base, way)?;
+    let text = args.text.as_deref().map(|text| way.inputs.text(text)).transpose()?;
+    let caller = find_in(&mut office, &args.person.id)?;
+    let written = now();
+    let id = match text {
+        None => act(&mut office, |desk, rng| desk.stop(caller, None, written, rng))?,
+        Some(text) => {
+            let plan = AnswerPlan {
+                text,
+                good_until: args.good_until.map(|life| written.plus(life.as_secs())),
+                meeting: args.meeting,
+                language: args.language.map(crate::caller::language),
+                override_quiet: args.although_quiet,
+                introduction: None,
+                replies_to: None,
+            };
+            let answered = act(&mut office, |desk, rng| desk.answer(caller, &plan, written, rng))?;
+            if let Some(device) = answered.claimed_by {
+                remark(&sentences::claimed_by_other(device));
+            }
+            answered.id
+        }
+    };
+    let mut round = Round::begin(office, &args.person.base.dir, way).map_err(|trouble| trouble.after(sentences::KEPT))?;
+    let outcome = round.run(args.wait, move |desk| board::is_on_the_way(desk, caller, &id, now())).await;
+    let outcome = outcome.map_err(|trouble| trouble.after(sentences::KEPT))?;
+    round.tell_answer(way.output, caller, &id, outcome)
+}
+
+fn tell_done(way: &Way<'_>, event: &str, caller: CallerId, more: serde_json::Value, sentence: &str) {
+    let mut object = json!({"event": event, "id": board::hex(&caller.0)});
+    if let (Some(fields), serde_json::Value::Object(more)) = (object.as_object_mut(), more) {
+        fields.extend(more);
+    }
+    way.output.tell(&object, sentence);
+}
+
+fn find_in(office: &mut Office, id: &str) -> Result<CallerId, Trouble> {
+    find(office.look().map_err(|error| sentences::office(&error))?, id)
+}
+
+fn find(desk: &Desk, id: &str) -> Result<CallerId, Trouble> {
+    desk.find(id).map_err(|error| sentences::nobody(&error))
+}
+
+/// One transaction on the vault.
+pub(crate) fn act<T>(office: &mut Office, change: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, DeskError>) -> Result<T, Trouble> {
+    office.act(&mut chance::new_rng()?, change).map_err(|error| sentences::desk(&error))
+}

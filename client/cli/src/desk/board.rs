@@ -1,0 +1,127 @@
+//! The board on a terminal: callers, threads, and what is still on its way.
+
+use std::collections::HashMap;
+
+use porchlight_client::desk::{AnswerState, Desk, Item, LetterState, PromiseState, Row};
+use porchlight_proto::line::CallerId;
+use porchlight_proto::time::Seconds;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::sentences;
+use crate::trouble::Trouble;
+
+/// Bytes as JSON and people write them.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
+/// Tells every caller's row.
+pub(super) fn list(desk: &Desk, now: Seconds, output: Output) -> Exit {
+    let rows = desk.list(now);
+    for row in &rows {
+        output.tell(&row_json(row), &sentences::row(row));
+    }
+    if rows.is_empty() {
+        output.say(sentences::NO_CALLERS);
+        return Exit::NothingNew;
+    }
+    Exit::Done
+}
+
+/// A row with the few facts that scripts ask for most at its top level.
+fn row_json(row: &Row) -> Value {
+    let mut object = serde_json::to_value(row).unwrap_or_default();
+    let overdue = row.promise.as_ref().is_some_and(|promise| matches!(promise.state, PromiseState::Late | PromiseState::Quiet));
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("claimed_by".to_owned(), json!(row.claim.as_ref().map(|claim| &claim.device)));
+        fields.insert("unanswered".to_owned(), json!(row.waiting_since.is_some()));
+        fields.insert("overdue".to_owned(), json!(overdue));
+    }
+    object
+}
+
+/// Tells a caller's thread, oldest first.
+pub(super) fn show(desk: &Desk, caller: CallerId, now: Seconds, output: Output) -> Result<(), Trouble> {
+    let thread = desk.show(caller, now).map_err(|error| sentences::desk(&error))?;
+    output.say(&sentences::row(&thread.row));
+    for item in &thread.items {
+        output.tell(&item_json(item), &sentences::item(item));
+    }
+    Ok(())
+}
+
+/// An item with the kind under the name that the other events use, too.
+fn item_json(item: &Item) -> Value {
+    let mut object = serde_json::to_value(item).unwrap_or_default();
+    if let Some(fields) = object.as_object_mut()
+        && let Some(kind) = fields.remove("item")
+    {
+        fields.insert("kind".to_owned(), kind);
+    }
+    object
+}
+
+/// Whether an answer has not been written to a slot whole yet.
+pub(super) fn is_on_the_way(desk: &Desk, caller: CallerId, answer: &[u8; 8], now: Seconds) -> bool {
+    let wanted = hex(answer);
+    let Ok(thread) = desk.show(caller, now) else { return false };
+    thread.items.iter().any(|item| matches!(item, Item::Answer { id, state: AnswerState::OnTheWay, .. } if *id == wanted))
+}
+
+/// Whether any answer to anybody has not been written to a slot whole yet.
+pub(super) fn anything_on_the_way(desk: &Desk, now: Seconds) -> bool {
+    let on_the_way = |item: &Item| matches!(item, Item::Answer { state: AnswerState::OnTheWay, .. });
+    let with_answers = desk.list(now).into_iter().filter(|row| row.answers > 0);
+    with_answers.filter_map(|row| desk.find(&row.id).ok()).filter_map(|caller| desk.show(caller, now).ok()).any(|thread| thread.items.iter().any(on_the_way))
+}
+
+/// A letter that has just come.
+pub(super) struct Fresh {
+    id: String,
+    nickname: String,
+    kind: &'static str,
+}
+
+impl Fresh {
+    pub(super) fn tell(&self, output: Output) {
+        output.tell(&json!({"event": "letter", "id": self.id, "nickname": self.nickname, "kind": self.kind}), sentences::ONE_WAITING);
+    }
+}
+
+/// How many letters of each caller are known, so that new ones can be told.
+#[derive(Default)]
+pub(super) struct Counts(HashMap<String, usize>);
+
+impl Counts {
+    pub(super) fn of(desk: &Desk, now: Seconds) -> Self {
+        Self(desk.list(now).into_iter().map(|row| (row.id, row.letters)).collect())
+    }
+
+    /// Counts anew, and gives one entry for each letter that was not there before.
+    pub(super) fn update(&mut self, desk: &Desk, now: Seconds) -> Vec<Fresh> {
+        let mut fresh = Vec::new();
+        for row in desk.list(now) {
+            let before = self.0.insert(row.id.clone(), row.letters).unwrap_or(0);
+            let new = row.letters.saturating_sub(before);
+            fresh.extend(newest(desk, &row, new, now));
+        }
+        fresh
+    }
+}
+
+/// The last `count` letters of a caller, oldest first.
+fn newest(desk: &Desk, row: &Row, count: usize, now: Seconds) -> Vec<Fresh> {
+    if count == 0 {
+        return Vec::new();
+    }
+    let thread = desk.find(&row.id).ok().and_then(|caller| desk.show(caller, now).ok());
+    let kinds = thread.map(|thread| thread.items).unwrap_or_default().into_iter().filter_map(|item| match item {
+        Item::Letter { status, state: LetterState::Here, .. } => Some(status.unwrap_or("text")),
+        _ => None,
+    });
+    let mut kinds: Vec<_> = kinds.collect();
+    let kinds = kinds.split_off(kinds.len().saturating_sub(count));
+    kinds.into_iter().map(|kind| Fresh { id: row.id.clone(), nickname: row.nickname.clone(), kind }).collect()
+}

@@ -1,0 +1,261 @@
+//! Rounds and the watch: the desk's verbs that use the network.
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use porchlight_client::desk::{Desk, Office};
+use porchlight_client::duty::{Duty, DutyNews, Posting, Term};
+use porchlight_client::outbox::{Clock, SystemClock};
+use porchlight_client::transport::Failure;
+use porchlight_proto::line::CallerId;
+use serde_json::json;
+
+use super::{PostingRight, board, now};
+use crate::chance;
+use crate::command::DeskWatch;
+use crate::exit::Exit;
+use crate::output::{Output, remark};
+use crate::sentences;
+use crate::stop::Stop;
+use crate::trouble::Trouble;
+use crate::way::Way;
+
+/// How often a round looks whether it is done, and the watch whether its page has ended.
+const LOOK: Duration = Duration::from_millis(100);
+/// Beats a round goes on sending after letters came: receipts ride on them.
+const BEATS_FOR_RECEIPTS: u32 = 6;
+
+/// How a round came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Every relay that answers has been read, and all that is due has a place in a slot.
+    Done,
+    /// The time given is over, and something is still due.
+    OutOfTime,
+    /// The person wanted an end.
+    Stopped,
+}
+
+/// One round of a desk: fetch all, hand in rosters, send what is due.
+pub(crate) struct Round {
+    duty: Duty<SystemClock>,
+    stop: Stop,
+    elsewhere: bool,
+    failed: BTreeSet<u8>,
+    worst: Option<Failure>,
+    refused: bool,
+    letters: usize,
+    published: Vec<(u8, u32)>,
+    _right: Option<PostingRight>,
+}
+
+impl Round {
+    pub(crate) fn begin(office: Office, dir: &Path, way: &Way<'_>) -> Result<Self, Trouble> {
+        let right = PostingRight::take(dir)?;
+        let posting = if right.is_some() { Posting::Here } else { Posting::Elsewhere };
+        let duty = Duty::begin(office, &way.dial(), Term::Round, posting, SystemClock, chance::new_rng()?).map_err(|error| sentences::duty(&error))?;
+        Ok(Self {
+            duty,
+            stop: Stop::listen()?,
+            elsewhere: right.is_none(),
+            failed: BTreeSet::new(),
+            worst: None,
+            refused: false,
+            letters: 0,
+            published: Vec::new(),
+            _right: right,
+        })
+    }
+
+    /// The desk on duty.
+    pub(crate) fn duty(&mut self) -> &mut Duty<SystemClock> {
+        &mut self.duty
+    }
+
+    /// Goes on until all relays are read and nothing is due that `counts`, or for `wait`.
+    pub(crate) async fn run(&mut self, wait: Duration, is_due: impl Fn(&Desk) -> bool) -> Result<Outcome, Trouble> {
+        let until = SystemClock.elapsed() + wait;
+        let mut receipts_until = Duration::ZERO;
+        loop {
+            let elapsed = SystemClock.elapsed();
+            if self.is_read() && elapsed >= receipts_until && !self.is_due(&is_due)? {
+                return Ok(Outcome::Done);
+            }
+            if self.failed.len() >= self.duty.relay_count() {
+                return Err(self.unreachable());
+            }
+            if elapsed >= until {
+                return Ok(Outcome::OutOfTime);
+            }
+            match self.stop.unless(self.duty.next(until.min(elapsed + LOOK))).await {
+                None => return Ok(Outcome::Stopped),
+                Some(None) => {}
+                Some(Some(news)) => {
+                    if self.take(news)? && !self.elsewhere {
+                        receipts_until = SystemClock.elapsed() + self.duty.beat() * BEATS_FOR_RECEIPTS;
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_read(&self) -> bool {
+        let settled = self.duty.settled();
+        settled > 0 && settled + self.failed.len() >= self.duty.relay_count()
+    }
+
+    fn is_due(&self, is_due: &impl Fn(&Desk) -> bool) -> Result<bool, Trouble> {
+        self.duty.view(is_due).map_err(|error| sentences::office(&error))
+    }
+
+    /// Takes news in; says whether letters came.
+    fn take(&mut self, news: DutyNews) -> Result<bool, Trouble> {
+        match news {
+            DutyNews::Letters(count) => {
+                self.letters += count;
+                return Ok(true);
+            }
+            DutyNews::Published(relay, serial) => self.published.push((relay, serial)),
+            DutyNews::Refused(relay, serial) => {
+                self.refused = true;
+                remark(&sentences::roster_refused(relay, serial));
+            }
+            DutyNews::RolledBack(relay) => remark(&sentences::rolled_back(relay)),
+            DutyNews::Misnumbered(relay, itself) => remark(&sentences::misnumbered(relay, itself)),
+            DutyNews::Trouble(relay, failure) => {
+                remark(&sentences::desk_relay(relay, &failure));
+                self.failed.insert(relay);
+                self.worst = Some(match self.worst.take() {
+                    Some(worst @ Failure::Untrusted) => worst,
+                    _ => failure,
+                });
+            }
+            DutyNews::Vault(error) => return Err(sentences::desk(&error)),
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    fn unreachable(&mut self) -> Trouble {
+        self.worst.take().map_or_else(sentences::no_relay, |failure| sentences::failure(&failure))
+    }
+
+    /// Which rosters were handed in.
+    pub(crate) fn published(&self) -> &[(u8, u32)] {
+        &self.published
+    }
+
+    /// Whether a relay refused a roster.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Tells how `desk sync` ended.
+    pub(super) fn tell_round(&self, output: Output, outcome: Outcome) -> Result<Exit, Trouble> {
+        let due = outcome != Outcome::Done && self.is_due(&|desk: &Desk| board::anything_on_the_way(desk, now()))?;
+        let object = json!({"event": "synced", "letters": self.letters, "published": self.published.len(), "due": due, "watch_running": self.elsewhere});
+        output.tell(&object, &sentences::synced(self.letters));
+        if due {
+            remark(sentences::STILL_DUE);
+            return Ok(Exit::Refused);
+        }
+        Ok(if self.letters == 0 && self.published.is_empty() { Exit::NothingNew } else { Exit::Done })
+    }
+
+    /// Tells how `desk answer` ended.
+    pub(super) fn tell_answer(&self, output: Output, caller: CallerId, id: &[u8; 8], outcome: Outcome) -> Result<Exit, Trouble> {
+        let due = self.is_due(&|desk: &Desk| board::is_on_the_way(desk, caller, id, now()))?;
+        let state = if due { "on_the_way" } else { "with_the_relay" };
+        let sentence = if due { "" } else { sentences::WITH_THE_RELAY };
+        output.tell(&json!({"event": "answered", "id": board::hex(&caller.0), "answer": board::hex(id), "state": state}), sentence);
+        match (due, outcome) {
+            (false, _) => Ok(Exit::Done),
+            (true, Outcome::Stopped) => {
+                remark(sentences::KEPT);
+                Ok(Exit::Refused)
+            }
+            (true, _) => Err(sentences::no_slot()),
+        }
+    }
+}
+
+/// `desk watch`
+pub(super) async fn watch(office: Office, args: &DeskWatch, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let Some(_right) = PostingRight::take(&args.base.dir)? else { return Err(sentences::watched_already()) };
+    let mut stop = Stop::listen()?;
+    let mut duty = Duty::begin(office, &way.dial(), Term::Watch, Posting::Here, SystemClock, chance::new_rng()?).map_err(|error| sentences::duty(&error))?;
+    let mut board = duty.view(|desk| board::Counts::of(desk, now())).map_err(|error| sentences::office(&error))?;
+    let mut pager = Pager::new(args.exec.clone());
+    way.output.tell(&json!({"event": "watching"}), sentences::WATCHING);
+    loop {
+        match stop.unless(duty.next(SystemClock.elapsed() + LOOK)).await {
+            None => return Ok(Exit::Done),
+            Some(None) => {}
+            Some(Some(DutyNews::Letters(_))) => {
+                let fresh = duty.view(|desk| board.update(desk, now())).map_err(|error| sentences::office(&error))?;
+                fresh.iter().for_each(|letter| letter.tell(way.output));
+                pager.ring();
+            }
+            Some(Some(news)) => note(&news, way.output),
+        }
+        pager.tend();
+    }
+}
+
+/// What a watch says besides letters.
+fn note(news: &DutyNews, output: Output) {
+    match news {
+        DutyNews::CaughtUp(relay) => output.tell(&json!({"event": "connected", "relay": relay}), &sentences::connected(*relay)),
+        DutyNews::Published(relay, serial) => output.tell(&json!({"event": "published", "relay": relay, "serial": serial}), ""),
+        DutyNews::RolledBack(relay) => remark(&sentences::rolled_back(*relay)),
+        DutyNews::Refused(relay, serial) => remark(&sentences::roster_refused(*relay, *serial)),
+        DutyNews::Misnumbered(relay, itself) => remark(&sentences::misnumbered(*relay, *itself)),
+        DutyNews::Trouble(relay, failure) => remark(&sentences::desk_relay(*relay, failure)),
+        DutyNews::Vault(error) => remark(&sentences::desk(error).to_string()),
+        _ => {}
+    }
+}
+
+/// Refuses to go on where a relay's certificate is not the pinned one.
+pub(crate) fn refuse_distrust(outcomes: &[(u8, Result<porchlight_proto::api::DeskReply, Failure>)]) -> Result<(), Trouble> {
+    let distrust = outcomes.iter().find_map(|(_, outcome)| outcome.as_ref().err().filter(|failure| matches!(failure, Failure::Untrusted)));
+    distrust.map_or(Ok(()), |failure| Err(sentences::failure(failure)))
+}
+
+/// Runs the command that wakes somebody: one at a time, and once more if letters came meanwhile. It is told nothing.
+struct Pager {
+    command: Option<String>,
+    running: Option<Child>,
+    again: bool,
+}
+
+impl Pager {
+    fn new(command: Option<String>) -> Self {
+        Self { command, running: None, again: false }
+    }
+
+    fn ring(&mut self) {
+        self.again = true;
+    }
+
+    /// Looks after the command that runs, and starts the next if one is due.
+    fn tend(&mut self) {
+        if let Some(child) = &mut self.running {
+            match child.try_wait() {
+                Ok(None) => return,
+                Ok(Some(status)) if !status.success() => remark(sentences::PAGER_FAILED),
+                _ => {}
+            }
+            self.running = None;
+        }
+        let Some(command) = self.command.as_ref().filter(|_| core::mem::take(&mut self.again)) else { return };
+        // Its output would mix with ours, where programs read JSON.
+        let spawned = Command::new("sh").arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        match spawned {
+            Ok(child) => self.running = Some(child),
+            Err(_) => remark(sentences::PAGER_FAILED),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The line's verbs.
+
+mod founding;
+
+use core::time::Duration;
+
+use porchlight_proto::api::DeskOutcome;
+use serde_json::json;
+
+use crate::command::{DeskBase, LineBulletin, LineRenew};
+use crate::desk::{Round, act, now, open, refuse_distrust};
+use crate::exit::Exit;
+use crate::output::remark;
+use crate::sentences;
+use crate::trouble::Trouble;
+use crate::way::Way;
+
+pub(crate) use founding::init;
+
+/// How long a verb of the line tries to reach its relays.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `line publish`
+pub(crate) async fn publish(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let office = open(args, way)?;
+    let mut round = Round::begin(office, &args.dir, way)?;
+    round.run(PATIENCE, |_| false).await?;
+    tell_published(&mut round, way)
+}
+
+/// `line rotate`
+pub(crate) async fn rotate(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(args, way)?;
+    act(&mut office, |desk, rng| desk.rotate(now(), rng))?;
+    let mut round = Round::begin(office, &args.dir, way).map_err(|trouble| trouble.after(sentences::ROTATED_HERE))?;
+    round.run(PATIENCE, |_| false).await.map_err(|trouble| trouble.after(sentences::ROTATED_HERE))?;
+    tell_published(&mut round, way)
+}
+
+/// `line renew`
+pub(crate) async fn renew(args: &LineRenew, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.base, way)?;
+    let root = way.inputs.root_words(args.root_words_file.as_deref())?.key();
+    act(&mut office, |desk, rng| desk.renew(&root, now(), rng))?;
+    drop(root);
+    let mut round = Round::begin(office, &args.base.dir, way).map_err(|trouble| trouble.after(sentences::RENEWED_HERE))?;
+    round.run(PATIENCE, |_| false).await.map_err(|trouble| trouble.after(sentences::RENEWED_HERE))?;
+    tell_published(&mut round, way)
+}
+
+fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, Trouble> {
+    for (relay, serial) in round.published() {
+        way.output.tell(&json!({"event": "published", "relay": relay, "serial": serial}), &sentences::published(*relay, *serial));
+    }
+    let line = round.duty().view(|desk| desk.line_view(now())).map_err(|error| sentences::office(&error))?.map_err(|error| sentences::desk(&error))?;
+    way.output.tell(&json!({"event": "line", "serial": line.serial, "published_until": line.published_until}), &sentences::valid_until(&line));
+    if round.was_refused() {
+        return Err(sentences::refused_roster());
+    }
+    Ok(Exit::Done)
+}
+
+/// `line show`
+pub(crate) fn show(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(args, way)?;
+    let line = office.look().map_err(|error| sentences::office(&error))?.line_view(now()).map_err(|error| sentences::desk(&error))?;
+    let object = serde_json::to_value(&line).map_err(|_| sentences::not_shown())?;
+    way.output.tell(&object, &sentences::line(&line));
+    line.warnings.iter().for_each(|warning| remark(sentences::warning(*warning)));
+    Ok(Exit::Done)
+}
+
+/// `line bulletin`
+pub(crate) async fn bulletin(args: &LineBulletin, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.base, way)?;
+    let closed_until = args.closed_for.map(|length| now().plus(length.as_secs()));
+    act(&mut office, |desk, rng| {
+        if args.none {
+            desk.void_bulletins(now(), rng)?;
+            desk.set_closed_until(None, now(), rng)?;
+        }
+        if closed_until.is_some() {
+            desk.set_closed_until(closed_until, now(), rng)?;
+        }
+        Ok(())
+    })?;
+    let mut round = Round::begin(office, &args.base.dir, way)?;
+    round.run(PATIENCE, |_| false).await?;
+    let Some(code) = args.code else { return tell_published(&mut round, way) };
+    raise(&mut round, code, way).await
+}
+
+async fn raise(round: &mut Round, code: u8, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let code = porchlight_proto::bulletin::Code::from_code(code).ok_or_else(sentences::not_shown)?;
+    let raised = round.duty().view(|desk| desk.raise_bulletin(code, now())).map_err(|error| sentences::office(&error))?;
+    let bytes = raised.map_err(|error| sentences::desk(&error))?;
+    let outcomes = round.duty().raise(&bytes).await;
+    refuse_distrust(&outcomes)?;
+    let mut taken = 0usize;
+    for (relay, outcome) in &outcomes {
+        match outcome {
+            Ok(reply) if reply.outcome == DeskOutcome::Done => {
+                taken += 1;
+                way.output.tell(&json!({"event": "raised", "relay": relay, "code": code.code()}), &sentences::raised(*relay));
+            }
+            Ok(_) => remark(&sentences::bulletin_refused(*relay)),
+            Err(failure) => remark(&sentences::desk_relay(*relay, failure)),
+        }
+    }
+    if taken == 0 {
+        return Err(if outcomes.iter().any(|(_, outcome)| outcome.is_ok()) { sentences::not_raised_refused() } else { sentences::no_relay() });
+    }
+    Ok(Exit::Done)
+}

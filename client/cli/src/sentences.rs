@@ -1,0 +1,554 @@
+//! Every sentence this program says, in one place. English only so far; `--lang` is there for the others.
+
+use std::io;
+use std::path::Path;
+
+use porchlight_client::caller::{OpenError, RelayTrouble};
+use porchlight_client::desk::{AnswerState, Claimed, DeskError, FindError, Item, LetterState, LineView, OfficeError, PromiseState, Row, Urgency, Warning};
+use porchlight_client::duty::DutyError;
+use porchlight_client::transport::Failure;
+use porchlight_client::vault::VaultError;
+use porchlight_proto::bulletin::Code;
+use porchlight_proto::card::CardError;
+use porchlight_proto::letter::ContentError;
+use porchlight_proto::line::DeviceId;
+use porchlight_proto::phrase::PhraseError;
+use porchlight_proto::roster::RosterError;
+use porchlight_proto::time::Seconds;
+use porchlight_proto::visit::VisitError;
+
+use crate::duration;
+use crate::exit::Exit;
+use crate::moment;
+use crate::trouble::Trouble;
+
+pub(crate) const ASK_PHRASE: &str = "Eight words: ";
+pub(crate) const ASK_ROOT_WORDS: &str = "Sixteen root words: ";
+pub(crate) const ASK_PASSPHRASE: &str = "Passphrase: ";
+pub(crate) const ASK_NEW_PASSPHRASE: &str = "New passphrase: ";
+pub(crate) const ASK_AGAIN: &str = "Once more: ";
+pub(crate) const ONLY_ENGLISH: &str = "messages are only written in English so far";
+
+// ── inputs ──────────────────────────────────────────────────────────────────────────────────────
+
+pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Trouble {
+    Trouble::new(Exit::Usage, format!("cannot read {}: {error}", path.display()), "Check the path, and that you may read it.")
+}
+
+pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Trouble {
+    let hint = if error.kind() == io::ErrorKind::AlreadyExists { "Nothing was overwritten. Name a file that does not exist yet." } else { "Check the path, and that you may write there." };
+    Trouble::new(Exit::Usage, format!("cannot write {}: {error}", path.display()), hint)
+}
+
+pub(crate) fn stdin_twice() -> Trouble {
+    Trouble::new(Exit::Usage, "stdin can be read only once", "Give `-` to one option only, and files to the others.")
+}
+
+pub(crate) fn no_phrase() -> Trouble {
+    Trouble::new(Exit::Usage, "no terminal to ask for the eight words", "Give --phrase-file FILE, or --phrase-file - to read stdin.")
+}
+
+pub(crate) fn no_root_words() -> Trouble {
+    Trouble::new(Exit::Usage, "no terminal to ask for the root words", "Give --root-words-file FILE, or - to read stdin.")
+}
+
+pub(crate) fn no_passphrase() -> Trouble {
+    Trouble::new(Exit::Usage, "no passphrase", "Give --passphrase-file FILE (its first line counts; - is stdin), or run this on a terminal.")
+}
+
+pub(crate) fn passphrases_differ() -> Trouble {
+    Trouble::new(Exit::WrongWords, "the two passphrases differ", "Nothing was made. Try again.")
+}
+
+pub(crate) fn bad_card(error: CardError) -> Trouble {
+    let hint = match error {
+        CardError::NotACard => "Give a file with the card's text, or the text itself: it begins with PORCHLIGHT1-. A web address is not a card.",
+        CardError::Mistyped => "It may be cut off or misspelt. Copy all of it once more, or ask the line for it again.",
+        _ => "Ask the line for a new card, or use a newer version of this program.",
+    };
+    Trouble::new(Exit::Usage, error.to_string(), hint)
+}
+
+pub(crate) fn bad_words(error: &PhraseError, expected: usize) -> Trouble {
+    let hint = match error {
+        PhraseError::UnknownWord(_) => "Check its spelling; Korean, Chinese and English words may be mixed.".to_owned(),
+        _ => format!("Exactly {expected} words are needed, in their order, with spaces between them."),
+    };
+    Trouble::new(Exit::WrongWords, error.to_string(), hint)
+}
+
+pub(crate) fn bad_content(error: &ContentError) -> Trouble {
+    let hint = match error {
+        ContentError::TooLong => "Nothing was sent. About 5,300 Korean or Chinese characters fit.",
+        ContentError::Empty => "Nothing was sent. Give --text, or - and the text on stdin.",
+        _ => "Nothing was sent.",
+    };
+    Trouble::new(Exit::Usage, error.to_string(), hint)
+}
+
+pub(crate) fn bad_session() -> Trouble {
+    Trouble::new(Exit::Usage, "--session is not 16 hex digits", "It is printed when a letter is sent (with --json: field `session`).")
+}
+
+// ── network ─────────────────────────────────────────────────────────────────────────────────────
+
+pub(crate) fn failure(failure: &Failure) -> Trouble {
+    let (exit, hint) = match failure {
+        Failure::Unreachable(_) => (Exit::Network, "Check the network, or try later or through another way (--socks5)."),
+        Failure::Proxy(_) => (Exit::Network, "Check that the proxy of --socks5 runs and may reach the relay."),
+        Failure::Untrusted => (
+            Exit::Untrusted,
+            "Somebody may be in between, or the relay has a new certificate. Nothing was sent. Compare the pin with the line, or use another network.",
+        ),
+        Failure::Tls(_) => (Exit::Network, "Something else than a relay answers there. Check the address."),
+        Failure::NotThisLine => (Exit::Network, "The relay does not know this line at this gate, or something else answers there. Check the card; on a desk: the relay's [[line]] part and the clock."),
+        _ => (Exit::Network, "Try again later."),
+    };
+    Trouble::new(exit, failure.to_string(), hint)
+}
+
+pub(crate) fn visit_error(error: &VisitError) -> Trouble {
+    let (exit, hint) = match error {
+        VisitError::NotARelay => (Exit::Network, "Try another network, or later."),
+        VisitError::NoRoster => (Exit::Network, "The line's team runs `porchlight line publish` or `porchlight desk watch` to do so."),
+        VisitError::Roster(RosterError::NotYet | RosterError::Expired) => {
+            (Exit::Untrusted, "If this device's clock is right, the relay shows an old statement or the line's team has not renewed it. Nothing was sent.")
+        }
+        VisitError::Roster(_) | VisitError::RolledBack => {
+            (Exit::Untrusted, "Nothing was sent. The relay may be lying, or the card is of another line: compare the card with the line.")
+        }
+        VisitError::Clock => (Exit::Untrusted, "Nothing was sent."),
+        VisitError::Content(content) => return bad_content(content),
+        _ => (Exit::Bug, "Please report this."),
+    };
+    Trouble::new(exit, error.to_string(), hint)
+}
+
+pub(crate) fn relay_trouble(trouble: &RelayTrouble) -> Trouble {
+    match trouble {
+        RelayTrouble::Failure(inner) => failure(inner),
+        RelayTrouble::Visit(error) => visit_error(error),
+        other => Trouble::new(Exit::Network, other.to_string(), "Try again later."),
+    }
+}
+
+pub(crate) fn not_opened(error: &OpenError) -> Trouble {
+    match error {
+        OpenError::Relays(trouble) => relay_trouble(trouble),
+        OpenError::NoRelay => Trouble::new(Exit::Network, "no relay of the card answers", "Check the network, or try later."),
+        other => Trouble::new(Exit::Usage, other.to_string(), "Ask the line for a new card."),
+    }
+}
+
+pub(crate) fn one_relay(number: u8, trouble: &RelayTrouble) -> String {
+    format!("relay {number}: {trouble}; going on")
+}
+
+pub(crate) fn misnumbered(number: u8, calls_itself: u8) -> String {
+    format!("relay {number} of the card calls itself {calls_itself}: set `relay_no = {number}` in its [[line]] part, or its web page finds no answers")
+}
+
+// ── callers ─────────────────────────────────────────────────────────────────────────────────────
+
+pub(crate) const NOT_KEPT: &str = "The letter was not handed in whole, and nothing of it is kept here: write it again.";
+
+pub(crate) fn in_box() -> &'static str {
+    "✓  It is in the box. It has not arrived yet: the desk has not said that it has it."
+}
+
+pub(crate) fn receipt() -> &'static str {
+    "✓✓ It arrived: the desk has it."
+}
+
+pub(crate) fn withdrawn() -> &'static str {
+    "It was taken back before anybody read it."
+}
+
+pub(crate) fn too_late() -> &'static str {
+    "It had been read before it could be taken back."
+}
+
+pub(crate) fn stop() -> &'static str {
+    "Please do not go. The plan has changed."
+}
+
+pub(crate) fn full() -> &'static str {
+    "the box is full at the moment; trying again at the next beats"
+}
+
+pub(crate) fn not_receipted() -> &'static str {
+    "It is in the box, but the desk has not said yet that it has it. If nobody fetches it in time it is lost; your next visit can write it again."
+}
+
+pub(crate) fn interrupted_in_box() -> &'static str {
+    "Stopped. The letter is in the box; the desk has not said yet that it has it."
+}
+
+pub(crate) fn interrupted() -> Trouble {
+    Trouble::new(Exit::Network, "stopped before the letter was in the box", NOT_KEPT)
+}
+
+pub(crate) fn interrupted_reading() -> &'static str {
+    "Stopped. What the line has not heard that you read, you can read again."
+}
+
+pub(crate) fn box_full() -> Trouble {
+    Trouble::new(Exit::Refused, "the box is full", NOT_KEPT)
+}
+
+pub(crate) fn not_in_box() -> Trouble {
+    Trouble::new(Exit::Network, "the letter did not get into the box in time", NOT_KEPT)
+}
+
+pub(crate) fn not_read() -> Trouble {
+    Trouble::new(Exit::Network, "the relay's answers could not be read to the end", "There may be answers. Try again later.")
+}
+
+pub(crate) fn no_answer() -> &'static str {
+    "No answer yet. You did nothing wrong."
+}
+
+pub(crate) fn answer_head(time: Seconds, good_until: Seconds) -> String {
+    format!("There is an answer for you, written {}, good until {}:", moment::spoken(time), moment::spoken(good_until))
+}
+
+pub(crate) fn introduction(card: &str) -> String {
+    format!("It introduces you to another line. Its card:\n{card}")
+}
+
+pub(crate) fn bulletin(code: Code) -> &'static str {
+    match code {
+        Code::NoMeetings => "The line says to everyone: do not go to any meeting agreed before today.",
+        Code::Closed => "The line says to everyone: we are closed for some time.",
+        Code::DoorChanges => "The line says to everyone: this door will change, use the other.",
+    }
+}
+
+pub(crate) fn closed_until(until: Seconds) -> String {
+    format!("Closed until {}.", moment::spoken(until))
+}
+
+pub(crate) fn answer_within(code: u8) -> Option<&'static str> {
+    match code {
+        1 => Some("Somebody usually answers within an hour."),
+        2 => Some("Somebody usually answers within a few hours."),
+        3 => Some("Somebody usually answers within a day."),
+        4 => Some("Somebody usually answers within two days."),
+        5 => Some("Somebody usually answers within a week."),
+        _ => None,
+    }
+}
+
+pub(crate) fn new_words(words: &str, pictures: &str) -> String {
+    format!(
+        "{words}\n\nThese eight words are the key. Only you know them; nobody can find them for you.\n\
+         Make a small story of them. On paper they look like a shopping list. No screenshots.\nTheir three pictures: {pictures}"
+    )
+}
+
+pub(crate) fn words_written(path: &Path, pictures: &str) -> String {
+    format!("The eight words are in {}, readable by you alone.\nTheir three pictures: {pictures}", path.display())
+}
+
+pub(crate) fn pictures(pictures: &str) -> String {
+    format!("Their three pictures: {pictures}. If these are not yours, try the words again.")
+}
+
+pub(crate) fn session(session: &str, seq: u16) -> String {
+    format!("(visit {session}, letter {seq})")
+}
+
+// ── desks ───────────────────────────────────────────────────────────────────────────────────────
+
+pub(crate) const KEPT: &str = "The answer is kept in the vault and goes out with the next `porchlight desk sync` or `desk watch`.";
+pub(crate) const WITH_THE_RELAY: &str = "The answer is with the relay. Whether she has read it is never known.";
+pub(crate) const STILL_DUE: &str = "something is still to be sent; run `porchlight desk sync` again, or leave `desk watch` running";
+pub(crate) const WATCHING: &str = "On watch. Ctrl-C ends it; nothing is lost by that.";
+pub(crate) const ONE_WAITING: &str = "1 waiting";
+pub(crate) const NO_CALLERS: &str = "Nobody has written yet.";
+pub(crate) const RELEASED: &str = "Released.";
+pub(crate) const NOTED: &str = "Noted.";
+pub(crate) const PAGER_FAILED: &str = "the command of --exec did not succeed";
+
+pub(crate) fn no_vault(dir: &Path) -> Trouble {
+    Trouble::new(Exit::Usage, format!("there is no vault in {}", dir.display()), "Give the directory that `porchlight line init` made.")
+}
+
+pub(crate) fn office(error: &OfficeError) -> Trouble {
+    match error {
+        OfficeError::Vault(vault_error) => vault(vault_error),
+        _ => Trouble::new(Exit::Untrusted, error.to_string(), "Use the newest version of this program."),
+    }
+}
+
+fn vault(error: &VaultError) -> Trouble {
+    let (exit, hint) = match error {
+        VaultError::WrongPassphrase => (Exit::WrongWords, "Try again. Without the passphrase nobody can open it."),
+        VaultError::Missing => (Exit::Usage, "Give the directory that `porchlight line init` made."),
+        VaultError::Exists => (Exit::Usage, "Nothing was changed. Name another directory."),
+        VaultError::NotPrivate => (Exit::Untrusted, "Run `chmod 700` on the vault's directory, and ask yourself who may have read it."),
+        VaultError::Newer => (Exit::Usage, "Use the newest version of this program."),
+        VaultError::Io(_) => (Exit::Usage, "Check the disk: space, and whether you may write there. What was not saved was not sent."),
+        _ => (Exit::Untrusted, "Do not go on with it. Restore a backup of the whole directory."),
+    };
+    Trouble::new(exit, error.to_string(), hint)
+}
+
+pub(crate) fn desk(error: &DeskError) -> Trouble {
+    let (exit, hint) = match error {
+        DeskError::Office(inner) => return office(inner),
+        DeskError::Content(content) => return bad_content(content),
+        DeskError::NoRoster => (Exit::Untrusted, "Run `porchlight line publish` first. If it was published, check the clock."),
+        DeskError::NotALead => (Exit::Refused, "Ask somebody with a lead device."),
+        DeskError::AnotherRoot => (Exit::WrongWords, "Nothing was changed. Check the sixteen words."),
+        DeskError::NoSuchCaller => (Exit::Usage, "`porchlight desk list` shows who there is."),
+        DeskError::HeldBy { .. } => (Exit::Refused, "Give --reason TEXT to take over, or speak to them first."),
+        DeskError::Quiet => (Exit::Refused, "Nothing was written. Give --although-quiet if it cannot wait."),
+        DeskError::Unreachable => (Exit::Refused, "Nothing was written: her last key is too old. Wait for her."),
+        DeskError::GoodUntilPast | DeskError::GoodUntilTooFar => (Exit::Usage, "Nothing was written. Give another --good-until."),
+        DeskError::NoSeat => (Exit::Refused, "This device does not answer; ask somebody with a seat."),
+        DeskError::Roster(_) => (Exit::Untrusted, "The relay may be lying, or the certificate has run out: `porchlight line renew`."),
+        DeskError::PacesDiffer => (Exit::Refused, "Give all relays of the line the same timing in their [[line]] parts."),
+        DeskError::KeyMissing => (Exit::Untrusted, "The certificate may have run out: `porchlight line renew` with the root words."),
+        _ => (Exit::Refused, "Nothing was changed."),
+    };
+    Trouble::new(exit, error.to_string(), hint)
+}
+
+pub(crate) fn duty(error: &DutyError) -> Trouble {
+    match error {
+        DutyError::Desk(inner) => desk(inner),
+        other => Trouble::new(Exit::Usage, other.to_string(), "The line's card cannot be used on this machine."),
+    }
+}
+
+pub(crate) fn nobody(error: &FindError) -> Trouble {
+    let hint = match error {
+        FindError::Several(ids) => format!("These begin so: {}.", ids.join(", ")),
+        _ => "Give an id of `porchlight desk list`, at least four digits of its beginning, or a nickname.".to_owned(),
+    };
+    Trouble::new(Exit::Usage, error.to_string(), hint)
+}
+
+pub(crate) fn no_relay() -> Trouble {
+    Trouble::new(Exit::Network, "no relay of the line answers", "Check the network, or try later.")
+}
+
+pub(crate) fn no_slot() -> Trouble {
+    Trouble::new(Exit::Refused, "the answer has no place in a slot yet", KEPT)
+}
+
+pub(crate) fn watched_already() -> Trouble {
+    Trouble::new(Exit::Refused, "another `desk watch` or `desk sync` of this directory is running", "One of them sends for all; end it first if it should be this one.")
+}
+
+pub(crate) fn desk_relay(number: u8, failure: &Failure) -> String {
+    format!("relay {number}: {failure}")
+}
+
+pub(crate) fn rolled_back(number: u8) -> String {
+    format!("relay {number} shows an older statement of this line than it had, or one that is not this line's. It may have lost its disk, or lie; it is given the newest again")
+}
+
+pub(crate) fn roster_refused(number: u8, serial: u32) -> String {
+    format!("relay {number} refuses statement {serial}: it may hold a newer one, or keep another pace")
+}
+
+pub(crate) fn connected(number: u8) -> String {
+    format!("Relay {number} is read to the end.")
+}
+
+pub(crate) fn synced(letters: usize) -> String {
+    match letters {
+        0 => "Nothing new.".to_owned(),
+        1 => "1 new letter.".to_owned(),
+        n => format!("{n} new letters."),
+    }
+}
+
+pub(crate) fn claimed(claimed: Claimed) -> (&'static str, &'static str) {
+    match claimed {
+        Claimed::Yes => ("yes", "Claimed for half an hour."),
+        Claimed::Renewed => ("renewed", "Claimed for another half hour."),
+        Claimed::TakenOver => ("taken_over", "Taken over for half an hour. Tell your colleague."),
+    }
+}
+
+pub(crate) fn claimed_by_other(device: DeviceId) -> String {
+    let [a, b, c, ..] = device.0;
+    format!("a colleague ({a:02x}{b:02x}{c:02x}…) has claimed her; speak to each other")
+}
+
+pub(crate) fn row(row: &Row) -> String {
+    let short = row.id.get(..8).unwrap_or(&row.id);
+    let mut words = vec![format!("{short}  {}  {}", row.nickname, urgency(row.urgency))];
+    words.extend(row.status.map(|status| format!("status {status}")));
+    words.push(format!("{} letters, {} not shown, {} answers", row.letters, row.unseen, row.answers));
+    words.extend(row.waiting_since.map(|since| format!("waiting since {}", moment::spoken(Seconds(since)))));
+    words.extend(row.promise.as_ref().map(|promise| format!("{} {}", promise_state(promise.state), moment::spoken(Seconds(promise.due)))));
+    words.extend(row.flags.quiet.then(|| "DO NOT ANSWER NOW".to_owned()));
+    words.extend(row.flags.relative.then(|| "answer like a relative".to_owned()));
+    words.extend(row.claim.as_ref().map(|claim| format!("claimed{} until {}", if claim.mine { " by you" } else { "" }, moment::spoken(Seconds(claim.until)))));
+    words.extend(row.language.map(|language| format!("writes {language}")));
+    words.extend((!row.reachable).then(|| "cannot be reached".to_owned()));
+    words.extend(row.next_step.as_ref().map(|note| format!("note: {note}")));
+    words.join(" · ")
+}
+
+fn urgency(urgency: Urgency) -> &'static str {
+    match urgency {
+        Urgency::HelpUnclaimed => "HELP, UNCLAIMED",
+        Urgency::HelpSilent => "HELP, SILENT",
+        Urgency::Waiting => "waiting",
+        Urgency::Overdue => "overdue: look once, wait",
+        Urgency::Rest => "at rest",
+    }
+}
+
+fn promise_state(state: PromiseState) -> &'static str {
+    match state {
+        PromiseState::Waiting => "may write",
+        PromiseState::Due => "due",
+        PromiseState::Late => "late since",
+        PromiseState::Quiet => "long quiet since",
+    }
+}
+
+pub(crate) fn item(item: &Item) -> String {
+    match item {
+        Item::Letter { session, seq, time, status, text, state, .. } => {
+            let status = status.map_or_else(String::new, |status| format!(" [{status}]"));
+            let state = match state {
+                LetterState::Here => "",
+                LetterState::Withdrawn => " (taken back)",
+                LetterState::Forgotten => " (forgotten: its time is over)",
+                LetterState::Unreadable => " (cannot be read: written by another version)",
+            };
+            format!("◀ {} letter {seq} of visit {session}{status}{state}\n{text}", moment::spoken(Seconds(*time)))
+        }
+        Item::Answer { n, text, stop: is_stop, time, good_until, state, .. } => {
+            let text = if *is_stop { stop() } else { text };
+            let (at, until) = (moment::spoken(Seconds(*time)), moment::spoken(Seconds(*good_until)));
+            format!("▶ {at} answer {n}, good until {until} ({})\n{text}", answer_state(*state))
+        }
+        Item::Note { time, text, .. } => format!("✎ {} {text}", moment::spoken(Seconds(*time))),
+    }
+}
+
+fn answer_state(state: AnswerState) -> &'static str {
+    match state {
+        AnswerState::OnTheWay => "on the way",
+        AnswerState::WithTheRelay => "with the relay",
+        AnswerState::Seen => "her page has shown it",
+        AnswerState::Expired => "expired",
+        AnswerState::TakenBack => "taken back",
+    }
+}
+
+// ── lines ───────────────────────────────────────────────────────────────────────────────────────
+
+pub(crate) const ROTATED_HERE: &str = "The new keys are in the vault, but no relay has them yet; run `porchlight line publish` when it answers.";
+pub(crate) const RENEWED_HERE: &str = "The new certificate is in the vault, but no relay has it yet; run `porchlight line publish` when it answers.";
+
+pub(crate) fn bad_pace(error: &str) -> Trouble {
+    Trouble::new(Exit::Usage, format!("this pace is not possible: {error}"), "Nothing was made. Choose another value.")
+}
+
+pub(crate) fn bad_gate(error: &str) -> Trouble {
+    Trouble::new(Exit::Usage, format!("this gate is not possible: {error}"), "Nothing was made. Leave --gate out to have one drawn.")
+}
+
+pub(crate) fn bad_door(door: &str, error: CardError) -> Trouble {
+    let hint = match error {
+        CardError::Mistyped => "A door is at most 24 characters after https://, so that it can be said aloud.",
+        _ => "A door is https://HOST/GATE.",
+    };
+    Trouble::new(Exit::Usage, format!("{door} is not a door"), hint)
+}
+
+pub(crate) fn long_door(door: &str) -> String {
+    format!("{door} is longer than can be said aloud (24 characters after https://); give shorter ones with --door")
+}
+
+pub(crate) fn not_empty(dir: &Path) -> Trouble {
+    Trouble::new(Exit::Usage, format!("{} is not empty", dir.display()), "Nothing was changed. Name a directory that does not exist yet.")
+}
+
+pub(crate) fn founded(dir: &Path, root_words: &str) -> String {
+    format!(
+        "The line is made, in {}.\n\nThese sixteen words are its root. They are shown this once and kept nowhere:\n\n  {root_words}\n\n\
+         Write them on paper, twice, and keep the two apart. Whoever has them is the line; without them its certificate cannot be renewed.\n\n\
+         Next: put relay.toml into the relay's configuration, start the relay, then `porchlight line publish`.\n\
+         card.txt is for native clients, doors for people and browsers.",
+        dir.display()
+    )
+}
+
+pub(crate) fn published(relay: u8, serial: u32) -> String {
+    format!("Relay {relay} has statement {serial}.")
+}
+
+pub(crate) fn valid_until(line: &LineView) -> String {
+    let serial = line.serial.map_or_else(|| "none".to_owned(), |serial| serial.to_string());
+    format!("In force: statement {serial}. Published until {}.", moment::spoken(Seconds(line.published_until)))
+}
+
+pub(crate) fn refused_roster() -> Trouble {
+    Trouble::new(Exit::Refused, "a relay refused a statement", "If it was set up with another pace, run this again: the line adopts the relay's. Otherwise another lead may be ahead; compare.")
+}
+
+pub(crate) fn not_shown() -> Trouble {
+    Trouble::new(Exit::Bug, "this cannot be shown", "Please report this.")
+}
+
+pub(crate) fn line(line: &LineView) -> String {
+    let mut lines = vec![format!("line {}", line.line), valid_until(line)];
+    lines.extend(line.closed_until.map(|until| closed_until(Seconds(until))));
+    lines.extend(line.relays.iter().map(|relay| format!("relay {}: {}, has statement {}, read to {}", relay.number, relay.url, relay.serial_put, relay.position)));
+    lines.extend(line.devices.iter().map(|device| {
+        let seat = device.seat.map_or_else(|| "no seat".to_owned(), |seat| format!("seat {seat}"));
+        let mine = if device.mine { ", this one" } else { "" };
+        let revoked = if device.revoked { ", REVOKED" } else { "" };
+        format!("device {}: {}, {seat}, certified until {}{mine}{revoked}", device.device, device.role, moment::spoken(Seconds(device.certified_until)))
+    }));
+    lines.join("\n")
+}
+
+pub(crate) fn warning(warning: Warning) -> &'static str {
+    match warning {
+        Warning::HorizonShort => "statements are published for less than 72 hours: run `porchlight line publish`",
+        Warning::RenewDeskCertificate => "the certificate is past half its life: run `porchlight line renew` with the root words",
+        Warning::Doubtful => "the vault was restored, and it is not known what was sent: leave `porchlight desk watch` running",
+        Warning::CarouselSlow => "a round of the carousel takes longer than the slow days: lower slow_s on the relays",
+    }
+}
+
+pub(crate) fn raised(relay: u8) -> String {
+    format!("Relay {relay} shows the notice to everyone.")
+}
+
+pub(crate) fn bulletin_refused(relay: u8) -> String {
+    format!("relay {relay} refuses the notice")
+}
+
+pub(crate) fn not_raised_refused() -> Trouble {
+    Trouble::new(Exit::Refused, "no relay took the notice", "Run `porchlight line publish` first; a notice needs a statement in force. Check the clock.")
+}
+
+// ── the program itself ──────────────────────────────────────────────────────────────────────────
+
+pub(crate) fn bug(place: &str) -> String {
+    format!("a fault of this program at {place}\n  Nothing you wrote was lost by it that was not said to be lost. Please report it, without any words or letters.")
+}
+
+pub(crate) fn no_chance() -> Trouble {
+    Trouble::new(Exit::Bug, "this system gives no random numbers", "Nothing secret can be made without them.")
+}
+
+pub(crate) fn no_runtime(error: &io::Error) -> Trouble {
+    Trouble::new(Exit::Bug, format!("cannot start: {error}"), "The system refuses basic resources; check its limits.")
+}
+
+pub(crate) fn waited(seconds: u64) -> String {
+    format!("waited {}", duration::spoken(seconds))
+}

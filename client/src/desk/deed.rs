@@ -1,0 +1,324 @@
+//! What people do: find, claim, release, note, answer, stop. Each becomes an event of this device's chain.
+use crate::desk::{
+    Desk, DeskError, nickname,
+    state::{Caller, ClaimEvent},
+};
+use porchlight_proto::{
+    answer::Answer,
+    event::{AnswerEvent, AnswerId, AnswerKind, Event},
+    letter::Session,
+    limits::{ANSWER_LIFE_DEFAULT, ANSWER_LIFE_MAX, ANSWER_PART_LEN, MEETING_LIFE_MAX},
+    line::{CallerId, DeviceId},
+    parts::cut,
+    phrase::Language,
+    time::Seconds,
+};
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+/// Seconds that a claim lasts unless it is renewed.
+pub(super) const LEASE: u64 = 1800;
+/// A shorter prefix of an id than this names nobody.
+const ID_PREFIX_LEAST: usize = 4;
+
+/// Why a text names no caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindError {
+    /// No caller's id begins so, and nobody has that nickname.
+    #[error("there is no such caller")]
+    Nobody,
+    /// More than one: their ids.
+    #[error("more than one caller is meant; give more of the id")]
+    Several(Vec<String>),
+}
+
+/// How a claim was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// It was free.
+    Yes,
+    /// It was this device's already, and now lasts longer.
+    Renewed,
+    /// It was somebody else's.
+    TakenOver,
+}
+
+/// An answer to be written.
+#[derive(Default)]
+pub struct AnswerPlan {
+    /// The text, in any normal form; sent in NFC.
+    pub text: Zeroizing<String>,
+    /// Until when it is good; 14 days if not said.
+    pub good_until: Option<Seconds>,
+    /// Whether it names a place or a time: then it lives 48 hours at most.
+    pub meeting: bool,
+    /// Its language.
+    pub language: Option<Language>,
+    /// Answer although she asked not to be answered now.
+    pub override_quiet: bool,
+    /// Another line's card, as CBOR.
+    pub introduction: Option<Vec<u8>>,
+    /// The letter it answers; her newest if not said.
+    pub replies_to: Option<(Session, u16)>,
+}
+
+/// Silent: what people write stays out of logs.
+impl std::fmt::Debug for AnswerPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AnswerPlan")
+    }
+}
+
+/// An answer on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Its id.
+    pub id: AnswerId,
+    /// How many cells it takes.
+    pub parts: u8,
+    /// Whether it goes to the page that is open now; else it waits for her on the carousel.
+    pub live: bool,
+    /// Who else has claimed her, if somebody has: both are told before more is written.
+    pub claimed_by: Option<DeviceId>,
+}
+
+/// A claim as it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) device: DeviceId,
+    pub(super) since: u64,
+    pub(super) until: u64,
+    pub(super) reason: String,
+}
+
+impl Caller {
+    /// The claim that stands, from the events in their merged order: the first wins, unless it has lapsed or a reason is given.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        let mut standing: Option<Standing> = None;
+        for event in self.claims.values() {
+            match event {
+                ClaimEvent::Release { device } => standing = standing.filter(|claim| claim.device != *device),
+                ClaimEvent::Claim { device, time, lease, reason } => {
+                    let until = time.saturating_add(u64::from(*lease));
+                    let renews = standing.as_ref().is_some_and(|claim| claim.device == *device && claim.until > *time);
+                    let free = standing.as_ref().is_none_or(|claim| claim.until <= *time) || !reason.is_empty();
+                    if let Some(claim) = standing.as_mut().filter(|_| renews) {
+                        claim.until = until.max(claim.until);
+                    } else if free {
+                        standing = Some(Standing { device: *device, since: *time, until, reason: reason.clone() });
+                    }
+                }
+            }
+        }
+        standing
+    }
+}
+
+impl Desk {
+    /// The caller meant by the beginning of an id (at least four hex digits) or a nickname.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError::Nobody`]; [`FindError::Several`].
+    pub fn find(&self, text: &str) -> Result<CallerId, FindError> {
+        let text = text.trim().to_lowercase();
+        let rows = self.state.callers.iter().filter(|(_, entry)| entry.has_row());
+        let by_id = text.len() >= ID_PREFIX_LEAST;
+        let meant = |caller: &CallerId| by_id && super::line::hex(&caller.0).starts_with(&text) || nickname::nickname(caller) == text;
+        let mut found: Vec<CallerId> = rows.map(|(caller, _)| *caller).filter(meant).collect();
+        found.sort_unstable();
+        match found.as_slice() {
+            [] => Err(FindError::Nobody),
+            [caller] => Ok(*caller),
+            several => Err(FindError::Several(several.iter().map(|caller| super::line::hex(&caller.0)).collect())),
+        }
+    }
+
+    fn row(&self, caller: CallerId) -> Result<&Caller, DeskError> {
+        self.state.callers.get(&caller).filter(|entry| entry.has_row()).ok_or(DeskError::NoSuchCaller)
+    }
+
+    /// Claims a caller for this device: 30 minutes, or the lease given. A claim of one's own is renewed.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoSuchCaller`]; [`DeskError::HeldBy`] if somebody else's claim stands and no reason is given.
+    pub fn claim(
+        &mut self,
+        caller: CallerId,
+        lease: Option<Seconds>,
+        reason: Option<&str>,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Claimed, DeskError> {
+        let me = self.line()?.device;
+        let standing = self.row(caller)?.standing().filter(|claim| claim.until > now.0);
+        let claimed = match &standing {
+            None => Claimed::Yes,
+            Some(claim) if claim.device == me => Claimed::Renewed,
+            Some(_) if reason.is_some_and(|reason| !reason.trim().is_empty()) => Claimed::TakenOver,
+            Some(claim) => return Err(DeskError::HeldBy { device: claim.device, until: Seconds(claim.until) }),
+        };
+        let lease = u32::try_from(lease.map_or(LEASE, |lease| lease.0)).unwrap_or(u32::MAX);
+        let reason = reason.filter(|_| claimed == Claimed::TakenOver).unwrap_or_default().to_owned();
+        self.tell(&Event::Claim { caller, lease, reason }, now, rng)?;
+        Ok(claimed)
+    }
+
+    /// Lets a claim of this device go. Without one nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoSuchCaller`].
+    pub fn release(&mut self, caller: CallerId, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let me = self.line()?.device;
+        if self.row(caller)?.standing().is_some_and(|claim| claim.device == me) {
+            self.tell(&Event::Release { caller }, now, rng)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a note for the team.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoSuchCaller`]; [`DeskError::Content`].
+    pub fn note(&mut self, caller: CallerId, text: &str, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        self.row(caller)?;
+        let text = porchlight_proto::letter::normal(text)?;
+        if text.trim().is_empty() {
+            return Err(porchlight_proto::letter::ContentError::Empty.into());
+        }
+        self.tell(&Event::Note { caller, text: text.to_string() }, now, rng)
+    }
+
+    /// Writes an answer. It goes fast if her page is open, else round the carousel until she has seen it.
+    ///
+    /// # Errors
+    ///
+    /// In this order: [`DeskError::NoSuchCaller`], [`DeskError::NoSeat`], [`DeskError::Quiet`], [`DeskError::GoodUntilPast`],
+    /// [`DeskError::GoodUntilTooFar`], [`DeskError::Unreachable`], [`DeskError::Content`].
+    pub fn answer(
+        &mut self,
+        caller: CallerId,
+        plan: &AnswerPlan,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Answered, DeskError> {
+        let entry = self.row(caller)?;
+        self.line()?.device_cert.seat.ok_or(DeskError::NoSeat)?;
+        if entry.is_quiet() && !plan.override_quiet {
+            return Err(DeskError::Quiet);
+        }
+        let good_until = good_until(plan, now)?;
+        if !self.reachable(caller, now) {
+            return Err(DeskError::Unreachable);
+        }
+        let n = self.answers_to(caller).map(|answer| answer.n).max().unwrap_or(0) + 1;
+        let content = Answer {
+            n,
+            text: plan.text.clone(),
+            language: plan.language,
+            meeting: plan.meeting,
+            introduction: plan.introduction.clone(),
+        }
+        .to_cbor()?;
+        let parts = cut(&content, ANSWER_PART_LEN).ok_or(porchlight_proto::letter::ContentError::TooLong)?.len();
+        let id = self.send(caller, (AnswerKind::Answer, content), (good_until, plan.replies_to), now, rng)?;
+        let me = self.line()?.device;
+        let claim = self.row(caller)?.standing().filter(|claim| claim.until > now.0 && claim.device != me);
+        Ok(Answered {
+            id,
+            parts: u8::try_from(parts).unwrap_or(32),
+            live: self.is_live(caller, now.millis()),
+            claimed_by: claim.map(|claim| claim.device),
+        })
+    }
+
+    /// "Please do not go. The plan has changed": before everything else, on both tracks at once.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoSuchCaller`], [`DeskError::NoSeat`], [`DeskError::Unreachable`].
+    pub fn stop(
+        &mut self,
+        caller: CallerId,
+        replies_to: Option<(Session, u16)>,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<AnswerId, DeskError> {
+        self.row(caller)?;
+        self.line()?.device_cert.seat.ok_or(DeskError::NoSeat)?;
+        if !self.reachable(caller, now) {
+            return Err(DeskError::Unreachable);
+        }
+        self.send(caller, (AnswerKind::Stop, Vec::new()), (now.plus(ANSWER_LIFE_DEFAULT), replies_to), now, rng)
+    }
+
+    fn send(
+        &mut self,
+        caller: CallerId,
+        (kind, content): (AnswerKind, Vec<u8>),
+        (good_until, replies_to): (Seconds, Option<(Session, u16)>),
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<AnswerId, DeskError> {
+        let newest = self.row(caller)?.letters.keys().next_back().map(|(_, session, seq)| (*session, *seq));
+        let (session, seq) = replies_to.or(newest).unwrap_or_default();
+        let mut answer = [0; 8];
+        while answer == [0; 8] {
+            rng.fill_bytes(&mut answer);
+        }
+        let event =
+            AnswerEvent { caller, answer, content, good_until: good_until.to_u32(), session, seq, kind, flags: 0 };
+        self.tell(&Event::Answer(event), now, rng)?;
+        Ok(answer)
+    }
+
+    /// Takes an answer back: it is not sent any more. What has been read cannot be taken back.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoSuchAnswer`].
+    pub fn take_back(&mut self, caller: CallerId, answer: AnswerId, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        self.state.answers.get(&answer).filter(|known| known.caller == caller).ok_or(DeskError::NoSuchAnswer)?;
+        self.tell(&Event::StopSending { caller, answer }, now, rng)
+    }
+
+    /// Notes that a worker has seen her letters: from now on they cannot be taken back.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoSuchCaller`].
+    pub fn mark_shown(&mut self, caller: CallerId, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let entry = self.row(caller)?;
+        let asked = entry.asked_back();
+        let unshown = entry.letters.iter().filter(|((_, session, seq), letter)| {
+            let named = (*session, *seq);
+            letter.content.is_some() && !entry.shown.contains(&named) && !asked.contains(&named)
+        });
+        let unshown: Vec<(Session, u16)> = unshown.map(|((_, session, seq), _)| (*session, *seq)).collect();
+        for (session, seq) in unshown {
+            self.tell(&Event::Shown { caller, session, seq }, now, rng)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn answers_to(&self, caller: CallerId) -> impl Iterator<Item = &super::state::AnswerEntry> {
+        let answers = self.state.callers.get(&caller).into_iter().flat_map(|entry| entry.answers.values());
+        answers.filter_map(|id| self.state.answers.get(id))
+    }
+}
+
+fn good_until(plan: &AnswerPlan, now: Seconds) -> Result<Seconds, DeskError> {
+    let longest = if plan.meeting { MEETING_LIFE_MAX } else { ANSWER_LIFE_MAX };
+    let good_until = plan.good_until.unwrap_or_else(|| now.plus(ANSWER_LIFE_DEFAULT.min(longest)));
+    if good_until <= now {
+        return Err(DeskError::GoodUntilPast);
+    }
+    if good_until > now.plus(longest) {
+        return Err(DeskError::GoodUntilTooFar);
+    }
+    Ok(good_until)
+}

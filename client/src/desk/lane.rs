@@ -1,0 +1,413 @@
+//! The up lane as the desk reads it: every cell opened once, letters joined, team events taken in (SPEC §6).
+use crate::desk::{
+    Desk, DeskError, Page,
+    record::{LetterRecord, PartRecord, Record, RelayRecord, ReplyRecord, Sealed},
+    state::{bound, unseal},
+};
+use crate::vault::KeyName;
+use porchlight_proto::{
+    api::LanePage,
+    cell::up::{self, LetterPart, Opened, Opener, TeamPart},
+    event::{AnswerEvent, AnswerKind, Event},
+    letter::{Session, Withdraw},
+    line::CallerId,
+    parts::Part,
+    seal::{SealingSecret, Use},
+    time::{Millis, Seconds},
+};
+use rand_core::CryptoRng;
+use std::collections::BTreeMap;
+use zeroize::Zeroizing;
+
+/// Letters of one caller that may wait for missing parts: a person writes a few, a flood is another matter.
+const WAITING_MAX: usize = 32;
+/// Seconds by which a cell's own time may lie before its arrival for its page still to count as open.
+const FRESH: u64 = 1800;
+/// Withdrawal flags (SPEC §7).
+const WITHDRAWN: u8 = 1;
+const TOO_LATE: u8 = 2;
+/// Seconds for which an answer that only tells of a withdrawal goes on being sent.
+const TELLING_LIFE: u64 = 7 * 86_400;
+
+/// What a page of the lane held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Letters that are now whole.
+    pub letters: usize,
+    /// Events of colleagues that are new.
+    pub events: usize,
+    /// Cells that opened.
+    pub opened: usize,
+    /// Cells that did not: dummies of others, safeguarding letters, junk. Nothing to report.
+    pub unreadable: usize,
+    /// Cells that had been seen before.
+    pub repeated: usize,
+    /// Whether there may be more to fetch at once.
+    pub more: bool,
+}
+
+/// What one cell was.
+pub(super) enum Cell {
+    Letter,
+    Event,
+    Other,
+    Repeated,
+}
+
+impl Desk {
+    /// The lane's life and the position after which to read on.
+    #[must_use]
+    pub fn after(&self, relay: u8) -> (u64, u64) {
+        self.state.relays.get(&relay).map_or((0, 0), |relay| (relay.life, relay.position))
+    }
+
+    /// Opens every cell of a page and takes in what they say. A page read before changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoLine`]; [`DeskError::KeyMissing`]. No cell is an error: one that does not open is nothing.
+    pub fn take_page(&mut self, relay: u8, page: &LanePage, now: Millis, rng: &mut impl CryptoRng) -> Result<Taken, DeskError> {
+        self.presence.listening_since.entry(relay).or_insert(now);
+        let mut taken = Taken { more: !page.cells.is_empty(), ..Taken::default() };
+        let mut seen: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        for cell in &page.cells {
+            match self.take_lane_cell(cell, relay, now, &mut seen, rng)? {
+                None => taken.unreadable += 1,
+                Some(cell) => {
+                    taken.opened += 1;
+                    match cell {
+                        Cell::Letter => taken.letters += 1,
+                        Cell::Event => taken.events += 1,
+                        Cell::Repeated => taken.repeated += 1,
+                        Cell::Other => {}
+                    }
+                }
+            }
+        }
+        for (period, hashes) in seen {
+            self.pending.push(Record::Replayed(period, hashes));
+        }
+        let known = self.state.relays.get(&relay).copied().unwrap_or_default();
+        let position = if page.cells.is_empty() { page.first.saturating_sub(1) } else { page.last() };
+        if (known.life, known.position) != (page.life, position) {
+            self.commit(Record::Relay(relay, RelayRecord { life: page.life, position, ..known }));
+        }
+        if taken.letters > 0 {
+            self.decide_withdrawals(now.seconds(), rng)?;
+        }
+        Ok(taken)
+    }
+
+    /// Opens a cell with the desk's secrets of its period, else with this device's own.
+    pub(super) fn take_cell(
+        &mut self,
+        cell: &[u8; 2048],
+        relay: u8,
+        now: Millis,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<Cell>, DeskError> {
+        self.take_lane_cell(cell, relay, now, &mut BTreeMap::new(), rng)
+    }
+
+    fn take_lane_cell(
+        &mut self,
+        cell: &[u8; 2048],
+        relay: u8,
+        now: Millis,
+        seen: &mut BTreeMap<u32, Vec<u8>>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<Cell>, DeskError> {
+        let Some((period, opened)) = self.open_cell(cell, now.seconds())? else { return Ok(None) };
+        let hash = up::enc_hash(cell);
+        let mark: [u8; 16] = hash.first_chunk().copied().unwrap_or_default();
+        if !self.state.replayed.entry(period).or_default().insert(mark) {
+            return Ok(Some(Cell::Repeated));
+        }
+        seen.entry(period).or_default().extend(mark);
+        match opened {
+            (Use::Desk, Opened::Letter(caller, part)) => self.take_letter_part(caller, part, period, relay, now, rng).map(Some),
+            (purpose, Opened::Team(part)) => self.take_team(part, purpose, now, rng).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Tries the secrets whose period has the cell's low byte. A cell that was opened, but breaks a rule, is nothing as well.
+    fn open_cell(&mut self, cell: &[u8; 2048], now: Seconds) -> Result<Option<(u32, (Use, Opened))>, DeskError> {
+        let line = self.line()?.id;
+        let low = up::period_lo(cell);
+        let fits = |period: u32| period.to_be_bytes().last() == Some(&low);
+        let names: Vec<KeyName> = self.ring.names().collect();
+        for name in &names {
+            let KeyName::Period(period, _) = name else { continue };
+            if !fits(*period) {
+                continue;
+            }
+            let Some(secret) = self.secret(*name) else { continue };
+            if let Ok(opened) = up::open(cell, &Opener { line: &line, period: *period, purpose: Use::Desk, secret }) {
+                return Ok(Some((*period, (Use::Desk, opened))));
+            }
+        }
+        if self.state.devices.len() < 2 {
+            return Ok(None);
+        }
+        let period = self.state.periods.range(..=self.state.periods.iter().find(|(_, span)| span.ends > now.0).map_or(u32::MAX, |(p, _)| *p + 1));
+        let Some(period) = period.rev().map(|(period, _)| *period).find(|period| fits(*period)) else { return Ok(None) };
+        for name in names.into_iter().rev().filter(|name| matches!(name, KeyName::Sealing(_))) {
+            let Some(secret) = self.secret(name) else { continue };
+            if let Ok(opened) = up::open(cell, &Opener { line: &line, period, purpose: Use::Device, secret }) {
+                return Ok(Some((period, (Use::Device, opened))));
+            }
+        }
+        Ok(None)
+    }
+
+    fn secret(&mut self, name: KeyName) -> Option<&SealingSecret> {
+        let seed = self.ring.key(name)?;
+        Some(self.secrets.entry(name).or_insert_with(|| SealingSecret::from_seed(seed)))
+    }
+
+    fn take_team(&mut self, part: TeamPart, purpose: Use, now: Millis, rng: &mut impl CryptoRng) -> Result<Cell, DeskError> {
+        let device = part.device(&self.line()?.id);
+        let mine = device == self.line()?.device;
+        if !self.is_colleague(device) {
+            return Ok(Cell::Other);
+        }
+        if !mine {
+            let heard = self.presence.devices.entry(device).or_default();
+            *heard = now.max(*heard);
+        }
+        if part.dummy {
+            return Ok(Cell::Other);
+        }
+        let news = match purpose {
+            Use::Device => self.take_direct(&part),
+            _ => self.take_team_part(part, now.seconds(), rng)?,
+        };
+        Ok(if news { Cell::Event } else { Cell::Other })
+    }
+
+    fn take_letter_part(
+        &mut self,
+        caller: CallerId,
+        part: LetterPart,
+        period: u32,
+        relay: u8,
+        now: Millis,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Cell, DeskError> {
+        let known = self.state.callers.get(&caller).is_some_and(super::state::Caller::has_row);
+        self.note_page(caller, &part, relay, now);
+        if known {
+            self.note_seen(caller, &part, now.seconds(), rng)?;
+        }
+        if part.dummy {
+            self.note_receipt_known(caller, &part.session, now);
+            if known {
+                self.note_reply_key(caller, &part, period, now.seconds(), rng);
+            }
+            return Ok(Cell::Other);
+        }
+        let visit = self.state.callers.get(&caller).and_then(|entry| entry.visits.get(&part.session));
+        let (held, nameable) = visit.map_or((false, part.seq <= 64), |visit| (visit.have.holds(part.seq), visit.have.can_name(part.seq)));
+        if held {
+            self.receipt_again(caller, part.session);
+            return Ok(Cell::Other);
+        }
+        if !nameable {
+            return Ok(Cell::Other);
+        }
+        let Some(content) = self.join(caller, &part, now.seconds(), rng) else { return Ok(Cell::Other) };
+        let sealed = self.seal(&content, &bound::letter(&caller.0, &part.session, part.seq), now.seconds(), rng);
+        self.commit(Record::Letter(LetterRecord {
+            caller: caller.0,
+            session: part.session,
+            seq: part.seq,
+            time: part.time.0,
+            received: now.seconds().0,
+            content: Some(sealed),
+            withdrawn: false,
+        }));
+        self.note_reply_key(caller, &part, period, now.seconds(), rng);
+        Ok(Cell::Letter)
+    }
+
+    /// Keeps a part until the others are there; gives the letter when they are.
+    fn join(&mut self, caller: CallerId, part: &LetterPart, now: Seconds, rng: &mut impl CryptoRng) -> Option<Zeroizing<Vec<u8>>> {
+        let Part { part: number, parts, bytes } = &part.part;
+        if *parts == 1 {
+            return Some(bytes.clone());
+        }
+        let place = (part.session, part.seq);
+        let aad = |part: u8| bound::part(&caller.0, &place.0, place.1, part);
+        let entry = self.state.callers.get(&caller);
+        if let Some(waiting) = entry.and_then(|entry| entry.waiting.get(&place)) {
+            let contradicts = waiting.time != part.time.0 || waiting.parts.len() != usize::from(*parts);
+            if contradicts || waiting.parts.get(usize::from(*number)).is_some_and(Option::is_some) {
+                return None;
+            }
+            let whole = waiting.parts.iter().enumerate().all(|(at, there)| at == usize::from(*number) || there.is_some());
+            if whole {
+                let mut letter = Zeroizing::new(Vec::new());
+                for (at, there) in (0..).zip(&waiting.parts) {
+                    match there {
+                        Some(sealed) => letter.extend_from_slice(&unseal(&self.ring, &aad(at), sealed)?),
+                        None => letter.extend_from_slice(bytes),
+                    }
+                }
+                return Some(letter);
+            }
+        } else if let Some(oldest) = entry.filter(|entry| entry.waiting.len() >= WAITING_MAX).and_then(oldest_waiting) {
+            self.commit(Record::GaveUp(caller.0, oldest.0, oldest.1));
+        }
+        let content: Sealed = self.seal(bytes, &aad(*number), now, rng);
+        self.commit(Record::Part(PartRecord {
+            caller: caller.0,
+            session: part.session,
+            seq: part.seq,
+            part: *number,
+            parts: *parts,
+            time: part.time.0,
+            received: now.0,
+            content,
+        }));
+        None
+    }
+
+    /// A page is open: its live key is kept in memory for as long.
+    fn note_page(&mut self, caller: CallerId, part: &LetterPart, _relay: u8, now: Millis) {
+        // A cell that lay on the relay for hours says nothing of now.
+        if part.time.0 + FRESH < now.seconds().0 {
+            return;
+        }
+        let page = Page { session: part.session, live_key: part.live_key.clone(), heard: now, idle: part.dummy };
+        self.presence.pages.insert(caller, page);
+    }
+
+    fn note_reply_key(&mut self, caller: CallerId, part: &LetterPart, period: u32, now: Seconds, rng: &mut impl CryptoRng) {
+        let Some(week) = self.state.periods.get(&period).map(|span| span.week) else { return };
+        let newest = self.state.callers.get(&caller).and_then(|entry| entry.reply.as_ref()).map(|(week, _)| *week);
+        if newest.is_some_and(|newest| newest >= week) {
+            return;
+        }
+        let key = self.seal(part.reply_key.as_slice(), &bound::reply(&caller.0), now, rng);
+        self.commit(Record::Reply(ReplyRecord { caller: caller.0, week, key }));
+    }
+
+    /// She named an answer as shown: it is never sent again.
+    fn note_seen(&mut self, caller: CallerId, part: &LetterPart, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let fresh = self.state.answers.get(&part.saw).is_some_and(|answer| answer.caller == caller && !answer.seen);
+        if !fresh || part.saw == [0; 8] {
+            return Ok(());
+        }
+        self.tell(&Event::Seen { caller, answer: part.saw }, now, rng)
+    }
+
+    /// Whether this device decides what only one should: the pen, or the only one there is.
+    pub(super) fn decides(&self, now: Seconds) -> bool {
+        self.colleagues(now).is_empty() || self.relays().iter().any(|relay| self.is_pen(relay.number, now.millis()))
+    }
+
+    /// Withdraws the letters that callers asked to take back and no worker has been shown; tells them which it was.
+    pub(super) fn decide_withdrawals(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        if !self.decides(now) {
+            return Ok(());
+        }
+        let mut decisions = Vec::new();
+        for (caller, entry) in &self.state.callers {
+            for (session, seq) in entry.asked_back() {
+                if entry.withdrawals.contains_key(&(session, seq)) {
+                    continue;
+                }
+                let flags = if entry.shown.contains(&(session, seq)) { TOO_LATE } else { WITHDRAWN };
+                decisions.push((*caller, session, seq, flags));
+            }
+        }
+        for (caller, session, seq, flags) in decisions {
+            let mut answer = [0; 8];
+            rng.fill_bytes(&mut answer);
+            let event = AnswerEvent {
+                caller,
+                answer,
+                content: Vec::new(),
+                good_until: now.plus(TELLING_LIFE).to_u32(),
+                session,
+                seq,
+                kind: AnswerKind::Answer,
+                flags,
+            };
+            self.tell(&Event::Answer(event), now, rng)?;
+        }
+        Ok(())
+    }
+
+    /// What the clock asks for: secrets whose time is over are erased, letters whose parts never came are given up,
+    /// contents older than the line keeps them are forgotten, withdrawals are decided. Once a minute is often enough.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::KeyMissing`].
+    pub fn tidy(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let Some(line) = &self.state.line else { return Ok(()) };
+        let patience = line.record.up_ttl_s + 12 * 3600;
+        self.erase_secrets(now);
+        let mut given_up = Vec::new();
+        for (caller, entry) in &self.state.callers {
+            let old = entry.waiting.iter().filter(|(_, waiting)| waiting.received + patience < now.0);
+            given_up.extend(old.map(|((session, seq), _)| (caller.0, *session, *seq)));
+        }
+        for (caller, session, seq) in given_up {
+            self.commit(Record::GaveUp(caller, session, seq));
+        }
+        if let Some(days) = self.state.retention_days {
+            self.forget_days_before(u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX).saturating_sub(days));
+        }
+        self.forget_pages(now.millis());
+        self.decide_withdrawals(now, rng)
+    }
+
+    /// Sets for how many days contents are kept; nothing is forgotten by itself before this was called.
+    pub fn set_retention(&mut self, days: u32) {
+        self.commit(Record::Retention(days));
+    }
+
+    /// Forgets every content that was received or written before this day (UTC days since 1970), by forgetting its key.
+    pub fn forget_days_before(&mut self, day: u32) {
+        let names: Vec<KeyName> = self.ring.names().filter(|name| matches!(name, KeyName::Day(of) if *of < day)).collect();
+        for name in names {
+            self.forget_key(name);
+        }
+    }
+
+    /// Live keys of pages that have long been closed are wiped.
+    fn forget_pages(&mut self, now: Millis) {
+        let patience = FRESH * 1000;
+        self.presence.pages.retain(|_, page| page.heard.0 + patience > now.0);
+    }
+}
+
+fn oldest_waiting(entry: &super::state::Caller) -> Option<(Session, u16)> {
+    entry.waiting.iter().min_by_key(|(_, waiting)| waiting.received).map(|(place, _)| *place)
+}
+
+impl super::state::Caller {
+    /// The letters that she asked to take back: those named, or all before the letter that asked.
+    pub(super) fn asked_back(&self) -> Vec<(Session, u16)> {
+        let mut asked = Vec::new();
+        for (place, letter) in &self.letters {
+            match letter.gist.withdraw {
+                None => {}
+                Some(Withdraw::One(session, seq)) => {
+                    asked.extend(self.letters.keys().filter(|(_, s, n)| (*s, *n) == (session, seq)).map(|(_, s, n)| (*s, *n)));
+                }
+                Some(Withdraw::AllUnshown) => {
+                    let before = self.letters.range(..*place).filter(|(_, letter)| letter.gist.says_something || letter.withdrawn);
+                    let unshown = before.map(|((_, s, n), _)| (*s, *n)).filter(|named| !self.shown.contains(named));
+                    asked.extend(unshown);
+                }
+            }
+        }
+        asked.sort_unstable();
+        asked.dedup();
+        asked
+    }
+}

@@ -1,0 +1,265 @@
+//! The office: a desk and its vault, shared by every process of one directory.
+use crate::desk::{Admission, Desk, DeskError, JoinRequest, LinePlan, SafeguardingKeys, record::Record};
+use crate::vault::{self, Hold, Holding, News, Passphrase, Vault, VaultError};
+use porchlight_proto::{sign::SecretKey, time::Seconds};
+use rand_core::CryptoRng;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Bytes of records that go into one record of the vault when the journal is rewritten.
+const BATCH_LEN: usize = 1 << 20;
+/// The journal is rewritten when it has grown to this many times its last rewritten length, and to the length below.
+const GROWTH: u64 = 4;
+const GROWTH_LEAST: u64 = 8 << 20;
+
+/// Why the office does not open, or a transaction is not kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OfficeError {
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The vault's records are of a later version.
+    #[error("the vault holds records that this version does not know")]
+    Newer,
+}
+
+/// A line just founded.
+#[derive(Debug)]
+pub struct Founded {
+    /// The office of its first lead.
+    pub office: Office,
+    /// For the safeguarding person, if there is one.
+    pub safeguarding: Option<SafeguardingKeys>,
+}
+
+/// A desk on disk. One per process; several processes may share a directory.
+#[derive(Debug)]
+pub struct Office {
+    vault: Vault,
+    pub(super) desk: Desk,
+    base_len: u64,
+    /// The state in memory may be ahead of the disk: read everything again before going on.
+    pub(super) stale: bool,
+}
+
+impl Office {
+    /// Founds a line: a vault in `dir`, with this device as its first lead. Nothing has been published yet.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::Office`] for the disk; [`DeskError::BadAdmission`] for a plan that cannot be signed.
+    pub fn found(
+        dir: &Path,
+        passphrase: &Passphrase,
+        root: &SecretKey,
+        plan: &LinePlan,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Founded, DeskError> {
+        let mut office = Self::create(dir, passphrase, rng)?;
+        let safeguarding = office.act(rng, |desk, rng| desk.found(root, plan, now, rng))?;
+        Ok(Founded { office, safeguarding })
+    }
+
+    /// Makes a vault for a device that wants to join a line, and what to show the lead.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::Office`].
+    pub fn join(dir: &Path, passphrase: &Passphrase, rng: &mut impl CryptoRng) -> Result<(Self, JoinRequest), DeskError> {
+        let mut office = Self::create(dir, passphrase, rng)?;
+        let request = office.act(rng, |desk, rng| Ok::<_, DeskError>(desk.request(rng)))?;
+        Ok((office, request))
+    }
+
+    /// Takes the lead's admission.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::BadAdmission`] if it is not for this device; nothing is kept then.
+    pub fn accept(&mut self, admission: &Admission, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        self.act(rng, |desk, rng| desk.accept(admission, now, rng))
+    }
+
+    fn create(dir: &Path, passphrase: &Passphrase, rng: &mut impl CryptoRng) -> Result<Self, DeskError> {
+        let vault = Vault::create(dir, passphrase, rng).map_err(OfficeError::from)?;
+        Ok(Self { vault, desk: Desk::empty(), base_len: 0, stale: true })
+    }
+
+    /// Opens the office in `dir`. Takes as long as Argon2id does.
+    ///
+    /// # Errors
+    ///
+    /// [`OfficeError::Vault`]: a wrong passphrase, no vault, a damaged one. [`OfficeError::Newer`].
+    pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, OfficeError> {
+        let vault = Vault::open(dir, passphrase)?;
+        let mut office = Self { vault, desk: Desk::empty(), base_len: 0, stale: true };
+        office.look()?;
+        Ok(office)
+    }
+
+    /// The desk as it is on disk now, to look at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Office::open`], but for the passphrase.
+    pub fn look(&mut self) -> Result<&Desk, OfficeError> {
+        let hold = self.vault.hold(Holding::Shared)?;
+        self.catch_up(&hold)?;
+        Ok(&self.desk)
+    }
+
+    /// Runs one transaction: reads what other processes wrote, runs `deed`, and saves what it changed before returning.
+    /// What `deed` gives may be sent afterwards. If it fails nothing is kept.
+    ///
+    /// # Errors
+    ///
+    /// Those of `deed`; [`OfficeError`] if the disk refuses: then nothing may be sent.
+    pub fn act<T, E, R>(&mut self, rng: &mut R, deed: impl FnOnce(&mut Desk, &mut R) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<OfficeError>,
+        R: CryptoRng,
+    {
+        let hold = self.vault.hold(Holding::Alone).map_err(OfficeError::from)?;
+        self.catch_up(&hold)?;
+        let done = deed(&mut self.desk, rng);
+        let unsaved = !self.desk.pending.is_empty() || self.desk.ring_changed;
+        match done {
+            Ok(done) => {
+                self.save(&hold, rng).inspect_err(|_| self.stale = true)?;
+                Ok(done)
+            }
+            Err(refused) => {
+                self.stale |= unsaved;
+                Err(refused)
+            }
+        }
+    }
+
+    /// Whether the vault's files were moved or restored since they were written. See [`Desk::note_own_tags`].
+    #[must_use]
+    pub fn restored(&self) -> bool {
+        self.vault.restored()
+    }
+
+    /// Rewrites the journal as short as it can be. Done by itself when it has grown.
+    ///
+    /// # Errors
+    ///
+    /// [`OfficeError::Vault`]; the old journal stands then.
+    pub fn compact(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), OfficeError> {
+        let hold = self.vault.hold(Holding::Alone)?;
+        self.catch_up(&hold)?;
+        self.rewrite(&hold, now, rng)
+    }
+
+    /// Takes note of a restored backup: until that is settled nothing but filler is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`OfficeError`].
+    pub fn doubt_if_restored(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<bool, OfficeError> {
+        if !self.vault.restored() {
+            return Ok(false);
+        }
+        self.act(rng, |desk, _| {
+            desk.doubt(now);
+            desk.read_lanes_again();
+            Ok::<_, OfficeError>(())
+        })?;
+        self.compact(now, rng)?;
+        Ok(true)
+    }
+
+    fn catch_up(&mut self, hold: &Hold) -> Result<(), OfficeError> {
+        if self.stale {
+            self.vault.read_anew()?;
+        }
+        let news = self.vault.news(hold)?;
+        self.desk.ring = self.vault.ring().clone();
+        self.desk.ring_changed = false;
+        let records = match news {
+            News::Tail(records) => records,
+            News::Anew(records) => {
+                self.desk.forget_state();
+                self.base_len = self.vault.journal_len();
+                records
+            }
+        };
+        for batch in &records {
+            for record in batch_records(batch)? {
+                self.desk.state.apply(&record, &self.desk.ring);
+            }
+        }
+        self.stale = false;
+        Ok(())
+    }
+
+    fn save(&mut self, hold: &Hold, rng: &mut impl CryptoRng) -> Result<(), OfficeError> {
+        if self.desk.ring_changed {
+            // Keys before the records that need them; a crash between leaves a key too many.
+            self.vault.save_ring(hold, self.desk.ring.clone(), rng)?;
+            self.desk.ring_changed = false;
+        }
+        if !self.desk.pending.is_empty() {
+            let batch = Zeroizing::new(minicbor::to_vec(&self.desk.pending).map_err(|_| OfficeError::Newer)?);
+            self.vault.append(hold, &[batch], rng)?;
+            self.desk.pending.clear();
+        }
+        Ok(())
+    }
+
+    fn rewrite(&mut self, hold: &Hold, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), OfficeError> {
+        let mut batches = Vec::new();
+        let mut batch: Vec<Record> = Vec::new();
+        let mut len = 0;
+        for record in self.desk.state.records(now.0) {
+            len += minicbor::to_vec(&record).map_or(0, |bytes| bytes.len());
+            batch.push(record);
+            if len > BATCH_LEN {
+                batches.push(Zeroizing::new(minicbor::to_vec(&batch).map_err(|_| OfficeError::Newer)?));
+                (batch, len) = (Vec::new(), 0);
+            }
+        }
+        batches.push(Zeroizing::new(minicbor::to_vec(&batch).map_err(|_| OfficeError::Newer)?));
+        self.vault.rewrite(hold, &batches, rng)?;
+        self.base_len = self.vault.journal_len();
+        Ok(())
+    }
+
+    /// Rewrites the journal if it has grown much. Call it now and then, with [`Desk::tidy`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Office::compact`].
+    pub fn compact_if_grown(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<bool, OfficeError> {
+        let grown = self.vault.journal_len() > GROWTH_LEAST.max(self.base_len.saturating_mul(GROWTH));
+        if grown {
+            self.compact(now, rng)?;
+        }
+        Ok(grown)
+    }
+}
+
+fn batch_records(batch: &vault::Record) -> Result<Vec<Record>, OfficeError> {
+    minicbor::decode(batch).map_err(|_| OfficeError::Newer)
+}
+
+impl Desk {
+    /// Forgets what came from the journal; what only this process knows stays.
+    fn forget_state(&mut self) {
+        self.state = super::state::State::default();
+        self.pending.clear();
+        self.secrets.clear();
+    }
+
+    /// Reads every lane from its beginning again: what a lost part of the vault held may still be there.
+    fn read_lanes_again(&mut self) {
+        let relays: Vec<u8> = self.state.relays.keys().copied().collect();
+        for relay in relays {
+            let known = self.state.relays.get(&relay).copied().unwrap_or_default();
+            self.commit(Record::Relay(relay, super::record::RelayRecord { life: 0, position: 0, ..known }));
+        }
+    }
+}

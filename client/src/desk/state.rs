@@ -1,0 +1,583 @@
+//! A desk's memory: everything its journal says, in the shape that questions are asked of it.
+//!
+//! [`State::apply`] takes one record; applying a journal from its beginning gives the state, and [`State::records`] gives a
+//! short journal that yields the same state. Sets only grow and claims are folded in the merged order of events, so that
+//! devices which hold the same events hold the same board, in whatever order those came.
+use crate::desk::record::{
+    DeviceRecord, EventRecord, LetterRecord, LineRecord, OutRecord, PartRecord, Pace, ReceiptRecord, Record, RelayRecord, ReplyRecord,
+    Sealed,
+};
+use crate::vault::{self, KeyName, Ring};
+use porchlight_proto::{
+    answer::Answer,
+    cert::{DeskCert, DeviceCert},
+    event::{AnswerEvent, AnswerId, AnswerKind, Event},
+    have::Have,
+    letter::{Letter, Session},
+    line::{CallerId, DeviceId, LineId},
+    roster::{Rosters, SignedRoster, UncheckedRoster},
+    seal::SealingKey,
+    sign::PublicKey,
+    time::Timing,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use zeroize::Zeroizing;
+
+/// The place of an event in the merged order: Lamport time, then device, then its count.
+pub(crate) type Place = (u64, DeviceId, u64);
+/// The place of a letter in a thread: time, visit, number.
+pub(crate) type LetterPlace = (u64, Session, u16);
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) line: Option<Line>,
+    pub(crate) rosters: Rosters,
+    pub(crate) last_roster: Option<(u32, [u8; 32])>,
+    pub(crate) periods: BTreeMap<u32, Period>,
+    pub(crate) relays: BTreeMap<u8, RelayRecord>,
+    pub(crate) replayed: BTreeMap<u32, HashSet<[u8; 16]>>,
+    pub(crate) callers: HashMap<CallerId, Caller>,
+    pub(crate) answers: BTreeMap<AnswerId, AnswerEntry>,
+    pub(crate) devices: BTreeMap<DeviceId, Device>,
+    pub(crate) log: BTreeMap<DeviceId, Vec<Logged>>,
+    pub(crate) lamport: u64,
+    pub(crate) direct_counts: BTreeMap<DeviceId, u64>,
+    pub(crate) fast_counts: HashMap<([u8; 8], u8), (u16, u32)>,
+    pub(crate) slow_counts: HashMap<(CallerId, u8), (u32, u16)>,
+    pub(crate) doubt: Option<Doubt>,
+    pub(crate) retention_days: Option<u32>,
+    /// Answers named as seen, taken back, and devices revoked: kept apart, because such an event may come before what it names.
+    pub(crate) seen: BTreeSet<AnswerId>,
+    pub(crate) stopped: BTreeSet<AnswerId>,
+    pub(crate) revoked: BTreeSet<DeviceId>,
+}
+
+/// The line, parsed.
+pub(crate) struct Line {
+    pub(crate) record: LineRecord,
+    pub(crate) root: PublicKey,
+    pub(crate) id: LineId,
+    pub(crate) card: porchlight_proto::card::Card,
+    pub(crate) desk_cert: DeskCert,
+    pub(crate) device_cert: DeviceCert,
+    pub(crate) device: DeviceId,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Period {
+    pub(crate) begins: u64,
+    pub(crate) ends: u64,
+    pub(crate) week: u32,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Doubt {
+    pub(crate) open: bool,
+    pub(crate) since: u64,
+}
+
+pub(crate) struct Device {
+    pub(crate) record: DeviceRecord,
+    pub(crate) cert: DeviceCert,
+    pub(crate) sealing: Option<SealingKey>,
+    /// Of each device, the highest event it has acknowledged.
+    pub(crate) held: BTreeMap<DeviceId, u64>,
+    /// Per life of a lane, the position up to which it has opened everything.
+    pub(crate) opened: BTreeMap<u64, u64>,
+    pub(crate) slots: Option<(Place, Vec<u8>)>,
+}
+
+/// An event of the chain, and how it was signed.
+pub(crate) struct Logged {
+    pub(crate) record: EventRecord,
+    pub(crate) acknowledgement: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Caller {
+    pub(crate) reply: Option<(u32, Sealed)>,
+    pub(crate) visits: BTreeMap<Session, Visit>,
+    pub(crate) letters: BTreeMap<LetterPlace, LetterEntry>,
+    pub(crate) waiting: BTreeMap<(Session, u16), Waiting>,
+    pub(crate) claims: BTreeMap<Place, ClaimEvent>,
+    pub(crate) notes: BTreeMap<Place, (u64, DeviceId)>,
+    pub(crate) shown: BTreeSet<(Session, u16)>,
+    pub(crate) withdrawals: BTreeMap<(Session, u16), u8>,
+    pub(crate) answers: BTreeMap<Place, AnswerId>,
+}
+
+#[derive(Default)]
+pub(crate) struct Visit {
+    pub(crate) have: Have,
+    pub(crate) receipt: ReceiptRecord,
+    pub(crate) last_received: u64,
+}
+
+pub(crate) struct LetterEntry {
+    pub(crate) received: u64,
+    pub(crate) content: Option<Sealed>,
+    pub(crate) withdrawn: bool,
+    pub(crate) readable: bool,
+    pub(crate) gist: Gist,
+}
+
+/// What the board needs of a letter without opening it again.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Gist {
+    pub(crate) status: Option<porchlight_proto::letter::Status>,
+    pub(crate) next: Option<u64>,
+    pub(crate) quiet: bool,
+    pub(crate) relative: bool,
+    pub(crate) language: Option<porchlight_proto::phrase::Language>,
+    pub(crate) withdraw: Option<porchlight_proto::letter::Withdraw>,
+    pub(crate) says_something: bool,
+}
+
+pub(crate) struct Waiting {
+    pub(crate) time: u64,
+    pub(crate) received: u64,
+    pub(crate) parts: Vec<Option<Sealed>>,
+}
+
+#[derive(Clone)]
+pub(crate) enum ClaimEvent {
+    Claim { device: DeviceId, time: u64, lease: u32, reason: String },
+    Release { device: DeviceId },
+}
+
+pub(crate) struct AnswerEntry {
+    pub(crate) caller: CallerId,
+    pub(crate) source: (DeviceId, u64),
+    pub(crate) place: Place,
+    pub(crate) written: u64,
+    pub(crate) n: u64,
+    pub(crate) parts: u8,
+    pub(crate) good_until: u64,
+    pub(crate) replies_to: (Session, u16),
+    pub(crate) kind: AnswerKind,
+    pub(crate) flags: u8,
+    pub(crate) seen: bool,
+    pub(crate) stopped: bool,
+    pub(crate) out: BTreeMap<(u8, bool), OutRecord>,
+}
+
+impl AnswerEntry {
+    /// Whether it only tells what became of a letter she took back.
+    pub(crate) fn tells_withdrawal(&self) -> bool {
+        self.flags != 0
+    }
+    pub(crate) fn is_over(&self, now: u64) -> bool {
+        self.seen || self.stopped || now > self.good_until
+    }
+    /// Whether every part has been written to a slot on some track of some relay.
+    pub(crate) fn with_the_relay(&self) -> bool {
+        let all = u32::MAX.checked_shr(32 - u32::from(self.parts.clamp(1, 32))).unwrap_or(u32::MAX);
+        self.out.values().any(|out| out.written & all == all)
+    }
+}
+
+pub(crate) fn timing(pace: &Pace) -> Timing {
+    Timing {
+        up_beat_ms: pace.up_beat_ms,
+        beat_ms: pace.beat_ms,
+        fast_slots: pace.fast_slots,
+        slow_s: pace.slow_s,
+        slow_days: pace.slow_days,
+    }
+}
+
+pub(crate) fn pace(timing: &Timing) -> Pace {
+    Pace {
+        up_beat_ms: timing.up_beat_ms,
+        beat_ms: timing.beat_ms,
+        fast_slots: timing.fast_slots,
+        slow_s: timing.slow_s,
+        slow_days: timing.slow_days,
+    }
+}
+
+/// What a sealed content is bound to, so that it cannot be moved to another place.
+pub(crate) mod bound {
+    pub(crate) fn letter(caller: &[u8; 16], session: &[u8; 8], seq: u16) -> Vec<u8> {
+        [&b"letter"[..], caller, session, &seq.to_be_bytes()].concat()
+    }
+    pub(crate) fn part(caller: &[u8; 16], session: &[u8; 8], seq: u16, part: u8) -> Vec<u8> {
+        [&b"part"[..], caller, session, &seq.to_be_bytes(), &[part]].concat()
+    }
+    pub(crate) fn reply(caller: &[u8; 16]) -> Vec<u8> {
+        [&b"reply"[..], caller].concat()
+    }
+    pub(crate) fn event(device: &[u8; 32], seq: u64) -> Vec<u8> {
+        [&b"event"[..], device, &seq.to_be_bytes()].concat()
+    }
+}
+
+/// Opens what was sealed under a day's key; `None` once that day is forgotten.
+pub(crate) fn unseal(ring: &Ring, aad: &[u8], sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
+    vault::open(ring.key(KeyName::Day(sealed.day))?, aad, &sealed.bytes)
+}
+
+impl Line {
+    fn parse(record: LineRecord) -> Option<Self> {
+        let card = porchlight_proto::card::Card::parse_cbor(&record.card).ok()?;
+        let (root, id) = (card.root, card.line());
+        let desk_cert = DeskCert::check(&record.desk_cert, &root).ok()?;
+        let device_cert = DeviceCert::check(&record.device_cert, &desk_cert.desk_pk, &id).ok()?;
+        let device = device_cert.device(&id);
+        Some(Self { record, root, id, card, desk_cert, device_cert, device })
+    }
+}
+
+impl State {
+    pub(crate) fn apply(&mut self, record: &Record, ring: &Ring) {
+        match record {
+            Record::Line(line) => self.line = Line::parse((**line).clone()).or_else(|| self.line.take()),
+            Record::Roster(bytes) => self.apply_roster(bytes),
+            Record::Relay(number, relay) => {
+                self.relays.insert(*number, *relay);
+            }
+            Record::Replayed(period, hashes) => {
+                let seen = self.replayed.entry(*period).or_default();
+                seen.extend(hashes.chunks_exact(16).filter_map(|hash| <[u8; 16]>::try_from(hash).ok()));
+            }
+            Record::Part(part) => self.apply_part(part),
+            Record::Letter(letter) => self.apply_letter(letter, ring),
+            Record::Reply(reply) => self.caller(reply.caller).reply = Some((reply.week, reply.key.clone())),
+            Record::Event(event) => self.apply_event(event, ring),
+            Record::Device(device) => self.apply_device(device),
+            Record::Out(answer, relay, slow, out) => {
+                if let Some(entry) = self.answers.get_mut(answer) {
+                    entry.out.insert((*relay, *slow), *out);
+                }
+            }
+            Record::FastCount(key, relay, next, day) => {
+                self.fast_counts.insert((*key, *relay), (*next, *day));
+            }
+            Record::SlowCount(caller, relay, day, next) => {
+                self.slow_counts.insert((CallerId(*caller), *relay), (*day, *next));
+            }
+            Record::DirectCount(recipient, next) => {
+                self.direct_counts.insert(DeviceId(*recipient), *next);
+            }
+            Record::Doubt(open, since) => self.doubt = Some(Doubt { open: *open, since: *since }),
+            Record::GaveUp(caller, session, seq) => {
+                self.caller(*caller).waiting.remove(&(*session, *seq));
+            }
+            Record::Retention(days) => self.retention_days = Some(*days),
+            Record::PeriodForgotten(period) => {
+                self.replayed.remove(period);
+                self.periods.remove(period);
+            }
+            Record::Receipted(caller, session, receipt) => {
+                self.caller(*caller).visits.entry(*session).or_default().receipt = *receipt;
+            }
+        }
+    }
+
+    pub(crate) fn caller(&mut self, caller: [u8; 16]) -> &mut Caller {
+        self.callers.entry(CallerId(caller)).or_default()
+    }
+
+    fn apply_roster(&mut self, bytes: &[u8]) {
+        let Some(line) = &self.line else { return };
+        let Ok(roster) = UncheckedRoster::parse(bytes).and_then(|roster| roster.check_signed(&line.root)) else { return };
+        self.periods.insert(roster.period(), Period { begins: roster.not_before().0, ends: roster.not_after().0, week: roster.week() });
+        if self.last_roster.is_none_or(|(serial, _)| serial < roster.serial()) {
+            self.last_roster = Some((roster.serial(), roster.hash()));
+        }
+        // One that a newer roster has voided is simply not kept.
+        self.rosters.insert(roster).unwrap_or_default();
+    }
+
+    fn apply_part(&mut self, part: &PartRecord) {
+        let waiting = self.caller(part.caller).waiting.entry((part.session, part.seq)).or_insert_with(|| Waiting {
+            time: part.time,
+            received: part.received,
+            parts: vec![None; usize::from(part.parts)],
+        });
+        if let Some(place) = waiting.parts.get_mut(usize::from(part.part)) {
+            *place = Some(part.content.clone());
+        }
+    }
+
+    fn apply_letter(&mut self, letter: &LetterRecord, ring: &Ring) {
+        let aad = bound::letter(&letter.caller, &letter.session, letter.seq);
+        let parsed = letter.content.as_ref().and_then(|content| unseal(ring, &aad, content)).map(|content| Letter::parse(&content));
+        let caller = self.caller(letter.caller);
+        caller.waiting.remove(&(letter.session, letter.seq));
+        let visit = caller.visits.entry(letter.session).or_default();
+        visit.have.insert(letter.seq);
+        visit.last_received = visit.last_received.max(letter.received);
+        let withdrawn = letter.withdrawn || caller.withdrawals.get(&(letter.session, letter.seq)).is_some_and(|flags| flags & 1 != 0);
+        let entry = LetterEntry {
+            received: letter.received,
+            content: letter.content.clone().filter(|_| !withdrawn),
+            withdrawn,
+            readable: !matches!(parsed, Some(Err(_))),
+            gist: parsed.and_then(Result::ok).map(|letter| gist(&letter)).unwrap_or_default(),
+        };
+        caller.letters.insert((letter.time, letter.session, letter.seq), entry);
+    }
+
+    fn apply_device(&mut self, record: &DeviceRecord) {
+        let Some(line) = &self.line else { return };
+        let Ok(desk) = DeskCert::check(&record.desk_cert, &line.root) else { return };
+        let Ok(cert) = DeviceCert::check(&record.device_cert, &desk.desk_pk, &line.id) else { return };
+        let sealing = record.sealing_key.as_slice().try_into().ok().and_then(|key| SealingKey::from_bytes(key).ok());
+        let id = cert.device(&line.id);
+        let (held, opened, slots) = self.devices.remove(&id).map(|old| (old.held, old.opened, old.slots)).unwrap_or_default();
+        let mut record = record.clone();
+        record.revoked |= self.revoked.contains(&id);
+        if record.revoked {
+            self.revoked.insert(id);
+        }
+        self.devices.insert(id, Device { record, cert, sealing, held, opened, slots });
+    }
+
+    fn apply_event(&mut self, record: &EventRecord, ring: &Ring) {
+        let Some(line) = &self.line else { return };
+        let device = DeviceId::of(&line.id, &PublicKey::from_bytes(record.device_pk));
+        let log = self.log.entry(device).or_default();
+        if record.seq != log.len() as u64 + 1 {
+            return;
+        }
+        self.lamport = self.lamport.max(record.lamport);
+        let body = unseal(ring, &bound::event(&record.device_pk, record.seq), &record.body);
+        let event = body.and_then(|body| Event::parse(&body).ok());
+        log.push(Logged { record: record.clone(), acknowledgement: matches!(event, Some(Event::Acknowledge { .. })) });
+        if let Some(event) = event {
+            self.take_event(event, (record.lamport, device, record.seq), record.time);
+        }
+    }
+
+    fn take_event(&mut self, event: Event, place: Place, time: u64) {
+        let (_, device, _) = place;
+        match event {
+            Event::DeviceKey(key) => {
+                if let Some(known) = self.devices.get_mut(&device).filter(|known| known.record.sealing_since <= time) {
+                    known.sealing = SealingKey::from_bytes(&key).ok();
+                    known.record.sealing_key = key.to_vec();
+                    known.record.sealing_since = time;
+                }
+            }
+            Event::Acknowledge { held, life, position } => {
+                if let Some(known) = self.devices.get_mut(&device) {
+                    for (of, seq) in held {
+                        let highest = known.held.entry(of).or_default();
+                        *highest = seq.max(*highest);
+                    }
+                    let opened = known.opened.entry(u64::from_be_bytes(life)).or_default();
+                    *opened = position.max(*opened);
+                }
+            }
+            Event::Claim { caller, lease, reason } => {
+                self.caller(caller.0).claims.insert(place, ClaimEvent::Claim { device, time, lease, reason });
+            }
+            Event::Release { caller } => {
+                self.caller(caller.0).claims.insert(place, ClaimEvent::Release { device });
+            }
+            Event::Note { caller, .. } => {
+                self.caller(caller.0).notes.insert(place, (time, device));
+            }
+            Event::Answer(answer) => self.take_answer(&answer, place, time),
+            Event::Shown { caller, session, seq } => {
+                self.caller(caller.0).shown.insert((session, seq));
+            }
+            Event::Seen { answer, .. } => {
+                self.seen.insert(answer);
+                if let Some(entry) = self.answers.get_mut(&answer) {
+                    entry.seen = true;
+                }
+            }
+            Event::StopSending { answer, .. } => {
+                self.stopped.insert(answer);
+                if let Some(entry) = self.answers.get_mut(&answer) {
+                    entry.stopped = true;
+                }
+            }
+            Event::Slots(slots) => {
+                if let Some(known) = self.devices.get_mut(&device)
+                    && known.slots.as_ref().is_none_or(|(earlier, _)| *earlier < place)
+                {
+                    known.slots = Some((place, slots));
+                }
+            }
+            Event::Unknown(body) => self.take_enrolment(&body, device, time),
+            Event::Secret(_) => {}
+        }
+    }
+
+    fn take_enrolment(&mut self, body: &[u8], from: DeviceId, time: u64) {
+        let by_lead = self.devices.get(&from).is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead);
+        let Some(enrolment) = super::team::Enrolment::parse(body).filter(|_| by_lead) else { return };
+        match enrolment {
+            super::team::Enrolment::Admitted { desk_cert, device_cert, sealing_key } => self.apply_device(&DeviceRecord {
+                // A device that is known has told its newest sealing key itself.
+                sealing_since: self.sealing_since(&device_cert).unwrap_or(time),
+                sealing_key: self.sealing_key(&device_cert).unwrap_or(sealing_key),
+                desk_cert,
+                device_cert,
+                revoked: false,
+            }),
+            super::team::Enrolment::Revoked(device) => {
+                self.revoked.insert(device);
+                if let Some(known) = self.devices.get_mut(&device) {
+                    known.record.revoked = true;
+                }
+            }
+        }
+    }
+
+    fn known_by_cert(&self, device_cert: &[u8]) -> Option<&Device> {
+        self.devices.values().find(|known| known.record.device_cert.get(2..34) == device_cert.get(2..34))
+    }
+    fn sealing_since(&self, device_cert: &[u8]) -> Option<u64> {
+        self.known_by_cert(device_cert).map(|known| known.record.sealing_since)
+    }
+    fn sealing_key(&self, device_cert: &[u8]) -> Option<Vec<u8>> {
+        self.known_by_cert(device_cert).map(|known| known.record.sealing_key.clone())
+    }
+
+    fn take_answer(&mut self, event: &AnswerEvent, place: Place, time: u64) {
+        let (_, device, seq) = place;
+        let parts = event.content.len().div_ceil(porchlight_proto::limits::ANSWER_PART_LEN).clamp(1, 32);
+        let caller = self.caller(event.caller.0);
+        if event.flags != 0 {
+            caller.withdrawals.insert((event.session, event.seq), event.flags);
+            if event.flags & 1 != 0 {
+                for (_, letter) in caller.letters.iter_mut().filter(|((_, session, seq), _)| (*session, *seq) == (event.session, event.seq)) {
+                    letter.withdrawn = true;
+                    letter.content = None;
+                }
+            }
+        }
+        caller.answers.insert(place, event.answer);
+        let entry = AnswerEntry {
+            caller: event.caller,
+            source: (device, seq),
+            place,
+            written: time,
+            n: Answer::parse(&event.content).map_or(0, |answer| answer.n),
+            parts: u8::try_from(parts).unwrap_or(32),
+            good_until: u64::from(event.good_until),
+            replies_to: (event.session, event.seq),
+            kind: event.kind,
+            flags: event.flags,
+            seen: self.seen.contains(&event.answer),
+            stopped: self.stopped.contains(&event.answer),
+            out: BTreeMap::new(),
+        };
+        match self.answers.get(&event.answer) {
+            // The same id twice is no accident; every device keeps the same one.
+            Some(known) if known.place <= place => {}
+            _ => {
+                self.answers.insert(event.answer, entry);
+            }
+        }
+    }
+
+    /// A journal that yields this state, without what no longer matters.
+    pub(crate) fn records(&self, now: u64) -> Vec<Record> {
+        let mut records = Vec::new();
+        if let Some(line) = &self.line {
+            records.push(Record::Line(Box::new(line.record.clone())));
+        }
+        let mut rosters: Vec<&SignedRoster> = self.rosters.iter().collect();
+        rosters.sort_by_key(|roster| roster.serial());
+        records.extend(rosters.iter().map(|roster| Record::Roster(roster.bytes().to_vec())));
+        records.extend(self.devices.values().map(|device| Record::Device(device.record.clone())));
+        records.extend(self.relays.iter().map(|(number, relay)| Record::Relay(*number, *relay)));
+        for (period, hashes) in &self.replayed {
+            records.push(Record::Replayed(*period, hashes.iter().flatten().copied().collect()));
+        }
+        self.event_records(&mut records);
+        for (caller, entry) in &self.callers {
+            entry.records(caller, &mut records);
+        }
+        for (id, answer) in &self.answers {
+            records.extend(answer.out.iter().map(|((relay, slow), out)| Record::Out(*id, *relay, *slow, *out)));
+        }
+        self.count_records(now, &mut records);
+        records
+    }
+
+    fn event_records(&self, records: &mut Vec<Record>) {
+        let mut events: Vec<(Place, &EventRecord)> = self
+            .log
+            .iter()
+            .flat_map(|(device, log)| log.iter().map(|event| ((event.record.lamport, *device, event.record.seq), &event.record)))
+            .collect();
+        // In the merged order, so that what an event speaks of is there before it.
+        events.sort_by_key(|(place, _)| *place);
+        records.extend(events.into_iter().map(|(_, record)| Record::Event(record.clone())));
+    }
+
+    fn count_records(&self, now: u64, records: &mut Vec<Record>) {
+        let today = u32::try_from(now / 86_400).unwrap_or(u32::MAX);
+        let recent = |day: &u32| day.saturating_add(2) >= today;
+        for ((key, relay), (next, day)) in self.fast_counts.iter().filter(|(_, (_, day))| recent(day)) {
+            records.push(Record::FastCount(*key, *relay, *next, *day));
+        }
+        for ((caller, relay), (day, next)) in &self.slow_counts {
+            records.push(Record::SlowCount(caller.0, *relay, *day, *next));
+        }
+        records.extend(self.direct_counts.iter().map(|(recipient, next)| Record::DirectCount(recipient.0, *next)));
+        records.extend(self.doubt.map(|doubt| Record::Doubt(doubt.open, doubt.since)));
+        records.extend(self.retention_days.map(Record::Retention));
+    }
+}
+
+impl Caller {
+    fn records(&self, caller: &CallerId, records: &mut Vec<Record>) {
+        let caller = caller.0;
+        if let Some((week, key)) = &self.reply {
+            records.push(Record::Reply(ReplyRecord { caller, week: *week, key: key.clone() }));
+        }
+        for ((time, session, seq), letter) in &self.letters {
+            records.push(Record::Letter(LetterRecord {
+                caller,
+                session: *session,
+                seq: *seq,
+                time: *time,
+                received: letter.received,
+                content: letter.content.clone(),
+                withdrawn: letter.withdrawn,
+            }));
+        }
+        for ((session, seq), waiting) in &self.waiting {
+            for (part, content) in (0..).zip(&waiting.parts) {
+                let Some(content) = content else { continue };
+                records.push(Record::Part(PartRecord {
+                    caller,
+                    session: *session,
+                    seq: *seq,
+                    part,
+                    parts: u8::try_from(waiting.parts.len()).unwrap_or(32),
+                    time: waiting.time,
+                    received: waiting.received,
+                    content: content.clone(),
+                }));
+            }
+        }
+        for (session, visit) in &self.visits {
+            records.push(Record::Receipted(caller, *session, visit.receipt));
+        }
+    }
+
+    /// Whether there is anything of hers but a trace of parts: then she has a row.
+    pub(crate) fn has_row(&self) -> bool {
+        !self.letters.is_empty() || !self.answers.is_empty() || !self.notes.is_empty()
+    }
+}
+
+pub(crate) fn gist(letter: &Letter) -> Gist {
+    Gist {
+        status: letter.status,
+        next: letter.next,
+        quiet: letter.quiet,
+        relative: letter.relative,
+        language: letter.language,
+        withdraw: letter.withdraw,
+        says_something: letter.status.is_some() || !letter.text.is_empty(),
+    }
+}

@@ -1,0 +1,507 @@
+//! Team events: signed, chained, sent again until every enrolled device has acknowledged them (SPEC §6.2, §8.4).
+use crate::desk::{
+    Desk, DeskError,
+    record::{DeviceRecord, EventRecord, Record},
+    state::{bound, unseal},
+};
+use crate::vault::KeyName;
+use minicbor::{Decode, Encode};
+use porchlight_proto::{
+    cell::up::{EventStamp, Recipient, TeamPart, UpCell},
+    event::{DeskSecret, Event},
+    limits::TEAM_PART_LEN,
+    line::DeviceId,
+    parts::{Join, Joined, Part, cut},
+    seal::{SealingSecret, Use},
+    sign::PublicKey,
+    time::{Millis, Seconds},
+};
+use rand_core::CryptoRng;
+use std::collections::{BTreeMap, HashMap};
+use zeroize::Zeroizing;
+
+/// Desk beats after which an event that not everyone has acknowledged goes out again.
+const RESEND_BEATS: u64 = 12;
+/// Desk beats without a cell after which a device counts as silent: five minutes at the usual ten seconds.
+pub(super) const SILENT_BEATS: u64 = 30;
+/// Desk beats between two acknowledgements of events.
+const ACKNOWLEDGE_BEATS: u64 = 6;
+/// Seconds between two acknowledgements that only tell how far the lane was opened.
+const POSITION_EVERY_S: u64 = 3600;
+/// Seconds after which a desk secret is sent to a device again; nothing acknowledges it.
+const SECRET_EVERY_S: u64 = 3600;
+/// No desk secret is sent to a sealing key older than this, in seconds.
+const SEALING_KEY_AGE_MAX: u64 = 7 * 86_400;
+/// Seconds after which a device of a team renews its sealing key.
+const SEALING_KEY_EVERY: u64 = 86_400;
+/// Events of a device that may wait for the ones before them.
+const AHEAD_MAX: u64 = 4096;
+
+/// Events whose parts, or predecessors, are missing.
+#[derive(Default)]
+pub(super) struct Joins {
+    parts: BTreeMap<(DeviceId, u64), (Join, Vec<TeamPart>)>,
+    whole: BTreeMap<(DeviceId, u64), EventRecordDraft>,
+}
+
+/// An event that is whole and signed, before it takes its place in the chain.
+pub(super) struct EventRecordDraft {
+    stamp: EventStamp,
+    device_pk: PublicKey,
+    signatures: Vec<u8>,
+    body: Zeroizing<Vec<u8>>,
+}
+
+/// When each part of an event, and each secret, last went out from this process.
+#[derive(Default)]
+pub(super) struct Sent {
+    parts: HashMap<(DeviceId, u64, u8), Millis>,
+    secrets: HashMap<(DeviceId, KeyName, u64), Millis>,
+    acknowledged: Option<Millis>,
+    acknowledged_count: u64,
+    position: Option<Millis>,
+}
+
+#[cfg(test)]
+impl super::Presence {
+    pub(super) fn parts_waiting(&self) -> (usize, usize) {
+        (self.parts.whole.len(), self.parts.parts.len())
+    }
+}
+
+/// What makes and ends membership of the team: events of types 12 and 13.
+#[derive(Debug)]
+pub(crate) enum Enrolment {
+    /// A device was admitted.
+    Admitted {
+        /// The certificate of the key that signed the next.
+        desk_cert: Vec<u8>,
+        /// The device's certificate.
+        device_cert: Vec<u8>,
+        /// Its sealing key.
+        sealing_key: Vec<u8>,
+    },
+    /// A device was revoked.
+    Revoked(DeviceId),
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct AdmittedBody {
+    #[n(0)]
+    kind: u8,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    desk_cert: Vec<u8>,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    device_cert: Vec<u8>,
+    #[cbor(n(3), with = "minicbor::bytes")]
+    sealing_key: Vec<u8>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct RevokedBody {
+    #[n(0)]
+    kind: u8,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    device: [u8; 8],
+}
+
+const ADMITTED: u8 = 12;
+const REVOKED: u8 = 13;
+
+impl Enrolment {
+    pub(super) fn to_event(&self) -> Event {
+        let body = match self {
+            Self::Admitted { desk_cert, device_cert, sealing_key } => minicbor::to_vec(AdmittedBody {
+                kind: ADMITTED,
+                desk_cert: desk_cert.clone(),
+                device_cert: device_cert.clone(),
+                sealing_key: sealing_key.clone(),
+            }),
+            Self::Revoked(device) => minicbor::to_vec(RevokedBody { kind: REVOKED, device: device.0 }),
+        };
+        Event::Unknown(body.unwrap_or_default())
+    }
+
+    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+        if let Ok(AdmittedBody { kind: ADMITTED, desk_cert, device_cert, sealing_key }) = minicbor::decode(body) {
+            return Some(Self::Admitted { desk_cert, device_cert, sealing_key });
+        }
+        match minicbor::decode(body) {
+            Ok(RevokedBody { kind: REVOKED, device }) => Some(Self::Revoked(DeviceId(device))),
+            _ => None,
+        }
+    }
+}
+
+/// What a new device asks a lead for. Public keys only.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct JoinRequest {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    device_pk: [u8; 32],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    seat_pk: [u8; 32],
+    #[cbor(n(2), with = "minicbor::bytes")]
+    sealing_key: Vec<u8>,
+}
+
+impl JoinRequest {
+    pub(super) fn new(device_pk: [u8; 32], seat_pk: [u8; 32], sealing_key: Vec<u8>) -> Self {
+        Self { device_pk, seat_pk, sealing_key }
+    }
+    pub(super) fn device_pk(&self) -> PublicKey {
+        PublicKey::from_bytes(self.device_pk)
+    }
+    pub(super) fn seat_pk(&self) -> PublicKey {
+        PublicKey::from_bytes(self.seat_pk)
+    }
+    pub(super) fn sealing_key(&self) -> &[u8] {
+        &self.sealing_key
+    }
+    /// The request as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        minicbor::to_vec(self).unwrap_or_default()
+    }
+    /// Reads a request.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::BadAdmission`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, DeskError> {
+        minicbor::decode(bytes).map_err(|_| DeskError::BadAdmission)
+    }
+    /// Four words to compare on both screens, so that nobody's request is exchanged on the way.
+    #[must_use]
+    pub fn check_words(&self) -> [&'static str; 4] {
+        super::nickname::words(&porchlight_proto::kdf::hash("desk/join", &[&self.to_bytes()]))
+    }
+}
+
+/// What a lead gives a new device: it holds desk secrets, so it is sealed to the device and of no use to others.
+#[derive(Clone, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Admission {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(super) line: Vec<u8>,
+    #[n(1)]
+    pub(super) rosters: Vec<minicbor::bytes::ByteVec>,
+    #[n(2)]
+    pub(super) devices: Vec<DeviceRecord>,
+    /// Up cells sealed to the new device, one for each desk secret.
+    #[n(3)]
+    pub(super) secrets: Vec<minicbor::bytes::ByteVec>,
+    /// Up cells sealed to the new device: the team's events so far.
+    #[n(4)]
+    pub(super) events: Vec<minicbor::bytes::ByteVec>,
+}
+
+impl Admission {
+    /// The admission as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        minicbor::to_vec(self).unwrap_or_default()
+    }
+    /// Reads an admission.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::BadAdmission`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, DeskError> {
+        minicbor::decode(bytes).map_err(|_| DeskError::BadAdmission)
+    }
+}
+
+impl Desk {
+    /// Writes an event into this device's chain.
+    pub(super) fn tell(&mut self, event: &Event, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let key = self.device_key()?;
+        let line = self.line()?;
+        let (id, device) = (line.id, line.device);
+        let log = self.state.log.get(&device);
+        let previous = log.and_then(|log| log.last()).map_or([0; 32], |last| last.record.hash);
+        let stamp = EventStamp {
+            device_seq: log.map_or(0, |log| log.len() as u64) + 1,
+            previous,
+            lamport: self.state.lamport + 1,
+            time: now,
+        };
+        let body = Zeroizing::new(event.to_cbor());
+        let parts = cut(&body, TEAM_PART_LEN).ok_or(porchlight_proto::letter::ContentError::TooLong)?;
+        let signatures = parts.into_iter().flat_map(|part| TeamPart::sign(&stamp, part, (&id, Use::Desk), &key).signature).collect();
+        let draft = EventRecordDraft { stamp, device_pk: key.public(), signatures, body };
+        self.chain(&draft, now, rng)
+    }
+
+    fn chain(&mut self, draft: &EventRecordDraft, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let hash = draft.stamp.hash(&self.line()?.id, &draft.device_pk, &draft.body);
+        let body = self.seal(&draft.body, &bound::event(draft.device_pk.as_bytes(), draft.stamp.device_seq), now, rng);
+        self.commit(Record::Event(EventRecord {
+            device_pk: *draft.device_pk.as_bytes(),
+            seq: draft.stamp.device_seq,
+            previous: draft.stamp.previous,
+            lamport: draft.stamp.lamport,
+            time: draft.stamp.time.0,
+            signatures: draft.signatures.clone(),
+            body,
+            hash,
+        }));
+        self.adopt_certificate();
+        Ok(())
+    }
+
+    /// Takes a part of a colleague's event, or of this device's own from before a backup was restored. Whether it is news.
+    pub(super) fn take_team_part(&mut self, part: TeamPart, now: Seconds, rng: &mut impl CryptoRng) -> Result<bool, DeskError> {
+        let device = part.device(&self.line()?.id);
+        let held = self.state.log.get(&device).map_or(0, |log| log.len() as u64);
+        let place = (device, part.device_seq);
+        if part.device_seq <= held || part.device_seq > held + AHEAD_MAX || self.presence.parts.whole.contains_key(&place) {
+            return Ok(false);
+        }
+        let entry = self.presence.parts.parts.entry(place).or_insert_with(|| (Join::of(part.part.parts), Vec::new()));
+        if entry.1.first().is_some_and(|first| !same_event(first, &part)) {
+            return Ok(false);
+        }
+        let joined = entry.0.take(&part.part);
+        entry.1.push(part);
+        let Joined::Whole(body) = joined else { return Ok(false) };
+        let Some((_, mut parts)) = self.presence.parts.parts.remove(&place) else { return Ok(false) };
+        parts.sort_by_key(|part| part.part.part);
+        parts.dedup_by_key(|part| part.part.part);
+        let Some(first) = parts.first() else { return Ok(false) };
+        let stamp =
+            EventStamp { device_seq: first.device_seq, previous: first.previous, lamport: first.lamport, time: first.time };
+        let signatures = parts.iter().flat_map(|part| part.signature).collect();
+        let draft = EventRecordDraft { stamp, device_pk: first.device_pk, signatures, body };
+        self.presence.parts.whole.insert(place, draft);
+        self.link(device, now, rng)
+    }
+
+    /// Puts the events that now follow without a gap, and name the one before them, into the chain.
+    fn link(&mut self, device: DeviceId, now: Seconds, rng: &mut impl CryptoRng) -> Result<bool, DeskError> {
+        let mut news = false;
+        loop {
+            let log = self.state.log.get(&device);
+            let (held, last) = (log.map_or(0, |log| log.len() as u64), log.and_then(|log| log.last()).map_or([0; 32], |l| l.record.hash));
+            let Some(draft) = self.presence.parts.whole.remove(&(device, held + 1)) else { return Ok(news) };
+            if draft.stamp.previous != last {
+                // Another history of this device than the one held: the first stays.
+                return Ok(news);
+            }
+            self.chain(&draft, now, rng)?;
+            news = true;
+        }
+    }
+
+    /// The other devices of the team: enrolled, not revoked, their certificate not run out.
+    pub(super) fn colleagues(&self, now: Seconds) -> Vec<DeviceId> {
+        let me = self.state.line.as_ref().map(|line| line.device);
+        let living = self.state.devices.iter().filter(|(id, device)| {
+            Some(**id) != me
+                && !device.record.revoked
+                && device.cert.not_after > now
+                && device.cert.role != porchlight_proto::cert::Role::Safeguarding
+        });
+        living.map(|(id, _)| *id).collect()
+    }
+
+    /// Whether a device of the team signed it.
+    pub(super) fn is_colleague(&self, device: DeviceId) -> bool {
+        self.state.devices.get(&device).is_some_and(|device| !device.record.revoked)
+    }
+
+    /// Whether a colleague has been heard of lately.
+    pub(super) fn is_online(&self, device: DeviceId, relay: u8, now: Millis) -> bool {
+        let silence = SILENT_BEATS * self.beat_every(relay).0;
+        self.presence.devices.get(&device).is_some_and(|heard| heard.0 + silence > now.0)
+    }
+
+    /// The two team cells of a bundle: what is due, else dummies.
+    pub(super) fn team_cells(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<[UpCell; 2], DeskError> {
+        self.speak_if_due(relay, now, rng)?;
+        Ok([self.team_cell(relay, now, rng)?, self.team_cell(relay, now, rng)?])
+    }
+
+    fn team_cell(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<UpCell, DeskError> {
+        if let Some(cell) = self.secret_cell(now, rng)? {
+            return Ok(cell);
+        }
+        let part = match self.due_part(relay, now) {
+            Some(part) => part,
+            None => TeamPart::dummy(now.seconds(), (&self.line()?.id, Use::Desk), &self.device_key()?, rng),
+        };
+        let roster = self.roster(now.seconds())?;
+        let to = Recipient { line: roster.line(), period: roster.period(), purpose: Use::Desk, key: roster.desk_key() };
+        Ok(part.seal(&to, rng))
+    }
+
+    /// The next part to send: never sent first, then the one sent longest ago. Of silent colleagues' events as of our own.
+    fn due_part(&mut self, relay: u8, now: Millis) -> Option<TeamPart> {
+        let colleagues = self.colleagues(now.seconds());
+        if colleagues.is_empty() {
+            return None;
+        }
+        let again = RESEND_BEATS * self.beat_every(relay).0;
+        let me = self.state.line.as_ref()?.device;
+        let mut due: Option<(Millis, DeviceId, u64, u8)> = None;
+        for (author, log) in &self.state.log {
+            if *author != me && self.is_online(*author, relay, now) {
+                continue;
+            }
+            let others = colleagues.iter().filter(|colleague| *colleague != author);
+            let held = others.map(|colleague| self.held_by(*colleague, *author)).min().unwrap_or(u64::MAX);
+            let first = usize::try_from(held).unwrap_or(usize::MAX);
+            for logged in log.iter().skip(first).take(64) {
+                for part in 0..u8::try_from(logged.record.signatures.len() / 64).unwrap_or(32) {
+                    let sent = self.presence.sent.parts.get(&(*author, logged.record.seq, part)).copied();
+                    let ripe = sent.is_none_or(|sent| sent.0 + again <= now.0);
+                    let candidate = (sent.unwrap_or_default(), *author, logged.record.seq, part);
+                    if ripe && due.is_none_or(|best| candidate < best) {
+                        due = Some(candidate);
+                    }
+                }
+            }
+        }
+        let (_, author, seq, part) = due?;
+        self.presence.sent.parts.insert((author, seq, part), now);
+        self.part_of(author, seq, part)
+    }
+
+    fn held_by(&self, colleague: DeviceId, author: DeviceId) -> u64 {
+        self.state.devices.get(&colleague).and_then(|device| device.held.get(&author)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn part_of(&self, author: DeviceId, seq: u64, part: u8) -> Option<TeamPart> {
+        let log = self.state.log.get(&author)?;
+        let record = &log.get(usize::try_from(seq.checked_sub(1)?).ok()?)?.record;
+        let body = unseal(&self.ring, &bound::event(&record.device_pk, record.seq), &record.body)?;
+        let signature = record.signatures.chunks_exact(64).nth(usize::from(part))?;
+        Some(TeamPart {
+            dummy: false,
+            device_pk: PublicKey::from_bytes(record.device_pk),
+            device_seq: record.seq,
+            previous: record.previous,
+            lamport: record.lamport,
+            time: Seconds(record.time),
+            part: cut(&body, TEAM_PART_LEN)?.into_iter().nth(usize::from(part))?,
+            signature: signature.try_into().ok()?,
+        })
+    }
+
+    /// Events that the time asks for: a new sealing key each day, acknowledgements.
+    fn speak_if_due(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        if self.colleagues(now.seconds()).is_empty() {
+            return Ok(());
+        }
+        if now.seconds().0 >= self.line()?.record.sealing_since + SEALING_KEY_EVERY {
+            self.renew_sealing_key(now.seconds(), rng)?;
+        }
+        let held: u64 = self.spoken_by_others();
+        let sent = &self.presence.sent;
+        let since = |last: Option<Millis>, ms: u64| last.is_none_or(|last| last.0 + ms <= now.0);
+        let news = held != sent.acknowledged_count && since(sent.acknowledged, ACKNOWLEDGE_BEATS * self.beat_every(relay).0);
+        if news || since(sent.position, POSITION_EVERY_S * 1000) {
+            self.acknowledge(relay, now, rng)?;
+            self.presence.sent.acknowledged = Some(now);
+            self.presence.sent.position = Some(now);
+            self.presence.sent.acknowledged_count = held;
+        }
+        Ok(())
+    }
+
+    /// How many events of colleagues are held that ask for an acknowledgement: not acknowledgements themselves.
+    fn spoken_by_others(&self) -> u64 {
+        let me = self.state.line.as_ref().map(|line| line.device);
+        let others = self.state.log.iter().filter(|(author, _)| Some(**author) != me);
+        others.map(|(_, log)| log.iter().filter(|event| !event.acknowledgement).count() as u64).sum()
+    }
+
+    fn acknowledge(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let held = self.state.log.iter().map(|(author, log)| (*author, log.len() as u64)).collect();
+        let lane = self.state.relays.get(&relay).copied().unwrap_or_default();
+        let event = Event::Acknowledge { held, life: lane.life.to_be_bytes(), position: lane.position };
+        self.tell(&event, now.seconds(), rng)
+    }
+
+    fn renew_sealing_key(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let secret = SealingSecret::generate(rng);
+        let mut record = self.line()?.record.clone();
+        record.sealing_number += 1;
+        record.sealing_since = now.0;
+        self.put_key(KeyName::Sealing(record.sealing_number), secret.seed());
+        self.tell(&Event::DeviceKey(Box::new(*secret.public().as_bytes())), now, rng)?;
+        self.commit(Record::Line(Box::new(record)));
+        Ok(())
+    }
+
+    /// A desk secret that a colleague has not been sent, or not for an hour, sealed to its own key.
+    fn secret_cell(&mut self, now: Millis, rng: &mut impl CryptoRng) -> Result<Option<UpCell>, DeskError> {
+        if self.line()?.device_cert.role != porchlight_proto::cert::Role::Lead {
+            return Ok(None);
+        }
+        let Some((recipient, name, since)) = self.due_secret(now) else { return Ok(None) };
+        self.presence.sent.secrets.insert((recipient, name, since), now);
+        self.direct(recipient, name, now.seconds(), rng)
+    }
+
+    fn due_secret(&self, now: Millis) -> Option<(DeviceId, KeyName, u64)> {
+        let fresh = |seconds: u64| now.seconds().0 < seconds + SEALING_KEY_AGE_MAX;
+        for colleague in self.colleagues(now.seconds()) {
+            let Some(device) = self.state.devices.get(&colleague).filter(|device| fresh(device.record.sealing_since)) else { continue };
+            for name in self.living_secrets(now.seconds()) {
+                let key = (colleague, name, device.record.sealing_since);
+                if self.presence.sent.secrets.get(&key).is_none_or(|sent| sent.0 + SECRET_EVERY_S * 1000 <= now.0) {
+                    return Some(key);
+                }
+            }
+        }
+        None
+    }
+
+    /// The desk secrets that rosters now or later in force name.
+    pub(super) fn living_secrets(&self, now: Seconds) -> Vec<KeyName> {
+        let rosters = self.state.rosters.iter().filter(|roster| roster.not_after() > now);
+        rosters.map(|roster| super::line::secret_name(roster.period(), roster.desk_key())).filter(|n| self.ring.key(*n).is_some()).collect()
+    }
+
+    /// Seals one desk secret to a colleague's sealing key, under the next number of direct letters to it.
+    pub(super) fn direct(
+        &mut self,
+        recipient: DeviceId,
+        name: KeyName,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<UpCell>, DeskError> {
+        let (KeyName::Period(period, _), Some(seed)) = (name, self.ring.key(name)) else { return Ok(None) };
+        let body = Zeroizing::new(Event::Secret(DeskSecret { period, seed: Zeroizing::new(*seed) }).to_cbor());
+        let number = self.state.direct_counts.get(&recipient).copied().unwrap_or(1);
+        self.commit(Record::DirectCount(recipient.0, number + 1));
+        let stamp = EventStamp { device_seq: number, previous: [0; 32], lamport: self.state.lamport, time: now };
+        let line = self.line()?;
+        let part = Part { part: 0, parts: 1, bytes: body };
+        let part = TeamPart::sign(&stamp, part, (&line.id, Use::Device), &self.device_key()?);
+        let period = self.roster(now).map_or(period, porchlight_proto::roster::SignedRoster::period);
+        let Some(key) = self.state.devices.get(&recipient).and_then(|device| device.sealing.as_ref()) else { return Ok(None) };
+        Ok(Some(part.seal(&Recipient { line: &line.id, period, purpose: Use::Device, key }, rng)))
+    }
+
+    /// Takes a direct letter: a desk secret from a colleague.
+    pub(super) fn take_direct(&mut self, part: &TeamPart) -> bool {
+        let Ok(Event::Secret(secret)) = Event::parse(&part.part.bytes) else { return false };
+        let key = SealingSecret::from_seed(&secret.seed);
+        let name = super::line::secret_name(secret.period, key.public());
+        if self.ring.key(name).is_some() {
+            return false;
+        }
+        self.put_key(name, &secret.seed);
+        true
+    }
+}
+
+/// Whether two parts belong to one event.
+fn same_event(a: &TeamPart, b: &TeamPart) -> bool {
+    (a.device_pk, a.device_seq, a.previous, a.lamport, a.time, a.part.parts)
+        == (b.device_pk, b.device_seq, b.previous, b.lamport, b.time, b.part.parts)
+}

@@ -1,0 +1,204 @@
+//! Several devices: whatever is lost, repeated, reordered or delayed, they come to the same board.
+use super::*;
+
+fn board(office: &mut Office, now: Seconds) -> String {
+    let desk = office.look().unwrap();
+    let mut rows = desk.list(now);
+    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    let threads: Vec<Thread> = rows.iter().map(|row| desk.show(desk.find(&row.id).unwrap(), now).unwrap()).collect();
+    // What this device alone knows: whether it is itself, whether a page is open, and in which slot an answer is.
+    format!("{threads:#?}")
+        .lines()
+        .filter(|line| !["mine:", "here:", "state: OnTheWay", "state: WithTheRelay", "received:", "waiting_since"].iter().any(|own| line.contains(own)))
+        .filter(|line| !line.trim().starts_with("Some(") && !line.trim().chars().all(|c| c.is_ascii_digit() || c == ','))
+        .collect()
+}
+
+#[test]
+fn a_second_device_sees_what_the_first_does_and_answers_from_its_own_seat() {
+    let mut world = World::new("second device", 40);
+    let second = world.join(Role::Worker, 1);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello to both");
+    let mut events = vec![];
+    for round in 0..24 {
+        her.post(&mut world, false);
+        for desk in 0..2 {
+            world.sync(desk);
+            world.bundle(desk, false);
+        }
+        if round == 6 {
+            world.answer(second, her.caller, "from the second");
+            let now = world.now.seconds();
+            world.act(0, |desk, rng| desk.claim(her.caller, None, None, now, rng)).unwrap();
+        }
+        world.tick(10_000);
+        events.extend(her.read_fast(&world));
+    }
+    assert_eq!(texts(&events), ["from the second"]);
+    let now = world.now.seconds();
+    assert_eq!(board(&mut world.offices[0], now), board(&mut world.offices[1], now));
+    let claim = world.only_row(1).claim.unwrap();
+    assert!(!claim.mine);
+    let refused = world.act(1, |desk, rng| desk.claim(her.caller, None, None, now, rng)).unwrap_err();
+    assert!(matches!(refused, DeskError::HeldBy { .. }));
+    assert_eq!(world.act(1, |desk, rng| desk.claim(her.caller, None, Some("she is asleep"), now, rng)).unwrap(), Claimed::TakenOver);
+    let floor = world.relay.floors.iter().map(|floor| floor.n).max().unwrap();
+    assert!(floor > 0 && floor <= world.relay.lane.len() as u64);
+}
+
+#[test]
+fn a_revoked_device_opens_nothing_sent_afterwards() {
+    let mut world = World::new("revoked", 41);
+    let second = world.join(Role::Worker, 1);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "before");
+    her.post(&mut world, false);
+    assert_eq!(world.sync(second).letters, 1);
+    let now = world.now.seconds();
+    let device = world.offices[second].look().unwrap().line().unwrap().device;
+    world.act(0, |desk, rng| desk.revoke(device, now, rng)).unwrap();
+    world.publish(0);
+    her.come_again(&mut world);
+    her.write(&world, "after");
+    her.post(&mut world, false);
+    for _ in 0..20 {
+        world.bundle(0, false);
+        world.tick(10_000);
+    }
+    assert_eq!(world.sync(second).letters, 0);
+    assert_eq!(world.sync(0).letters, 2);
+    let roster = world.relay.rosters.in_force(world.now.seconds()).unwrap().clone();
+    assert!(roster.revoked(device));
+    let seat_key = world.offices[second].look().unwrap().seat_key().unwrap().public();
+    assert!(!roster.seat_keys(Seat::new(1).unwrap()).contains(&seat_key));
+}
+
+#[test]
+fn a_device_three_days_away_comes_to_the_same_board() {
+    let mut world = World::new("away", 42);
+    let second = world.join(Role::Worker, 1);
+    let mut callers = vec![];
+    for turn in 0..30 {
+        let mut her = Her::new(&mut world);
+        her.write(&world, &format!("letter {turn}"));
+        her.post(&mut world, false);
+        world.sync(0);
+        world.answer(0, her.caller, &format!("answer {turn}"));
+        world.bundle(0, false);
+        callers.push(her.caller);
+        world.tick(8_640_000);
+        if turn % 10 == 0 {
+            world.publish(0);
+        }
+    }
+    let began = world.now;
+    for _ in 0..200 {
+        world.publish(second);
+        for desk in [second, 0] {
+            world.sync(desk);
+            world.bundle(desk, false);
+        }
+        world.tick(10_000);
+        let now = world.now.seconds();
+        if board(&mut world.offices[0], now) == board(&mut world.offices[second], now) {
+            println!("a device three days away converged after {} s", (world.now.0 - began.0) / 1000);
+            return;
+        }
+    }
+    panic!("no convergence");
+}
+
+/// One random history: three devices, two callers, losses, repetitions, crashes; then quiet, and one board.
+fn history(seed: u64) {
+    let mut world = World::new("history", seed);
+    world.join(Role::Worker, 1);
+    world.join(Role::Worker, 2);
+    let mut hers = [Her::new(&mut world), Her::new(&mut world)];
+    for turn in 0..60 {
+        let which = world.rng.next_u32() as usize % 2;
+        let lost = world.rng.next_u32() % 3 == 0;
+        if turn % 5 == 0 {
+            hers[which].write(&world, &format!("letter {turn}"));
+        }
+        hers[which].post(&mut world, lost);
+        let desk = world.rng.next_u32() as usize % 3;
+        if world.rng.next_u32() % 2 == 0 {
+            world.sync(desk);
+        }
+        deed(&mut world, desk, hers[which].caller, turn);
+        let lost = world.rng.next_u32() % 3 == 0;
+        world.bundle(desk, lost);
+        if world.rng.next_u32() % 4 == 0 && world.relay.lane.len() > 4 {
+            let at = world.rng.next_u32() as usize % world.relay.lane.len();
+            let again = world.relay.lane[at].clone();
+            world.relay.lane.push(again);
+        }
+        if world.rng.next_u32() % 10 == 0 {
+            world.offices[desk] = Office::open(world.dirs[desk].path(), &words()).unwrap();
+        }
+        if turn == 40 {
+            // The relay's keyring is lost: another life, and what it held is gone.
+            (world.relay.life, world.relay.forgotten) = (world.rng.next_u64(), world.relay.lane.len() as u64);
+        }
+        let skew = u64::from(world.rng.next_u32() % 20_000);
+        world.tick(skew);
+    }
+    settle(&mut world, &mut hers, seed);
+}
+
+fn deed(world: &mut World, desk: usize, caller: CallerId, turn: u32) {
+    // Clocks of devices differ by up to two hours.
+    let now = Seconds(world.now.seconds().0 + desk as u64 * 3600 - 3600);
+    let choice = world.rng.next_u32() % 6;
+    let done = world.act(desk, |desk, rng| match choice {
+        0 => desk.claim(caller, Some(Seconds(600)), None, now, rng).map(drop),
+        1 => desk.claim(caller, None, Some("takes over"), now, rng).map(drop),
+        2 => desk.release(caller, now, rng),
+        3 => desk.note(caller, &format!("note {turn}"), now, rng),
+        4 => desk.answer(caller, &AnswerPlan { text: format!("answer {turn}").into(), ..AnswerPlan::default() }, now, rng).map(drop),
+        _ => desk.mark_shown(caller, now, rng),
+    });
+    assert!(matches!(done, Ok(()) | Err(DeskError::NoSuchCaller | DeskError::HeldBy { .. } | DeskError::Unreachable)), "{done:?}");
+}
+
+fn settle(world: &mut World, hers: &mut [Her; 2], seed: u64) {
+    for _ in 0..240 {
+        for her in hers.iter_mut() {
+            her.post(world, false);
+        }
+        for desk in 0..3 {
+            world.sync(desk);
+            world.bundle(desk, false);
+        }
+        world.tick(10_000);
+        let now = world.now.seconds();
+        let receipted = hers.iter().all(|her| her.visit.all_receipted());
+        for her in hers.iter_mut() {
+            her.read_fast(world);
+        }
+        let boards: Vec<String> = world.offices.iter_mut().map(|office| board(office, now)).collect();
+        if receipted && boards[0] == boards[1] && boards[1] == boards[2] {
+            return;
+        }
+    }
+    let now = world.now.seconds();
+    for office in &mut world.offices {
+        println!("{}", board(office, now));
+        let desk = &office.desk;
+        let me = desk.state.line.as_ref().unwrap().device;
+        println!("{}: {} whole waiting, {} joining", line::hex(&me.0), desk.presence.parts_waiting().0, desk.presence.parts_waiting().1);
+        for (author, log) in &desk.state.log {
+            println!("  holds {} of {}, colleagues know {:?}", log.len(), line::hex(&author.0), desk.state.devices.iter().map(|(id, d)| (line::hex(&id.0), d.held.get(author).copied())).collect::<Vec<_>>());
+        }
+    }
+    panic!("the devices of history {seed} did not converge");
+}
+
+#[test]
+fn random_histories_converge() {
+    let first: u64 = std::env::var("PORCHLIGHT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1000);
+    for seed in first..first + 6 {
+        history(seed);
+    }
+}

@@ -1,0 +1,185 @@
+//! What the disk must survive: crashes, two processes, a restored backup.
+use super::*;
+use std::{fs, path::Path};
+
+fn board(office: &mut Office, now: Seconds) -> String {
+    let desk = office.look().unwrap();
+    let rows = desk.list(now);
+    let threads: Vec<Thread> = rows.iter().map(|row| desk.show(desk.find(&row.id).unwrap(), now).unwrap()).collect();
+    format!("{threads:?}").replace("here: true", "here: false").replace("mine: true", "mine: false")
+}
+
+fn busy_world(test: &str, seed: u64) -> (World, Her) {
+    let mut world = World::new(test, seed);
+    let mut her = Her::new(&mut world);
+    her.write(&world, &"one letter in parts ".repeat(60));
+    for _ in 0..4 {
+        her.post(&mut world, false);
+        world.sync(0);
+        world.bundle(0, false);
+        world.tick(10_000);
+    }
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.claim(her.caller, None, None, now, rng)).unwrap();
+    world.act(0, |desk, rng| desk.note(her.caller, "call back", now, rng)).unwrap();
+    world.answer(0, her.caller, "we are here");
+    world.bundle(0, false);
+    (world, her)
+}
+
+#[test]
+fn a_desk_opened_again_is_the_same_desk_before_and_after_compaction() {
+    let (mut world, _) = busy_world("reopen", 20);
+    let now = world.now.seconds();
+    let before = board(&mut world.offices[0], now);
+    let mut again = Office::open(world.dirs[0].path(), &words()).unwrap();
+    assert_eq!(board(&mut again, now), before);
+    again.compact(now, &mut world.rng).unwrap();
+    let mut compacted = Office::open(world.dirs[0].path(), &words()).unwrap();
+    assert_eq!(board(&mut compacted, now), before);
+    assert_eq!(board(&mut world.offices[0], now), before, "the first process follows");
+    let records = |office: &Office| {
+        let mut records: Vec<Vec<u8>> = office.desk.state.records(now.0).iter().map(|record| minicbor::to_vec(record).unwrap()).collect();
+        records.sort();
+        records
+    };
+    assert_eq!(records(&compacted).len(), records(&world.offices[0]).len());
+}
+
+#[test]
+fn a_journal_cut_at_any_byte_opens_and_shows_an_earlier_board() {
+    let (mut world, her) = busy_world("cut", 21);
+    let path = world.dirs[0].path().join("vault/journal");
+    let now = world.now.seconds();
+    let before = board(&mut world.offices[0], now);
+    let start = fs::metadata(&path).unwrap().len() as usize;
+    world.act(0, |desk, rng| desk.note(her.caller, "last", now, rng)).unwrap();
+    let after = board(&mut world.offices[0], now);
+    let whole = fs::read(&path).unwrap();
+    // Every byte of the last record, and a spread over all before it.
+    let cuts = (start..=whole.len()).chain((100..start).step_by(997));
+    let mut office = Office::open(world.dirs[0].path(), &words()).unwrap();
+    for cut in cuts {
+        overwrite(&path, &whole[..cut]);
+        office.stale = true;
+        match office.look() {
+            Ok(_) if cut == whole.len() => assert_eq!(board(&mut office, now), after),
+            Ok(_) if cut >= start => assert_eq!(board(&mut office, now), before, "cut at {cut}"),
+            Ok(_) => {}
+            Err(error) => assert!(cut < 200, "cut at {cut}: {error}"),
+        }
+    }
+}
+
+/// Writes into the same file, so that it stays the one that was made.
+fn overwrite(path: &Path, bytes: &[u8]) {
+    let file = fs::OpenOptions::new().write(true).truncate(true).open(path).unwrap();
+    std::io::Write::write_all(&mut &file, bytes).unwrap();
+}
+
+#[test]
+fn a_restored_backup_sends_nothing_until_its_own_tags_were_looked_for() {
+    let mut world = World::new("backup", 22);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    her.post(&mut world, false);
+    world.sync(0);
+    world.tick(7_200_000);
+    world.answer(0, her.caller, "an answer");
+    let dir = world.dirs[0].path().to_owned();
+    let copy: Vec<(std::ffi::OsString, Vec<u8>)> = fs::read_dir(dir.join("vault"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap()))
+        .collect();
+    for _ in 0..9 {
+        world.bundle(0, false);
+        world.tick(1_800_000);
+    }
+    // The disk dies; the backup comes back as new files.
+    for (name, bytes) in copy {
+        let path = dir.join("vault").join(&name);
+        fs::rename(&path, path.with_extension("lost")).unwrap();
+        fs::write(&path, bytes).unwrap();
+    }
+    let now = world.now.seconds();
+    let mut office = Office::open(&dir, &words()).unwrap();
+    assert!(office.doubt_if_restored(now, &mut world.rng).unwrap());
+    assert!(!office.doubt_if_restored(now, &mut world.rng).unwrap(), "once");
+    world.offices[0] = office;
+    let written = world.relay.slow.len();
+    world.bundle(0, false);
+    world.tick(1_800_000);
+    assert!(world.offices[0].look().unwrap().doubtful());
+    world.sync(0);
+    for day in [Timing::PRODUCTION.day(world.now) - 1, Timing::PRODUCTION.day(world.now)] {
+        let bytes = world.relay.down_slow(day, world.now.plus(86_400_000));
+        world.act(0, |desk, _| Ok(desk.note_own_tags(R, day, &bytes))).unwrap();
+    }
+    let now = world.now.seconds();
+    world.act(0, |desk, _| Ok(desk.settle_doubt(now))).unwrap();
+    // `bundle` holds every tag against all that were ever emitted.
+    for _ in 0..60 {
+        world.bundle(0, false);
+        world.tick(1_800_000);
+    }
+    assert!(world.relay.slow.len() > written);
+    her.come_again(&mut world);
+    assert_eq!(texts(&her.read_slow(&world)), ["an answer"]);
+}
+
+#[test]
+fn two_processes_share_a_vault_and_never_a_tag_or_number() {
+    let (mut world, her) = busy_world("two processes", 23);
+    world.offices.push(Office::open(world.dirs[0].path(), &words()).unwrap());
+    let now = world.now.seconds();
+    for turn in 0..20 {
+        world.act(turn % 2, |desk, rng| desk.note(her.caller, &format!("note {turn}"), now, rng)).unwrap();
+        world.bundle(turn % 2, turn % 3 == 0);
+        world.tick(10_000);
+        if turn == 10 {
+            world.offices[1].compact(now, &mut world.rng).unwrap();
+        }
+    }
+    let now = world.now.seconds();
+    let first = board(&mut world.offices[0], now);
+    assert_eq!(first, board(&mut world.offices[1], now));
+    assert!(first.contains("note 19") && first.contains("note 0"));
+}
+
+#[test]
+fn a_forgotten_day_leaves_no_text() {
+    let (mut world, her) = busy_world("retention", 24);
+    world.tick(3 * 86_400_000);
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| {
+        desk.set_retention(2);
+        desk.tidy(now, rng)
+    })
+    .unwrap();
+    let mut again = Office::open(world.dirs[0].path(), &words()).unwrap();
+    for office in [&mut again, &mut world.offices[0]] {
+        let shown = board(office, now);
+        assert!(!shown.contains("one letter in parts") && !shown.contains("we are here") && !shown.contains("call back"), "{shown}");
+        assert!(shown.contains("Forgotten"));
+    }
+    drop(her);
+}
+
+#[test]
+fn desk_secrets_are_erased_after_period_ttl_and_twelve_hours() {
+    let mut world = World::new("erasure", 25);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "late");
+    her.post(&mut world, false);
+    let cells = std::mem::take(&mut world.relay.lane);
+    // The period ends at midnight; its secret lives 72 h and 12 h longer.
+    let ends = START.0 + 86_400 + 259_200 + 43_200;
+    for (at, opens) in [(ends - 1, true), (ends, false)] {
+        world.now = Seconds(at).millis();
+        let (now, page) = (world.now, LanePage { life: 9, first: 1, cells: cells.clone() });
+        world.act(0, |desk, rng| desk.tidy(now.seconds(), rng)).unwrap();
+        let taken = world.act(0, |desk, rng| desk.take_page(R, &page, now, rng)).unwrap();
+        assert_eq!(taken.opened == 1, opens, "at {at}");
+    }
+}

@@ -1,0 +1,242 @@
+//! The whole exchange, through a real caller's visit and a relay in memory.
+use super::*;
+
+/// Ten seconds of everything: her beat, the desk's sync and bundle; each third time a beat of the fast track.
+fn ten_seconds(world: &mut World, her: &mut Her, events: &mut Vec<Event>) {
+    her.post(world, false);
+    for desk in 0..world.offices.len() {
+        world.sync(desk);
+        world.bundle(desk, false);
+    }
+    world.tick(10_000);
+    events.extend(her.read_fast(world));
+}
+
+#[test]
+fn a_letter_is_received_receipted_and_answered_live() {
+    let mut world = World::new("live", 1);
+    let mut her = Her::new(&mut world);
+    her.write(&world, &"안녕하세요. ".repeat(200));
+    let mut events = vec![];
+    for _ in 0..12 {
+        ten_seconds(&mut world, &mut her, &mut events);
+    }
+    assert!(events.contains(&Event::Receipt(1)), "{events:?}");
+    let row = world.only_row(0);
+    assert_eq!((row.letters, row.here, row.urgency), (1, true, Urgency::Waiting));
+    assert!(world.answer(0, her.caller, &"잘 받았습니다. ".repeat(100)).live);
+    events.clear();
+    for _ in 0..12 {
+        ten_seconds(&mut world, &mut her, &mut events);
+    }
+    assert_eq!(texts(&events), ["잘 받았습니다. ".repeat(100)]);
+    let thread = world.thread(0, her.caller);
+    assert!(matches!(&thread.items[1], Item::Answer { state: AnswerState::Seen, n: 1, .. }), "{thread:?}");
+    assert!(world.relay.slow.values().len() > 0);
+    her.come_again(&mut world);
+    assert_eq!(texts(&her.read_slow(&world)), Vec::<String>::new(), "what was named live never goes round");
+}
+
+#[test]
+fn a_caller_who_has_left_reads_the_carousel() {
+    let mut world = World::new("carousel", 2);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    let mut events = vec![];
+    ten_seconds(&mut world, &mut her, &mut events);
+    world.tick(3_600_000);
+    let (long, short) = ("good news ".repeat(150), "take care");
+    world.answer(0, her.caller, &long);
+    world.answer(0, her.caller, short);
+    for _ in 0..16 {
+        world.sync(0);
+        world.bundle(0, false);
+        world.tick(1_800_000);
+    }
+    her.come_again(&mut world);
+    let read = her.read_slow(&world);
+    let mut found = texts(&read);
+    found.sort();
+    assert_eq!(found, [long, short.to_owned()]);
+    for _ in 0..8 {
+        ten_seconds(&mut world, &mut her, &mut events);
+    }
+    let states = world.thread(0, her.caller).items.into_iter().filter_map(|item| match item {
+        Item::Answer { state, .. } => Some(state),
+        _ => None,
+    });
+    assert!(states.eq([AnswerState::Seen, AnswerState::Seen]));
+}
+
+#[test]
+fn a_closed_page_learns_of_its_receipt_from_the_carousel() {
+    let mut world = World::new("slow receipt", 3);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    her.post(&mut world, false);
+    world.tick(7_200_000);
+    for _ in 0..4 {
+        world.sync(0);
+        world.bundle(0, false);
+        world.tick(1_800_000);
+    }
+    assert!(her.read_slow(&world).contains(&Event::Receipt(1)));
+}
+
+#[test]
+fn sixty_letters_each_way_arrive_once_and_in_order_over_a_bad_line() {
+    let mut world = World::new("sixty", 4);
+    let mut her = Her::new(&mut world);
+    let (mut events, mut written, mut answered) = (vec![], vec![], vec![]);
+    for round in 0..2000 {
+        if written.len() < 60 && round % 6 == 0 {
+            let text = format!("{} {}", written.len(), "글자 ".repeat(world.rng.next_u32() as usize % 250));
+            her.write(&world, &text);
+            written.push(text);
+        }
+        let lost = world.rng.next_u32() % 4 == 0;
+        her.post(&mut world, lost);
+        if world.rng.next_u32() % 8 == 0 && !world.relay.lane.is_empty() {
+            let again = world.relay.lane[world.rng.next_u32() as usize % world.relay.lane.len()].clone();
+            world.relay.lane.push(again);
+        }
+        world.sync(0);
+        let lost = world.rng.next_u32() % 4 == 0;
+        world.bundle(0, lost);
+        let known = world.offices[0].look().unwrap().list(world.now.seconds()).first().map_or(0, |row| row.letters);
+        if answered.len() < 60.min(known) {
+            let text = format!("{} {}", answered.len(), "答 ".repeat(world.rng.next_u32() as usize % 300));
+            world.answer(0, her.caller, &text);
+            answered.push(text);
+        }
+        world.tick(10_000);
+        if world.rng.next_u32() % 4 != 0 {
+            events.extend(her.read_fast(&world));
+        }
+        if written.len() == 60 && texts(&events).len() == 60 && her.visit.all_receipted() && her.visit.all_named() {
+            break;
+        }
+    }
+    let thread = world.thread(0, her.caller);
+    let letters: Vec<&String> = thread.items.iter().filter_map(|item| match item { Item::Letter { text, .. } => Some(text), _ => None }).collect();
+    let mut in_visit: Vec<(u16, &String)> =
+        thread.items.iter().filter_map(|item| match item { Item::Letter { seq, text, .. } => Some((*seq, text)), _ => None }).collect();
+    in_visit.sort();
+    assert_eq!(letters.len(), 60);
+    assert!(in_visit.iter().map(|(_, text)| (*text).clone()).eq(written.iter().cloned()));
+    let mut shown = texts(&events);
+    shown.sort();
+    answered.sort();
+    assert_eq!(shown, answered);
+}
+
+#[test]
+fn a_letter_taken_back_in_time_is_gone_and_one_too_late_is_told() {
+    let mut world = World::new("withdraw", 5);
+    let mut her = Her::new(&mut world);
+    let mut events = vec![];
+    her.write(&world, "first");
+    for _ in 0..2 {
+        ten_seconds(&mut world, &mut her, &mut events);
+    }
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.mark_shown(her.caller, now, rng)).unwrap();
+    her.write(&world, "second");
+    for _ in 0..2 {
+        ten_seconds(&mut world, &mut her, &mut events);
+    }
+    let session = *her.visit.session();
+    for seq in [1, 2] {
+        let letter = Letter { withdraw: Some(Withdraw::One(session, seq)), ..Letter::default() };
+        her.visit.write(&letter, To::Desk, world.now).unwrap();
+    }
+    for _ in 0..16 {
+        ten_seconds(&mut world, &mut her, &mut events);
+    }
+    assert!(events.contains(&Event::TooLate(1)) && events.contains(&Event::Withdrawn(2)), "{events:?}");
+    let states: Vec<(u16, LetterState, String)> = world
+        .thread(0, her.caller)
+        .items
+        .into_iter()
+        .filter_map(|item| match item {
+            Item::Letter { seq, state, text, .. } if seq < 3 => Some((seq, state, text)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states, [(1, LetterState::Here, "first".into()), (2, LetterState::Withdrawn, String::new())]);
+}
+
+#[test]
+fn a_dummy_of_an_unknown_caller_makes_no_row() {
+    let mut world = World::new("dummy", 6);
+    let mut her = Her::new(&mut world);
+    her.post(&mut world, false);
+    her.visit.write(&Letter { text: "for another".to_owned().into(), ..Letter::default() }, To::Safeguarding, world.now).unwrap();
+    her.post(&mut world, false);
+    let taken = world.sync(0);
+    assert_eq!((taken.letters, taken.unreadable), (0, 1), "a safeguarding letter is nothing");
+    assert!(world.offices[0].look().unwrap().list(world.now.seconds()).is_empty());
+}
+
+#[test]
+fn the_board_sorts_by_who_must_not_wait() {
+    let mut world = World::new("board", 7);
+    let mut callers = vec![];
+    for status in [Status::Safe, Status::Talk, Status::Help] {
+        let mut her = Her::new(&mut world);
+        let letter = Letter { status: Some(status), next: Some(3600), relative: true, ..Letter::default() };
+        her.visit.write(&letter, To::Desk, world.now).unwrap();
+        her.post(&mut world, false);
+        callers.push(her.caller);
+        world.sync(0);
+        world.tick(60_000);
+    }
+    world.answer(0, callers[0], "good");
+    let now = world.now.seconds();
+    let rows = world.offices[0].look().unwrap().list(now);
+    let seen: Vec<(Option<&str>, Urgency)> = rows.iter().map(|row| (row.status, row.urgency)).collect();
+    assert_eq!(seen, [(Some("help"), Urgency::HelpUnclaimed), (Some("talk"), Urgency::Waiting), (Some("safe"), Urgency::Rest)]);
+    assert_eq!(rows[2].promise.as_ref().unwrap().state, PromiseState::Waiting);
+    let later = now.plus(3600 + 86_400 + 600);
+    let late = world.offices[0].look().unwrap().list(later);
+    assert_eq!(late.iter().find(|row| row.status == Some("safe")).unwrap().promise.as_ref().unwrap().state, PromiseState::Late);
+    let desk = world.offices[0].look().unwrap();
+    assert_eq!(desk.find(&rows[0].id[..6]).unwrap(), callers[2]);
+    assert_eq!(desk.find(&rows[1].nickname.to_uppercase()), Ok(callers[1]));
+    assert_eq!(desk.find("zzzz"), Err(FindError::Nobody));
+}
+
+#[test]
+fn an_answer_is_refused_that_would_break_its_bounds() {
+    let mut world = World::new("bounds", 8);
+    let mut her = Her::new(&mut world);
+    her.visit.write(&Letter { text: "x".to_owned().into(), quiet: true, ..Letter::default() }, To::Desk, world.now).unwrap();
+    her.post(&mut world, false);
+    world.sync(0);
+    let now = world.now.seconds();
+    let plan = |text: &str, good_until: Option<u64>, meeting: bool, override_quiet: bool| AnswerPlan {
+        text: text.to_owned().into(),
+        good_until: good_until.map(Seconds),
+        meeting,
+        override_quiet,
+        ..AnswerPlan::default()
+    };
+    let day = 86_400;
+    for (name, plan, expected) in [
+        ("quiet", plan("x", None, false, false), "she asked not"),
+        ("past", plan("x", Some(now.0), false, true), "in the past"),
+        ("too far", plan("x", Some(now.0 + 31 * day), false, true), "30 days"),
+        ("a meeting too far", plan("x", Some(now.0 + 3 * day), true, true), "48 hours"),
+        ("too long", plan(&"x".repeat(16_001), None, false, true), "16,000"),
+        ("empty", plan("", None, false, true), "nothing to send"),
+    ] {
+        let refused = world.act(0, |desk, rng| desk.answer(her.caller, &plan, now, rng)).unwrap_err();
+        assert!(refused.to_string().contains(expected), "{name}: {refused}");
+    }
+    let fits = plan(&"x".repeat(16_000), Some(now.0 + 30 * day), false, true);
+    assert_eq!(world.act(0, |desk, rng| desk.answer(her.caller, &fits, now, rng)).unwrap().parts, 19);
+    let composed = plan("e\u{301}", None, false, true);
+    world.act(0, |desk, rng| desk.answer(her.caller, &composed, now, rng)).unwrap();
+    let thread = world.thread(0, her.caller);
+    assert!(thread.items.iter().any(|item| matches!(item, Item::Answer { text, .. } if text == "\u{e9}")));
+}

@@ -1,0 +1,504 @@
+//! The driver.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use porchlight_proto::api::{DeskOutcome, DeskReply, LanePage};
+use porchlight_proto::limits::{BULLETIN_LEN, ROSTER_LEN};
+use porchlight_proto::time::Millis;
+use porchlight_proto::token::Request;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use tokio::task::JoinSet;
+
+use crate::desk::{Desk, DeskError, Office, OfficeError, Posted, Ticket};
+use crate::outbox::{Beat, Clock, Outbox};
+use crate::transport::{Dial, Failure, Heard, Patience, Relay, RelayError};
+
+/// How long a long poll is held open (SPEC §11 allows 30 s).
+const POLL_S: u64 = 25;
+/// How often the desk looks at its relays' notices although nothing calls for it.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// How often the vault is tidied.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// After a failed fetch, how long until the next.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// A long poll that held for less than this and brought nothing was not held.
+const HASTY_POLL: Duration = Duration::from_secs(1);
+
+/// For how long a desk is on duty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Term {
+    /// One round: polls come back at once, and failed ones are not repeated.
+    Round,
+    /// For ever: polls are held open, and whatever fails is tried again.
+    Watch,
+}
+
+/// Whether this process posts bundles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Posting {
+    /// It does.
+    Here,
+    /// Another process of the same vault does: a device that posted twice in a beat would stand out.
+    Elsewhere,
+}
+
+/// Why a desk cannot be on duty.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DutyError {
+    /// The vault.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    /// The line's card cannot be used on this machine.
+    #[error(transparent)]
+    Card(#[from] RelayError),
+}
+
+impl From<OfficeError> for DutyError {
+    fn from(error: OfficeError) -> Self {
+        Self::Desk(DeskError::from(error))
+    }
+}
+
+/// What happens on duty.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DutyNews {
+    /// So many letters came that the desk did not have.
+    Letters(usize),
+    /// A relay's lane has been read to its end.
+    CaughtUp(u8),
+    /// A relay took rosters up to this serial.
+    Published(u8, u32),
+    /// A bundle was taken by a relay.
+    Posted(u8),
+    /// A relay shows an older roster than it did: it may have lost its disk, or lie.
+    RolledBack(u8),
+    /// A relay refuses a roster, for this serial.
+    Refused(u8, u32),
+    /// A relay calls itself by another number than the card.
+    Misnumbered(u8, u8),
+    /// A relay does not answer as it should.
+    Trouble(u8, Failure),
+    /// The vault cannot be read or written. Nothing that was not written was sent.
+    Vault(DeskError),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pulse {
+    Bundle(usize),
+    Poll(usize),
+    Look(usize),
+    Tidy,
+}
+
+enum Arrival {
+    Notice(usize, Result<Heard, Failure>),
+    Put(usize, u32, Result<DeskReply, Failure>),
+    Page(usize, Result<LanePage, Failure>),
+    Bundle(usize, Ticket, Result<DeskReply, Failure>),
+}
+
+/// One relay and what is under way to it.
+struct Post {
+    relay: Arc<Relay>,
+    heard: bool,
+    asking: bool,
+    polling: bool,
+    polled_at: Duration,
+    posting: bool,
+    caught_up: bool,
+    serial: u32,
+    /// Rosters still to be handed in, the next one last.
+    to_put: Vec<Box<[u8; ROSTER_LEN]>>,
+    putting: bool,
+    beat: Duration,
+    told: Option<String>,
+}
+
+/// A desk on duty. Dropping it ends the duty at once; what the vault holds stays.
+pub struct Duty<C> {
+    office: Arc<Mutex<Office>>,
+    posts: Vec<Post>,
+    clock: C,
+    rng: ChaCha20Rng,
+    term: Term,
+    posting: Posting,
+    outbox: Outbox<Pulse>,
+    errands: JoinSet<Arrival>,
+    news: VecDeque<DutyNews>,
+}
+
+impl<C: Clock + Clone + Send + 'static> Duty<C> {
+    /// Goes on duty: asks every relay for its notice.
+    ///
+    /// # Errors
+    ///
+    /// [`DutyError`]; nothing was sent.
+    pub fn begin(mut office: Office, dial: &Dial, term: Term, posting: Posting, clock: C, mut rng: ChaCha20Rng) -> Result<Self, DutyError> {
+        let relays = office.look()?.relays().to_vec();
+        let posts = relays.iter().map(|relay| Relay::new(relay, dial.clone()).map(Post::of)).collect::<Result<Vec<_>, _>>()?;
+        let mut outbox = Outbox::new();
+        outbox.set(Pulse::Tidy, Beat::at_random(TIDY_EVERY, clock.elapsed(), &mut rng));
+        let office = Arc::new(Mutex::new(office));
+        let mut duty = Self { office, posts, clock, rng, term, posting, outbox, errands: JoinSet::new(), news: VecDeque::new() };
+        duty.tidy();
+        for at in 0..duty.posts.len() {
+            duty.look(at);
+        }
+        Ok(duty)
+    }
+
+    /// The desk, as the vault has it now.
+    ///
+    /// # Errors
+    ///
+    /// [`OfficeError`] if the vault cannot be read.
+    pub fn view<T>(&self, see: impl FnOnce(&Desk) -> T) -> Result<T, OfficeError> {
+        locked(&self.office).look().map(see)
+    }
+
+    /// Changes the desk; what it did is on the disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// What `change` returns, or the vault's own error.
+    pub fn act<T, E: From<OfficeError>>(&mut self, change: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, E>) -> Result<T, E> {
+        locked(&self.office).act(&mut self.rng, change)
+    }
+
+    /// Whether a notice of this relay has been heard.
+    #[must_use]
+    pub fn heard(&self) -> usize {
+        self.posts.iter().filter(|post| post.heard).count()
+    }
+
+    /// How many relays are read to the end of their lanes, and have all rosters.
+    #[must_use]
+    pub fn settled(&self) -> usize {
+        self.posts.iter().filter(|post| post.caught_up && post.to_put.is_empty() && !post.putting).count()
+    }
+
+    /// How many relays the line has.
+    #[must_use]
+    pub fn relay_count(&self) -> usize {
+        self.posts.len()
+    }
+
+    /// Whether anything is still under way or will be tried again; a round in which every relay failed has come to its end.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.term == Term::Round && self.errands.is_empty() && self.news.is_empty() && !self.posts.iter().any(|post| post.heard)
+    }
+
+    /// The longest of the relays' desk beats.
+    #[must_use]
+    pub fn beat(&self) -> Duration {
+        self.posts.iter().map(|post| post.beat).max().unwrap_or_default()
+    }
+
+    /// Hands a bulletin to every relay heard.
+    pub async fn raise(&mut self, bulletin: &[u8; BULLETIN_LEN]) -> Vec<(u8, Result<DeskReply, Failure>)> {
+        let mut outcomes = Vec::new();
+        for at in 0..self.posts.len() {
+            let (token, patience) = (self.token(), self.patience(at));
+            let Some(relay) = self.posts.get(at).map(|post| Arc::clone(&post.relay)) else { continue };
+            outcomes.push((relay.number(), relay.put_bulletin(bulletin, token, patience).await));
+        }
+        outcomes
+    }
+
+    /// The next thing that happens; `None` once the clock's elapsed time has reached `until`. May be dropped while it waits.
+    pub async fn next(&mut self, until: Duration) -> Option<DutyNews> {
+        loop {
+            if let Some(news) = self.news.pop_front() {
+                return Some(news);
+            }
+            let Self { outbox, errands, clock, .. } = self;
+            tokio::select! {
+                biased;
+                Some(arrival) = errands.join_next() => if let Ok(arrival) = arrival { self.take(arrival) },
+                pulse = outbox.due(clock) => self.pulse(pulse),
+                () = clock.sleep_until(until) => return None,
+            }
+        }
+    }
+
+    fn pulse(&mut self, pulse: Pulse) {
+        match pulse {
+            Pulse::Bundle(at) => self.bundle(at),
+            Pulse::Poll(at) => {
+                self.outbox.stop(pulse);
+                self.poll(at);
+            }
+            Pulse::Look(at) => self.look(at),
+            Pulse::Tidy => self.tidy(),
+        }
+    }
+
+    fn now(&self) -> Millis {
+        self.clock.wall()
+    }
+
+    fn patience(&self, at: usize) -> Patience {
+        Patience::of_beat(self.posts.get(at).map_or(Duration::ZERO, |post| post.beat))
+    }
+
+    /// Signs a token when the connection is there. Locks the office for no longer than that takes.
+    fn token(&mut self) -> impl FnOnce(&[u8; 32], &Request<'_>) -> Option<String> + Send + use<C> {
+        let (office, now) = (Arc::clone(&self.office), self.clock.clone());
+        let mut rng = ChaCha20Rng::from_rng(&mut self.rng);
+        move |spki, request| locked(&office).look().ok()?.token(spki, request, now.wall().seconds(), &mut rng).ok()
+    }
+
+    fn tidy(&mut self) {
+        let now = self.now().seconds();
+        if let Err(error) = self.act(|desk, rng| desk.tidy(now, rng)) {
+            self.news.push_back(DutyNews::Vault(error));
+        }
+    }
+
+    // ── notices and rosters ─────────────────────────────────────────────────────────────────────
+
+    fn look(&mut self, at: usize) {
+        let patience = self.patience(at);
+        let Some(post) = self.posts.get_mut(at).filter(|post| !post.asking) else { return };
+        post.asking = true;
+        let relay = Arc::clone(&post.relay);
+        self.errands.spawn(async move { Arrival::Notice(at, relay.notice(patience).await) });
+    }
+
+    fn hear(&mut self, at: usize, heard: &Heard) -> Result<(), DeskError> {
+        let Some(number) = self.posts.get(at).map(|post| post.relay.number()) else { return Ok(()) };
+        let now = self.now().seconds();
+        let (told, rosters, beat) = self.act(|desk, rng| {
+            let told = desk.hear_notice(number, &heard.notice, now)?;
+            desk.publish(now, rng)?;
+            Ok::<_, DeskError>((told, desk.rosters_to_put(number), desk.beat_every(number)))
+        })?;
+        if told.rolled_back {
+            self.news.push_back(DutyNews::RolledBack(number));
+        }
+        if heard.calls_itself != number {
+            self.news.push_back(DutyNews::Misnumbered(number, heard.calls_itself));
+        }
+        self.settle_in(at, told.serial, rosters, Duration::from_millis(beat.0));
+        Ok(())
+    }
+
+    /// Starts or goes on with everything a relay that has been heard is part of.
+    fn settle_in(&mut self, at: usize, serial: u32, rosters: Vec<Box<[u8; ROSTER_LEN]>>, beat: Duration) {
+        let now = self.clock.elapsed();
+        let Some(post) = self.posts.get_mut(at) else { return };
+        let changed = !core::mem::replace(&mut post.heard, true) || post.beat != beat;
+        post.beat = beat;
+        post.serial = serial;
+        post.told = None;
+        post.to_put = rosters.into_iter().rev().collect();
+        if changed && self.posting == Posting::Here {
+            self.outbox.set(Pulse::Bundle(at), Beat::at_random(beat, now, &mut self.rng));
+        }
+        self.outbox.set(Pulse::Look(at), Beat::after_first(LOOK_EVERY, now, &mut self.rng));
+        self.put_next(at);
+        self.poll(at);
+    }
+
+    fn put_next(&mut self, at: usize) {
+        let (token, patience) = (self.token(), self.patience(at));
+        let Some(post) = self.posts.get_mut(at).filter(|post| !post.putting) else { return };
+        let Some(roster) = post.to_put.pop() else { return };
+        post.putting = true;
+        let relay = Arc::clone(&post.relay);
+        let serial = serial_of(&roster);
+        self.errands.spawn(async move { Arrival::Put(at, serial, relay.put_roster(&roster, token, patience).await) });
+    }
+
+    fn take_put(&mut self, at: usize, serial: u32, reply: Result<DeskReply, Failure>) {
+        let Some(post) = self.posts.get_mut(at) else { return };
+        post.putting = false;
+        let number = post.relay.number();
+        match reply {
+            Ok(reply) if reply.outcome == DeskOutcome::Done => {
+                post.serial = post.serial.max(reply.serial);
+                let written = self.act(|desk, _| Ok::<_, DeskError>(desk.roster_put(number, serial)));
+                self.news.push_back(written.map_or_else(DutyNews::Vault, |()| DutyNews::Published(number, serial)));
+                self.put_next(at);
+            }
+            Ok(_) => {
+                self.news.push_back(DutyNews::Refused(number, serial));
+                self.put_next(at);
+            }
+            Err(failure) => {
+                post.to_put.clear();
+                self.trouble(at, failure);
+            }
+        }
+    }
+
+    // ── the up lane ─────────────────────────────────────────────────────────────────────────────
+
+    fn poll(&mut self, at: usize) {
+        let (token, patience) = (self.token(), self.patience(at));
+        let Some(number) = self.posts.get(at).filter(|post| post.heard && !post.polling).map(|post| post.relay.number()) else { return };
+        let after = match self.view(|desk| desk.after(number)) {
+            Ok(after) => after,
+            Err(error) => return self.news.push_back(DutyNews::Vault(DeskError::from(error))),
+        };
+        let now = self.clock.elapsed();
+        let Some(post) = self.posts.get_mut(at) else { return };
+        post.polling = true;
+        post.polled_at = now;
+        let wait = if post.caught_up { POLL_S } else { 0 };
+        let relay = Arc::clone(&post.relay);
+        self.errands.spawn(async move { Arrival::Page(at, relay.desk_up(after, wait, token, patience).await) });
+    }
+
+    fn take_page(&mut self, at: usize, page: Result<LanePage, Failure>) {
+        let now = self.now();
+        let Some(post) = self.posts.get_mut(at) else { return };
+        post.polling = false;
+        let number = post.relay.number();
+        let page = match page {
+            Ok(page) => page,
+            Err(failure) => {
+                self.outbox.set(Pulse::Poll(at), Beat::at_random(AFTER_FAILURE, self.clock.elapsed(), &mut self.rng));
+                return self.trouble(at, failure);
+            }
+        };
+        let empty = page.cells.is_empty();
+        // A long poll that comes back empty at once is not what the SPEC says: do not spin.
+        let hasty = empty && post.caught_up && self.clock.elapsed() < post.polled_at + HASTY_POLL;
+        match self.act(|desk, rng| desk.take_page(number, &page, now, rng)) {
+            Ok(taken) => {
+                if taken.letters > 0 {
+                    self.news.push_back(DutyNews::Letters(taken.letters));
+                }
+                let end = empty || !taken.more;
+                if let Some(post) = self.posts.get_mut(at)
+                    && end
+                    && !core::mem::replace(&mut post.caught_up, true)
+                {
+                    self.news.push_back(DutyNews::CaughtUp(number));
+                }
+                if hasty {
+                    self.outbox.set(Pulse::Poll(at), Beat::at_random(AFTER_FAILURE, self.clock.elapsed(), &mut self.rng));
+                } else {
+                    self.poll(at);
+                }
+            }
+            Err(error) => {
+                self.outbox.set(Pulse::Poll(at), Beat::at_random(AFTER_FAILURE, self.clock.elapsed(), &mut self.rng));
+                self.news.push_back(DutyNews::Vault(error));
+            }
+        }
+    }
+
+    // ── bundles ─────────────────────────────────────────────────────────────────────────────────
+
+    /// Posts this beat's bundle. One still under way takes this beat too: there are never two.
+    fn bundle(&mut self, at: usize) {
+        let (now, patience, token) = (self.now(), self.patience(at), self.token());
+        let Some(post) = self.posts.get_mut(at).filter(|post| post.heard && !post.posting) else { return };
+        let (relay, number) = (Arc::clone(&post.relay), post.relay.number());
+        match self.act(|desk, rng| desk.bundle(number, now, rng)) {
+            Ok(bundle) => {
+                if let Some(post) = self.posts.get_mut(at) {
+                    post.posting = true;
+                }
+                self.errands.spawn(async move { Arrival::Bundle(at, bundle.ticket, relay.desk_beat(&bundle.beat, token, patience).await) });
+            }
+            Err(error) => self.news.push_back(DutyNews::Vault(error)),
+        }
+    }
+
+    fn take_bundle(&mut self, at: usize, ticket: Ticket, reply: Result<DeskReply, Failure>) {
+        let now = self.now();
+        let Some(post) = self.posts.get_mut(at) else { return };
+        post.posting = false;
+        let number = post.relay.number();
+        let news = reply.as_ref().is_ok_and(|reply| reply.serial != post.serial);
+        let posted = self.act(|desk, _| {
+            desk.bundle_result(ticket, reply.as_ref().map_or(Posted::Failed, Posted::Answered), now);
+            Ok::<_, DeskError>(())
+        });
+        if let Err(error) = posted {
+            self.news.push_back(DutyNews::Vault(error));
+        }
+        match reply {
+            Ok(_) => {
+                self.news.push_back(DutyNews::Posted(number));
+                if news {
+                    self.look(at);
+                }
+            }
+            Err(failure) => self.trouble(at, failure),
+        }
+    }
+
+    fn take(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Notice(at, Ok(heard)) => {
+                if let Some(post) = self.posts.get_mut(at) {
+                    post.asking = false;
+                }
+                if let Err(error) = self.hear(at, &heard) {
+                    self.news.push_back(DutyNews::Vault(error));
+                }
+            }
+            Arrival::Notice(at, Err(failure)) => {
+                if let Some(post) = self.posts.get_mut(at) {
+                    post.asking = false;
+                }
+                if self.term == Term::Watch {
+                    self.outbox.set(Pulse::Look(at), Beat::at_random(AFTER_FAILURE * 2, self.clock.elapsed(), &mut self.rng));
+                }
+                self.trouble(at, failure);
+            }
+            Arrival::Put(at, serial, reply) => self.take_put(at, serial, reply),
+            Arrival::Page(at, page) => self.take_page(at, page),
+            Arrival::Bundle(at, ticket, reply) => self.take_bundle(at, ticket, reply),
+        }
+    }
+
+    /// Tells a relay's trouble, unless it was the last thing told of that relay.
+    fn trouble(&mut self, at: usize, failure: Failure) {
+        let Some(post) = self.posts.get_mut(at) else { return };
+        let said = failure.to_string();
+        if post.told.replace(said.clone()) != Some(said) {
+            self.news.push_back(DutyNews::Trouble(post.relay.number(), failure));
+        }
+    }
+}
+
+impl Post {
+    fn of(relay: Relay) -> Self {
+        Self {
+            relay: Arc::new(relay),
+            heard: false,
+            asking: false,
+            polling: false,
+            polled_at: Duration::ZERO,
+            posting: false,
+            caught_up: false,
+            serial: 0,
+            to_put: Vec::new(),
+            putting: false,
+            beat: Duration::ZERO,
+            told: None,
+        }
+    }
+}
+
+/// The office. A lock poisoned by a panic is taken all the same: what counts is on the disk and is read again.
+fn locked(office: &Mutex<Office>) -> MutexGuard<'_, Office> {
+    office.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The serial of a roster of our own making, without checking it again.
+fn serial_of(roster: &[u8; ROSTER_LEN]) -> u32 {
+    roster.get(34..38).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
+}
