@@ -128,7 +128,11 @@ impl<'a> Stage<'a> {
             self.tell.more(&format!("{name:>5}: {} bytes{rest}", shown.join(", ")));
         }
         if let (Some(first), Some(last)) = (seen.first(), seen.last()) {
-            self.tell.more(&format!("between {} and {}. Which of the cells was the letter, it cannot tell.", first.at, last.at));
+            self.tell.more(&format!(
+                "between {} and {}. The longest upward is a cell with its stamp and wrapping;",
+                first.at, last.at
+            ));
+            self.tell.more("whether any of them was a letter, nobody on the way can tell, and the relay cannot either.");
         }
     }
 
