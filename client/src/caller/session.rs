@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use porchlight_proto::card::Card;
 use porchlight_proto::letter::Letter;
-use porchlight_proto::limits::UP_POST_LEN;
 use porchlight_proto::phrase::Stretched;
 use porchlight_proto::time::Millis;
 use porchlight_proto::visit::{self, Event, To, Visit, VisitError};
@@ -102,7 +101,7 @@ enum Pulse {
 /// What an errand to a relay brought back. The number is the relay's place on the card.
 enum Arrival {
     Notice(usize, Result<Heard, Failure>),
-    Posted(usize, Result<Vec<u8>, Failure>),
+    Posted(usize, visit::Ticket, Result<Vec<u8>, Failure>),
     Fast(usize, Result<Vec<u8>, Failure>),
     Slow(usize, u32, Result<Vec<u8>, Failure>),
 }
@@ -370,7 +369,7 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
     fn take(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Notice(at, outcome) => self.take_notice(at, outcome),
-            Arrival::Posted(at, outcome) => self.take_reply(at, outcome),
+            Arrival::Posted(at, ticket, outcome) => self.take_reply(at, ticket, outcome),
             Arrival::Fast(at, outcome) => self.take_fast(at, outcome),
             Arrival::Slow(at, day, outcome) => self.take_slow(at, day, outcome),
         }
@@ -385,7 +384,7 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
             Err(failure) => return self.trouble(at, RelayTrouble::Failure(failure)),
         };
         let paced = self.visit.timing();
-        match self.visit.notice(heard.notice.to_bytes().as_slice(), now, visit::Clock::Own) {
+        match self.visit.notice(heard.notice.to_bytes().as_slice(), Some(door.relay.number()), now, visit::Clock::Own) {
             Ok(events) => {
                 let (begun, moved) = (self.outbox.next().is_some(), self.visit.timing() != paced);
                 let first = !core::mem::replace(&mut door.open, true);
@@ -421,10 +420,10 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
         self.read_on();
     }
 
-    fn take_reply(&mut self, at: usize, outcome: Result<Vec<u8>, Failure>) {
+    fn take_reply(&mut self, at: usize, ticket: visit::Ticket, outcome: Result<Vec<u8>, Failure>) {
         self.posting = false;
         let Some(number) = self.doors.get(at).map(|door| door.relay.number()) else { return };
-        let taken = self.visit.posted(number, outcome.as_deref().ok());
+        let taken = self.visit.posted(ticket, number, outcome.as_deref().ok());
         match (taken, outcome) {
             (_, Err(failure)) => self.trouble(at, RelayTrouble::Failure(failure)),
             (Err(error), Ok(_)) => self.trouble(at, RelayTrouble::Visit(error)),
@@ -492,7 +491,7 @@ impl Door {
     }
 }
 
-async fn post_errand(at: usize, relay: Arc<Relay>, post: Box<[u8; UP_POST_LEN]>, clock: impl Clock, beat: Duration, patience: Patience) -> Arrival {
+async fn post_errand(at: usize, relay: Arc<Relay>, post: visit::Post, clock: impl Clock, beat: Duration, patience: Patience) -> Arrival {
     clock.sleep_until(beat).await;
-    Arrival::Posted(at, relay.up(&post, patience).await)
+    Arrival::Posted(at, post.ticket, relay.up(&post.bytes, patience).await)
 }

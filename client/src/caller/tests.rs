@@ -214,7 +214,7 @@ async fn a_letter_is_in_the_box_and_then_receipted() {
     let text = "두부 한 모를 샀어요. ".repeat(100);
     let seq = session.write(&check_in(&text), To::Desk).expect("takes it");
     session.begin();
-    until(&mut session, |news| event(news, |event| *event == Event::InBox(seq))).await;
+    until(&mut session, |news| event(news, |event| *event == Event::InBox(To::Desk, seq))).await;
     assert!(session.visit().all_in_box() && !session.visit().all_receipted(), "the box is not the desk");
 
     let opened: Vec<_> = model.lock().expect("no panic").posts.iter().filter_map(|post| line.open(post)).collect();
@@ -227,7 +227,7 @@ async fn a_letter_is_in_the_box_and_then_receipted() {
     let place = Place { relay_no: 0, seat: Seat::new(3).expect("a seat"), i: 0 };
     let cell = receipt.seal((&id, &caller), (Track::Fast(&first.live_key), place), &line.seat, &mut line.rng);
     model.lock().expect("no panic").fast[1024..2048].copy_from_slice(cell.as_slice());
-    until(&mut session, |news| event(news, |event| *event == Event::Receipt(seq))).await;
+    until(&mut session, |news| event(news, |event| *event == Event::Receipt(To::Desk, seq))).await;
     assert!(session.visit().all_receipted());
 }
 
@@ -267,7 +267,7 @@ async fn an_answer_of_the_carousel_is_shown_before_the_slow_days_count_as_read_a
     let mut shown = None;
     until(&mut session, |news| {
         if let News::Event(Event::Answer(answer)) = news {
-            shown = answer.content.clone();
+            shown = Some(answer.content.clone());
         }
         matches!(news, News::SlowRead).then_some(())
     })
@@ -305,7 +305,7 @@ async fn post_k_goes_to_relay_k_mod_r_and_a_dead_relay_loses_nothing() {
     let mut troubled = false;
     until(&mut session, |news| {
         troubled |= matches!(news, News::Trouble(1, RelayTrouble::Failure(Failure::NotThisLine)));
-        event(news, |event| *event == Event::InBox(seq))
+        event(news, |event| *event == Event::InBox(To::Desk, seq))
     })
     .await;
     assert!(troubled, "and the trouble is told");
@@ -341,7 +341,7 @@ async fn a_full_box_is_said_and_tried_again() {
     session.begin();
     until(&mut session, |news| event(news, |event| *event == Event::Full)).await;
     model.lock().expect("no panic").full = false;
-    until(&mut session, |news| event(news, |event| *event == Event::InBox(seq))).await;
+    until(&mut session, |news| event(news, |event| *event == Event::InBox(To::Desk, seq))).await;
 }
 
 #[tokio::test]

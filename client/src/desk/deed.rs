@@ -215,9 +215,10 @@ impl Desk {
         if !self.reachable(caller, now) {
             return Err(DeskError::Unreachable);
         }
-        let n = self.answers_to(caller).map(|answer| answer.n).max().unwrap_or(0) + 1;
         let content = Answer {
-            n,
+            n: self.next_n(caller),
+            written: now.0,
+            stops: Vec::new(),
             text: plan.text.clone(),
             language: plan.language,
             meeting: plan.meeting,
@@ -236,7 +237,7 @@ impl Desk {
         })
     }
 
-    /// "Please do not go. The plan has changed": before everything else, on both tracks at once.
+    /// "Please do not go. The plan has changed": before everything else, on both tracks at once. It covers every answer so far.
     ///
     /// # Errors
     ///
@@ -253,7 +254,8 @@ impl Desk {
         if !self.reachable(caller, now) {
             return Err(DeskError::Unreachable);
         }
-        self.send(caller, (AnswerKind::Stop, Vec::new()), (now.plus(ANSWER_LIFE_DEFAULT), replies_to), now, rng)
+        let content = Answer { n: self.next_n(caller), written: now.0, ..Answer::default() }.to_cbor()?;
+        self.send(caller, (AnswerKind::Stop, content), (now.plus(ANSWER_LIFE_DEFAULT), replies_to), now, rng)
     }
 
     fn send(
@@ -303,6 +305,11 @@ impl Desk {
             self.tell(&Event::Shown { caller, session, seq }, now, rng)?;
         }
         Ok(())
+    }
+
+    /// The number of the next answer to her. Colleagues count from what they know; two may take one number.
+    fn next_n(&self, caller: CallerId) -> u64 {
+        self.answers_to(caller).map(|answer| answer.n).max().unwrap_or(0) + 1
     }
 
     pub(super) fn answers_to(&self, caller: CallerId) -> impl Iterator<Item = &super::state::AnswerEntry> {

@@ -14,7 +14,7 @@ use porchlight_proto::{
     letter::Session,
     limits::{ANSWER_PART_LEN, DOWN_CELL_LEN, FAST_TAG_COUNT, SLOW_TAG_COUNT},
     line::CallerId,
-    parts::{Part, cut},
+    parts::cut,
     time::{Millis, Seconds, Timing, day_of, is_safeguarding},
 };
 use rand_core::CryptoRng;
@@ -439,7 +439,7 @@ impl Desk {
     pub(super) fn reachable(&self, caller: CallerId, now: Seconds) -> bool {
         let (Some(line), Ok(roster)) = (&self.state.line, self.roster(now)) else { return false };
         let week = self.state.callers.get(&caller).and_then(|entry| entry.reply.as_ref()).map(|(week, _)| *week);
-        week.is_some_and(|week| week + u32::from(line.record.reply_weeks) >= roster.week())
+        week.is_some_and(|week| week + u32::from(line.record.reply_weeks) > roster.week())
     }
 
     fn has_slow_tags(&self, caller: CallerId, relay: u8, day: u32, now: Seconds) -> bool {
@@ -512,10 +512,11 @@ impl Desk {
         if answer.tells_withdrawal() {
             return Some(AnswerPart { withdrawal: Withdrawal::from_flags(answer.flags), answers: answer.replies_to, good_until, ..receipt });
         }
-        let (kind, part) = match answer.kind {
-            AnswerKind::Stop => (Kind::Stop, Part { part: 0, parts: 1, bytes: Zeroizing::default() }),
-            AnswerKind::Answer => (Kind::Answer, cut(&self.answer_content(answer)?, ANSWER_PART_LEN)?.into_iter().nth(usize::from(number))?),
+        let kind = match answer.kind {
+            AnswerKind::Stop => Kind::Stop,
+            AnswerKind::Answer => Kind::Answer,
         };
+        let part = cut(&self.answer_content(answer)?, ANSWER_PART_LEN)?.into_iter().nth(usize::from(number))?;
         Some(AnswerPart { kind, answer: id, part, good_until, answers: answer.replies_to, ..receipt })
     }
 

@@ -286,7 +286,9 @@ impl State {
             self.last_roster = Some((roster.serial(), roster.hash()));
         }
         // One that a newer roster has voided is simply not kept.
-        self.rosters.insert(roster).unwrap_or_default();
+        // How far ahead it begins is for whoever publishes; a vault has no clock.
+        let begins = roster.not_before();
+        self.rosters.insert(roster, begins).unwrap_or_default();
     }
 
     fn apply_part(&mut self, part: &PartRecord) {

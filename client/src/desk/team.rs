@@ -478,8 +478,10 @@ impl Desk {
         let body = Zeroizing::new(Event::Secret(DeskSecret { period, seed: Zeroizing::new(*seed) }).to_cbor());
         let number = self.state.direct_counts.get(&recipient).copied().unwrap_or(1);
         self.commit(Record::DirectCount(recipient.0, number + 1));
-        let stamp = EventStamp { device_seq: number, previous: [0; 32], lamport: self.state.lamport, time: now };
         let line = self.line()?;
+        let known = self.state.devices.get(&recipient).ok_or(DeskError::NoSuchDevice)?;
+        let previous = EventStamp::direct(&line.id, &known.cert.device_pk);
+        let stamp = EventStamp { device_seq: number, previous, lamport: self.state.lamport, time: now };
         let part = Part { part: 0, parts: 1, bytes: body };
         let part = TeamPart::sign(&stamp, part, (&line.id, Use::Device), &self.device_key()?);
         let period = self.roster(now).map_or(period, porchlight_proto::roster::SignedRoster::period);
@@ -487,9 +489,12 @@ impl Desk {
         Ok(Some(part.seal(&Recipient { line: &line.id, period, purpose: Use::Device, key }, rng)))
     }
 
-    /// Takes a direct letter: a desk secret from a colleague.
+    /// Takes a direct letter: a desk secret from a lead, addressed to this device, that some roster names.
     pub(super) fn take_direct(&mut self, part: &TeamPart) -> bool {
         let Ok(Event::Secret(secret)) = Event::parse(&part.part.bytes) else { return false };
+        if !self.is_directed_here(part) {
+            return false;
+        }
         let key = SealingSecret::from_seed(&secret.seed);
         let name = super::line::secret_name(secret.period, key.public());
         if self.ring.key(name).is_some() {
@@ -497,6 +502,15 @@ impl Desk {
         }
         self.put_key(name, &secret.seed);
         true
+    }
+}
+
+impl Desk {
+    fn is_directed_here(&self, part: &TeamPart) -> bool {
+        let (Ok(line), Ok(me)) = (self.line(), self.device_key()) else { return false };
+        let sender = self.state.devices.get(&part.device(&line.id));
+        let from_lead = sender.is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead);
+        from_lead && part.previous == EventStamp::direct(&line.id, &me.public())
     }
 }
 

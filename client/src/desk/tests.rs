@@ -158,7 +158,7 @@ impl World {
         for bytes in self.offices[desk].look().unwrap().rosters_to_put(R) {
             let roster = UncheckedRoster::parse(bytes.as_slice()).unwrap().check_signed(&self.relay.root).unwrap();
             let serial = roster.serial();
-            drop(self.relay.rosters.insert(roster));
+            drop(self.relay.rosters.insert(roster, self.now.seconds()));
             self.act(desk, |desk, _| Ok(desk.roster_put(R, serial))).unwrap();
         }
     }
@@ -243,7 +243,7 @@ impl Her {
     }
     fn open(world: &mut World, stretched: Stretched) -> Visit {
         let mut visit = Visit::open(world.relay.root, &mut world.rng);
-        visit.notice(world.relay.notice(world.now).to_bytes().as_slice(), world.now, Clock::Own).unwrap();
+        visit.notice(world.relay.notice(world.now).to_bytes().as_slice(), Some(R), world.now, Clock::Own).unwrap();
         visit.know(stretched, world.now);
         visit
     }
@@ -258,14 +258,14 @@ impl Her {
     /// One up beat: the cell goes to the lane unless it is lost.
     fn post(&mut self, world: &mut World, lost: bool) {
         let post = self.visit.beat(R, world.now, &mut world.rng).unwrap();
-        let cell = UpPost::parse(post.as_slice()).unwrap().cell;
+        let cell = UpPost::parse(post.bytes.as_slice()).unwrap().cell;
         if lost {
-            self.visit.posted(R, None).unwrap();
+            self.visit.posted(post.ticket, R, None).unwrap();
             return;
         }
         world.relay.lane.push(cell);
         let reply = UpReply { outcome: UpOutcome::Stored, difficulty: 0, serial: 1, clock_ms: world.now }.to_bytes();
-        self.visit.posted(R, Some(&reply)).unwrap();
+        self.visit.posted(post.ticket, R, Some(&reply)).unwrap();
     }
     fn read_fast(&mut self, world: &World) -> Vec<Event> {
         self.visit.fast(R, &world.relay.down_fast(world.now), world.now).unwrap()

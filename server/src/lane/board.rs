@@ -81,7 +81,7 @@ impl Board {
         let mut hung = self.hung();
         let mut fresh = hung.clone();
         fresh.rosters.forget_before(now);
-        fresh.rosters.insert(roster).map_err(|_| BoardError::Refused)?;
+        fresh.rosters.insert(roster, now).map_err(|_| BoardError::Refused)?;
         if fresh.rosters.iter().count() > ROSTERS_MAX {
             return Err(BoardError::Refused);
         }
@@ -174,7 +174,9 @@ fn read(bytes: &[u8], root: &PublicKey, timing: Timing) -> Option<Hung> {
         rest.chunks_exact(ROSTER_LEN).filter_map(|bytes| believe(bytes, root)).filter(|roster| roster.timing() == timing)
     {
         // One that a later one has voided was voided before it was written; leaving it out changes nothing.
-        let _ = rosters.insert(roster);
+        // How far ahead it begins was held against the clock when it was hung.
+        let begins = roster.not_before();
+        let _ = rosters.insert(roster, begins);
     }
     Some(Hung { rosters, bulletin: *bulletin })
 }

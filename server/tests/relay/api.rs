@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use porchlight_proto::api::{DeskOutcome, Floor, SlotOutcome, UpOutcome};
+use porchlight_proto::cert::DeskCert;
 use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN};
 use porchlight_proto::time::{Seconds, Timing};
 
@@ -223,6 +224,33 @@ async fn a_revoked_device_finds_nothing_any_more() {
 }
 
 #[tokio::test]
+async fn a_higher_generation_voids_the_devices_of_a_lower_one_for_good() {
+    let mut site = Site::new(15);
+    let beat = site.line.beat(None, None, NOBODY);
+    let old = site.line.desk_cert.clone();
+    let new = DeskCert::sign(&site.line.root, &site.line.desk.public(), 2, old.not_before, old.not_after);
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    running.put_roster(&mut client, &site.line.roster(7, Timing::PRODUCTION, None)).await;
+    assert_eq!(running.beat(&mut client, &site.line.worker, &beat).await.outcome, DeskOutcome::Done);
+    running.relay.stop().await;
+
+    site.line.desk_cert = new;
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    let reply = running.put_roster(&mut client, &site.line.roster(1, Timing::PRODUCTION, None)).await;
+    assert_eq!((reply.outcome, reply.serial), (DeskOutcome::Done, 1), "serials begin anew");
+    assert_eq!(running.beat(&mut client, &site.line.worker, &beat).await.outcome, DeskOutcome::Done);
+    running.relay.stop().await;
+
+    site.line.desk_cert = old;
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    let reply = running.desk(&mut client, &site.line.worker, "POST", "desk/beat", beat.to_bytes().as_slice()).await;
+    assert_eq!(reply.status, 404, "after a restart, too");
+}
+
+#[tokio::test]
 async fn a_bulletin_hangs_until_a_newer_one_and_survives_a_restart() {
     let site = Site::new(11);
     let running = site.start().await;
@@ -244,7 +272,7 @@ async fn a_bulletin_hangs_until_a_newer_one_and_survives_a_restart() {
         ("an older one", line.bulletin(Seconds(now.0 - 1))),
         ("a forged one", forged),
         ("zeros", [0; 80]),
-        ("one of tomorrow", line.bulletin(Seconds(now.0 + 90_000))),
+        ("one of later", line.bulletin(Seconds(now.0 + 601))),
     ] {
         assert_eq!(put(&mut client, &running, &bytes).await, DeskOutcome::Refused, "{name}");
     }

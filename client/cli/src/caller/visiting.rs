@@ -5,6 +5,7 @@ use core::time::Duration;
 use data_encoding::HEXLOWER;
 use porchlight_client::caller::{News, Pace, Session, Setting};
 use porchlight_client::outbox::{Clock, SystemClock};
+use porchlight_proto::cell::down::Kind;
 use porchlight_proto::letter::Letter;
 use porchlight_proto::line::LineId;
 use porchlight_proto::time::{Millis, Seconds};
@@ -201,14 +202,14 @@ impl Telling {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::InBox(seq) => {
+            Event::InBox(_, seq) => {
                 self.full = false;
                 self.letter("in_box", seq, sentences::in_box());
                 self.output.say(&sentences::session(&self.session, seq));
             }
-            Event::Receipt(seq) => self.letter("receipt", seq, sentences::receipt()),
-            Event::Withdrawn(seq) => self.letter("withdrawn", seq, sentences::withdrawn()),
-            Event::TooLate(seq) => self.letter("too_late", seq, sentences::too_late()),
+            Event::Receipt(_, seq) => self.letter("receipt", seq, sentences::receipt()),
+            Event::Withdrawn(_, seq) => self.letter("withdrawn", seq, sentences::withdrawn()),
+            Event::TooLate(_, seq) => self.letter("too_late", seq, sentences::too_late()),
             Event::Answer(answer) => {
                 self.last_news = Some(SystemClock.elapsed());
                 self.held.push(answer);
@@ -230,39 +231,38 @@ impl Telling {
         self.output.tell(&json!({"event": event, "session": self.session, "seq": seq}), sentence);
     }
 
-    /// Shows the answers held back, in the order the desk numbered them; those without a number (a stop) first.
+    /// Shows the answers held back, in the order the desk numbered them.
     fn show_held(&mut self) {
         let mut held = core::mem::take(&mut self.held);
-        held.sort_by_key(|answer| (answer.content.as_ref().map_or(0, |content| content.n), answer.time));
+        held.sort_by_key(|answer| (answer.content.n, answer.content.written));
         self.shown += held.len();
         held.iter().for_each(|answer| show(answer, self.output));
     }
 }
 
 fn show(answer: &ShownAnswer, output: Output) {
-    let content = answer.content.as_ref();
-    let card = content.and_then(|content| content.introduction.as_deref()).and_then(|cbor| porchlight_proto::card::Card::parse_cbor(cbor).ok());
+    let content = &answer.content;
+    let card = content.introduction.as_deref().and_then(|cbor| porchlight_proto::card::Card::parse_cbor(cbor).ok());
     let card = card.map(|card| card.to_text());
-    output.tell(&answer_json(answer, card.as_deref()), &sentences::answer_head(answer.time, answer.good_until));
-    output.say(content.map_or(sentences::stop(), |content| content.text.as_str()));
+    output.tell(&answer_json(answer, card.as_deref()), &sentences::answer_head(Seconds(content.written), answer.good_until));
+    output.say(if answer.kind == Kind::Stop { sentences::stop() } else { content.text.as_str() });
     if let Some(card) = card {
         output.say(&sentences::introduction(&card));
     }
 }
 
 fn answer_json(answer: &ShownAnswer, introduction: Option<&str>) -> Value {
-    let content = answer.content.as_ref();
+    let content = &answer.content;
     let (session, seq) = answer.answers;
-    let Seconds(time) = answer.time;
     json!({
-        "event": if content.is_some() { "answer" } else { "stop" },
+        "event": if answer.kind == Kind::Stop { "stop" } else { "answer" },
         "id": HEXLOWER.encode(&answer.answer),
-        "n": content.map(|content| content.n),
-        "text": content.map(|content| content.text.as_str()),
-        "language": content.and_then(|content| content.language).map(crate::caller::language_code),
-        "meeting": content.is_some_and(|content| content.meeting),
+        "n": content.n,
+        "text": content.text.as_str(),
+        "language": content.language.map(crate::caller::language_code),
+        "meeting": content.meeting,
         "introduction": introduction,
-        "time": time,
+        "time": content.written,
         "good_until": answer.good_until.0,
         "seat": answer.seat.number(),
         "answers": {"session": HEXLOWER.encode(&session), "seq": seq},

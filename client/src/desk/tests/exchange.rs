@@ -21,7 +21,7 @@ fn a_letter_is_received_receipted_and_answered_live() {
     for _ in 0..12 {
         ten_seconds(&mut world, &mut her, &mut events);
     }
-    assert!(events.contains(&Event::Receipt(1)), "{events:?}");
+    assert!(events.contains(&Event::Receipt(To::Desk, 1)), "{events:?}");
     let row = world.only_row(0);
     assert_eq!((row.letters, row.here, row.urgency), (1, true, Urgency::Waiting));
     assert!(world.answer(0, her.caller, &"잘 받았습니다. ".repeat(100)).live);
@@ -80,7 +80,7 @@ fn a_closed_page_learns_of_its_receipt_from_the_carousel() {
         world.bundle(0, false);
         world.tick(1_800_000);
     }
-    assert!(her.read_slow(&world).contains(&Event::Receipt(1)));
+    assert!(her.read_slow(&world).contains(&Event::Receipt(To::Desk, 1)));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_letter_taken_back_in_time_is_gone_and_one_too_late_is_told() {
     for _ in 0..16 {
         ten_seconds(&mut world, &mut her, &mut events);
     }
-    assert!(events.contains(&Event::TooLate(1)) && events.contains(&Event::Withdrawn(2)), "{events:?}");
+    assert!(events.contains(&Event::TooLate(To::Desk, 1)) && events.contains(&Event::Withdrawn(To::Desk, 2)), "{events:?}");
     let states: Vec<(u16, LetterState, String)> = world
         .thread(0, her.caller)
         .items

@@ -1,11 +1,12 @@
 //! One visit with its random source and its two buffers: what comes in, what goes out.
 use alloc::{format, string::String, vec::Vec};
 use porchlight_proto::{
+    cell::down::Kind,
     letter::{Letter, Status, Withdraw},
     phrase::{Language, PHRASE_WORDS, Phrase},
     sign::PublicKey,
     time::Millis,
-    visit::{Clock, Event, To, Visit},
+    visit::{Clock, Event, Ticket, To, Visit},
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -31,6 +32,7 @@ pub struct Page {
     rng: ChaCha20Rng,
     phrase: Option<Phrase>,
     pictures: [u8; 3],
+    ticket: Option<Ticket>,
     /// What JavaScript wrote for the next call.
     pub input: Zeroizing<Vec<u8>>,
     /// What the last call has to say: UTF-8 JSON, or raw bytes for a POST.
@@ -43,7 +45,7 @@ impl Page {
     pub fn open(root: [u8; 32], seed: [u8; 32]) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let visit = Visit::open(PublicKey::from_bytes(root), &mut rng);
-        Self { visit, rng, phrase: None, pictures: [0; 3], input: Zeroizing::default(), output: Zeroizing::default() }
+        Self { visit, rng, phrase: None, pictures: [0; 3], ticket: None, input: Zeroizing::default(), output: Zeroizing::default() }
     }
     fn say(&mut self, text: &str) {
         self.say_bytes(text.as_bytes());
@@ -64,7 +66,7 @@ impl Page {
     /// [`Refusal::Closed`] if the line has no roster; [`Refusal::Untrusted`] for anything else.
     pub fn notice(&mut self, now: Millis) -> Result<(), Refusal> {
         use porchlight_proto::visit::VisitError;
-        let events = self.visit.notice(&self.input, now, Clock::Relays).map_err(|error| match error {
+        let events = self.visit.notice(&self.input, None, now, Clock::Relays).map_err(|error| match error {
             VisitError::NoRoster => Refusal::Closed,
             _ => Refusal::Untrusted,
         })?;
@@ -156,24 +158,26 @@ impl Page {
         let letter = Letter { withdraw: Some(what), ..Letter::default() };
         self.visit.write(&letter, To::Desk, now).map_err(|_| Refusal::Letter)
     }
-    /// Says the bytes of this beat's POST.
+    /// Says the bytes of this beat's POST. Its reply goes to [`Page::posted`] before the next.
     ///
     /// # Errors
     ///
     /// [`Refusal::Closed`] before the relay's first notice.
     pub fn beat(&mut self, relay_no: u8, now: Millis) -> Result<(), Refusal> {
         let post = self.visit.beat(relay_no, now, &mut self.rng).map_err(|_| Refusal::Closed)?;
-        self.say_bytes(post.as_slice());
+        self.ticket = Some(post.ticket);
+        self.say_bytes(post.bytes.as_slice());
         Ok(())
     }
     /// Takes the POST's reply in the input, or that there was none. Says the events.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Untrusted`] if it is no reply.
+    /// [`Refusal::Usage`] without a POST under way; [`Refusal::Untrusted`] if it is no reply.
     pub fn posted(&mut self, relay_no: u8, answered: bool) -> Result<(), Refusal> {
         let reply = answered.then_some(self.input.as_slice());
-        let events = self.visit.posted(relay_no, reply).map_err(|_| Refusal::Untrusted)?;
+        let ticket = self.ticket.take().ok_or(Refusal::Usage)?;
+        let events = self.visit.posted(ticket, relay_no, reply).map_err(|_| Refusal::Untrusted)?;
         self.tell(&events);
         Ok(())
     }
@@ -237,21 +241,29 @@ impl Choice {
 
 fn event_json(event: &Event) -> String {
     match event {
-        Event::InBox(seq) => format!(r#"{{"event":"in_box","seq":{seq}}}"#),
-        Event::Receipt(seq) => format!(r#"{{"event":"receipt","seq":{seq}}}"#),
-        Event::Withdrawn(seq) => format!(r#"{{"event":"withdrawn","seq":{seq}}}"#),
-        Event::TooLate(seq) => format!(r#"{{"event":"too_late","seq":{seq}}}"#),
+        Event::InBox(to, seq) => letter_json("in_box", *to, *seq),
+        Event::Receipt(to, seq) => letter_json("receipt", *to, *seq),
+        Event::Withdrawn(to, seq) => letter_json("withdrawn", *to, *seq),
+        Event::TooLate(to, seq) => letter_json("too_late", *to, *seq),
         Event::Bulletin(code) => format!(r#"{{"event":"bulletin","code":{}}}"#, code.code()),
         Event::NewRoster(serial) => format!(r#"{{"event":"new_roster","serial":{serial}}}"#),
         Event::Full => r#"{"event":"full"}"#.into(),
         Event::StampAsked => r#"{"event":"stamp"}"#.into(),
-        Event::Answer(answer) => {
-            let (n, text) = answer.content.as_ref().map_or((0, ""), |content| (content.n, content.text.as_str()));
-            let stop = answer.content.is_none();
-            format!(r#"{{"event":"answer","n":{n},"stop":{stop},"time":{},"text":{}}}"#, answer.time.0, json_string(text))
-        }
+        Event::Answer(answer) => format!(
+            r#"{{"event":"answer","n":{},"stop":{},"safeguarding":{},"written":{},"good_until":{},"text":{}}}"#,
+            answer.content.n,
+            answer.kind == Kind::Stop,
+            answer.seat.is_safeguarding(),
+            answer.content.written,
+            answer.good_until.0,
+            json_string(&answer.content.text)
+        ),
         _ => r#"{"event":"other"}"#.into(),
     }
+}
+
+fn letter_json(event: &str, to: To, seq: u16) -> String {
+    format!(r#"{{"event":"{event}","safeguarding":{},"seq":{seq}}}"#, to == To::Safeguarding)
 }
 
 /// A JSON string: quotes, backslashes and control characters escaped.
