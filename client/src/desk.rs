@@ -150,6 +150,8 @@ struct Presence {
     sent: team::Sent,
     slots: sending::SlotsWritten,
     turn: u64,
+    /// A desk secret came late: the lanes are to be read from their beginning.
+    read_again: bool,
 }
 
 /// A page that is open.

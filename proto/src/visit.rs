@@ -50,6 +50,15 @@ pub enum Event {
     Withdrawn(To, u16),
     /// The letter had been shown before it could be taken back.
     TooLate(To, u16),
+    /// What became of taking back a letter of an earlier visit.
+    EarlierWithdrawal {
+        /// The visit it was written in.
+        session: Session,
+        /// Its number there.
+        seq: u16,
+        /// Whether it was taken back before a person saw it; else it had been shown.
+        done: bool,
+    },
     /// The line says one of its few sentences to everyone.
     Bulletin(Code),
     /// The relay has a roster of this serial, newer than the visit's: fetch the notice again.
@@ -423,6 +432,8 @@ impl Visit {
         let (session, seq) = part.answers;
         if session == voice.session && voice.told(seq, part.withdrawal) {
             events.push(if part.withdrawal.done { Event::Withdrawn(to, seq) } else { Event::TooLate(to, seq) });
+        } else if session != voice.session && voice.told_of_earlier((session, seq), part.withdrawal) {
+            events.push(Event::EarlierWithdrawal { session, seq, done: part.withdrawal.done });
         }
         match self.reading.take(place.seat, &part, checked_now) {
             Read::Nothing => {}

@@ -1,6 +1,6 @@
 //! The desk's verbs.
 
-mod board;
+pub(crate) mod board;
 mod duty;
 
 use std::fs::{File, TryLockError};

@@ -31,17 +31,6 @@ pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
     number.checked_mul(per_unit).filter(|ms| *ms <= LONGEST_S * 1_000).map(Duration::from_millis).ok_or(DurationError::TooLong)
 }
 
-/// A length of time in the largest unit that loses nothing a person would miss: `3 days`, `2 hours`, `5 minutes`, `8 seconds`.
-pub(crate) fn spoken(seconds: u64) -> String {
-    let (count, unit) = match seconds {
-        0..120 => (seconds, "second"),
-        120..7_200 => (seconds / 60, "minute"),
-        7_200..172_800 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,13 +56,6 @@ mod tests {
             ("733d", DurationError::TooLong),
         ] {
             assert_eq!(parse(text), Err(why), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_length_of_time_is_said_in_one_unit() {
-        for (seconds, said) in [(0, "0 seconds"), (1, "1 second"), (119, "119 seconds"), (120, "2 minutes"), (7_200, "2 hours"), (259_200, "3 days")] {
-            assert_eq!(spoken(seconds), said);
         }
     }
 }

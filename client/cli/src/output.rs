@@ -15,11 +15,6 @@ impl Output {
         Self { json }
     }
 
-    /// Whether a program is reading.
-    pub(crate) fn is_json(self) -> bool {
-        self.json
-    }
-
     /// Writes one result: the object to a program, the sentence to a person (nothing if it is empty).
     pub(crate) fn tell(self, object: &Value, sentence: &str) {
         if self.json {
@@ -31,7 +26,7 @@ impl Output {
 
     /// Writes to a person only.
     pub(crate) fn say(self, sentence: &str) {
-        if !self.json {
+        if !self.json && !sentence.is_empty() {
             write_line(&printable(sentence));
         }
     }

@@ -17,7 +17,7 @@ use porchlight_proto::roster::RosterError;
 use porchlight_proto::time::Seconds;
 use porchlight_proto::visit::VisitError;
 
-use crate::duration;
+use crate::desk::board;
 use crate::exit::Exit;
 use crate::moment;
 use crate::trouble::Trouble;
@@ -114,7 +114,7 @@ pub(crate) fn visit_error(error: &VisitError) -> Trouble {
         VisitError::Roster(RosterError::NotYet | RosterError::Expired) => {
             (Exit::Untrusted, "If this device's clock is right, the relay shows an old statement or the line's team has not renewed it. Nothing was sent.")
         }
-        VisitError::Roster(_) | VisitError::RolledBack => {
+        VisitError::Roster(_) | VisitError::RolledBack | VisitError::OtherRelay => {
             (Exit::Untrusted, "Nothing was sent. The relay may be lying, or the card is of another line: compare the card with the line.")
         }
         VisitError::Clock => (Exit::Untrusted, "Nothing was sent."),
@@ -419,6 +419,7 @@ pub(crate) fn item(item: &Item) -> String {
         Item::Letter { session, seq, time, status, text, state, .. } => {
             let status = status.map_or_else(String::new, |status| format!(" [{status}]"));
             let state = match state {
+                LetterState::Here if board::is_withdrawal(item) => " (takes back what nobody has read yet)",
                 LetterState::Here => "",
                 LetterState::Withdrawn => " (taken back)",
                 LetterState::Forgotten => " (forgotten: its time is over)",
@@ -547,8 +548,4 @@ pub(crate) fn no_chance() -> Trouble {
 
 pub(crate) fn no_runtime(error: &io::Error) -> Trouble {
     Trouble::new(Exit::Bug, format!("cannot start: {error}"), "The system refuses basic resources; check its limits.")
-}
-
-pub(crate) fn waited(seconds: u64) -> String {
-    format!("waited {}", duration::spoken(seconds))
 }

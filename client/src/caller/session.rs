@@ -8,7 +8,7 @@ use porchlight_proto::card::Card;
 use porchlight_proto::letter::Letter;
 use porchlight_proto::phrase::Stretched;
 use porchlight_proto::time::Millis;
-use porchlight_proto::visit::{self, Event, To, Visit, VisitError};
+use porchlight_proto::visit::{self, Event, Post, Ticket, To, Visit, VisitError};
 use rand_core::CryptoRng;
 use tokio::task::JoinSet;
 
@@ -62,7 +62,7 @@ impl RelayTrouble {
     pub fn is_distrust(&self) -> bool {
         match self {
             Self::Failure(failure) => matches!(failure, Failure::Untrusted),
-            Self::Visit(error) => matches!(error, VisitError::Roster(_) | VisitError::RolledBack | VisitError::Clock),
+            Self::Visit(error) => matches!(error, VisitError::Roster(_) | VisitError::OtherRelay | VisitError::RolledBack | VisitError::Clock),
         }
     }
 }
@@ -101,7 +101,7 @@ enum Pulse {
 /// What an errand to a relay brought back. The number is the relay's place on the card.
 enum Arrival {
     Notice(usize, Result<Heard, Failure>),
-    Posted(usize, visit::Ticket, Result<Vec<u8>, Failure>),
+    Posted(usize, Ticket, Result<Vec<u8>, Failure>),
     Fast(usize, Result<Vec<u8>, Failure>),
     Slow(usize, u32, Result<Vec<u8>, Failure>),
 }
@@ -352,9 +352,10 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
         }
     }
 
-    /// Asks relays that have not been believed yet once more, a beat later.
+    /// Asks relays that have not been believed yet once more, a beat later; all of them when the roster is over.
     fn knock_again(&mut self) {
-        let shut: Vec<usize> = self.doors.iter().enumerate().filter(|(_, door)| !door.open).map(|(at, _)| at).collect();
+        let over = self.visit.wants_notice(self.now());
+        let shut: Vec<usize> = self.doors.iter().enumerate().filter(|(_, door)| over || !door.open).map(|(at, _)| at).collect();
         shut.into_iter().for_each(|at| self.ask(at));
     }
 
@@ -420,7 +421,7 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
         self.read_on();
     }
 
-    fn take_reply(&mut self, at: usize, ticket: visit::Ticket, outcome: Result<Vec<u8>, Failure>) {
+    fn take_reply(&mut self, at: usize, ticket: Ticket, outcome: Result<Vec<u8>, Failure>) {
         self.posting = false;
         let Some(number) = self.doors.get(at).map(|door| door.relay.number()) else { return };
         let taken = self.visit.posted(ticket, number, outcome.as_deref().ok());
@@ -491,7 +492,7 @@ impl Door {
     }
 }
 
-async fn post_errand(at: usize, relay: Arc<Relay>, post: visit::Post, clock: impl Clock, beat: Duration, patience: Patience) -> Arrival {
+async fn post_errand(at: usize, relay: Arc<Relay>, post: Post, clock: impl Clock, beat: Duration, patience: Patience) -> Arrival {
     clock.sleep_until(beat).await;
     Arrival::Posted(at, post.ticket, relay.up(&post.bytes, patience).await)
 }

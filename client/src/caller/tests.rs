@@ -240,7 +240,7 @@ async fn an_answer_of_the_carousel_is_shown_before_the_slow_days_count_as_read_a
     let stretched = phrase.stretch(&line.id());
     let (id, caller, today) = (line.id(), stretched.caller(), TIMING.day(SystemClock.wall()));
     let week = porchlight_proto::time::week(now());
-    let answer = Answer { n: 1, text: "잘 받았습니다.".to_owned().into(), ..Answer::default() };
+    let answer = Answer { n: 1, written: now().0, text: "잘 받았습니다.".to_owned().into(), ..Answer::default() };
     let part = cut(&answer.to_cbor().expect("short"), 854).expect("fits").remove(0);
     let part = AnswerPart {
         kind: Kind::Answer,

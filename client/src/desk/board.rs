@@ -2,7 +2,7 @@
 use crate::desk::{
     Desk, DeskError, nickname,
     line::hex,
-    state::{AnswerEntry, Caller, Gist, bound, unseal},
+    state::{AnswerEntry, Caller, Gist, LetterPlace, bound, unseal},
 };
 use porchlight_proto::{
     answer::Answer,
@@ -10,7 +10,7 @@ use porchlight_proto::{
     letter::{Letter, Status},
     line::{CallerId, DeviceId},
     phrase::Language,
-    time::Seconds,
+    time::{LETTER_TIME_STEP, Seconds},
 };
 use serde::Serialize;
 
@@ -291,16 +291,18 @@ impl Desk {
     /// [`DeskError::NoSuchCaller`].
     pub fn show(&self, caller: CallerId, now: Seconds) -> Result<Thread, DeskError> {
         let entry = self.state.callers.get(&caller).filter(|entry| entry.has_row()).ok_or(DeskError::NoSuchCaller)?;
-        let mut items: Vec<((u64, u64), Item)> = Vec::new();
-        for ((time, session, seq), letter) in &entry.letters {
-            // Within the ten minutes that a letter's time is rounded to, arrival decides its place among answers and notes.
-            items.push(((letter.received.max(*time), 0), self.letter_item(caller, (*time, *session, *seq), now)));
+        let places: Vec<LetterPlace> = entry.letters.keys().copied().collect();
+        let mut items: Vec<((usize, u64, u64), Item)> = Vec::new();
+        for (at, place) in (1..).zip(&places) {
+            items.push(((at, 0, 0), self.letter_item(caller, *place)));
         }
         for answer in self.answers_to(caller).filter(|answer| !answer.tells_withdrawal()) {
-            items.push(((answer.written, 1 + answer.n), self.answer_item(answer, now)));
+            let after = answered_place(&places, answer).map_or(0, |answered| places.partition_point(|place| *place <= answered));
+            items.push(((after.max(written_after(&places, answer.written)), answer.written, answer.n), self.answer_item(answer, now)));
         }
         for (place, (time, by)) in &entry.notes {
-            items.push(((*time, u64::MAX), Item::Note { by: hex(&by.0), time: *time, text: self.note_text(place.1, place.2) }));
+            let note = Item::Note { by: hex(&by.0), time: *time, text: self.note_text(place.1, place.2) };
+            items.push(((written_after(&places, *time), *time, u64::MAX), note));
         }
         items.sort_by_key(|(place, _)| *place);
         Ok(Thread { row: self.row_of(caller, entry, now), items: items.into_iter().map(|(_, item)| item).collect() })
@@ -352,21 +354,21 @@ impl Desk {
         }
     }
 
-    /// When the oldest letter arrived that nothing was written after.
+    /// When the oldest letter was written that no answer followed. The same on every device, whenever the letter came.
     fn waiting_since(&self, caller: CallerId, entry: &Caller) -> Option<u64> {
-        let answered: Vec<&AnswerEntry> = self.answers_to(caller).filter(|answer| !answer.tells_withdrawal() && !answer.stopped).collect();
-        let is_answered = |received: u64, named: &(porchlight_proto::letter::Session, u16)| {
-            answered.iter().any(|answer| answer.written > received || answer.replies_to == *named)
-        };
-        let waiting = entry.letters.iter().filter(|((_, session, seq), letter)| {
-            letter.gist.says_something && !letter.withdrawn && !letter.gist.quiet && !is_answered(letter.received, &(*session, *seq))
+        let places: Vec<LetterPlace> = entry.letters.keys().copied().collect();
+        let answers = self.answers_to(caller).filter(|answer| !answer.tells_withdrawal() && !answer.stopped);
+        let answered = answers.map(|answer| match answered_place(&places, answer) {
+            Some(place) => places.partition_point(|known| *known <= place),
+            None => written_after(&places, answer.written),
         });
-        waiting.map(|(_, letter)| letter.received).min()
+        let answered = answered.max().unwrap_or(0);
+        let waiting = entry.letters.iter().skip(answered).filter(|(_, letter)| letter.gist.says_something && !letter.withdrawn && !letter.gist.quiet);
+        waiting.map(|((time, ..), _)| *time).next()
     }
 
-    fn letter_item(&self, caller: CallerId, place: (u64, [u8; 8], u16), now: Seconds) -> Item {
+    fn letter_item(&self, caller: CallerId, place: LetterPlace) -> Item {
         let (time, session, seq) = place;
-        let _ = now;
         let entry = self.state.callers.get(&caller);
         let letter = entry.and_then(|entry| entry.letters.get(&place));
         let content = letter.and_then(|letter| letter.content.as_ref());
@@ -421,6 +423,16 @@ impl Desk {
             _ => String::new(),
         }
     }
+}
+
+/// Where the letter stands that an answer names.
+fn answered_place(places: &[LetterPlace], answer: &AnswerEntry) -> Option<LetterPlace> {
+    places.iter().find(|(_, session, seq)| (*session, *seq) == answer.replies_to).copied()
+}
+
+/// How many letters were surely written before `time`: their own times are rounded down to ten minutes.
+fn written_after(places: &[LetterPlace], time: u64) -> usize {
+    places.partition_point(|(written, ..)| written + LETTER_TIME_STEP <= time)
 }
 
 fn answer_state(answer: &AnswerEntry, now: Seconds) -> AnswerState {

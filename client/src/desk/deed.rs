@@ -215,16 +215,20 @@ impl Desk {
         if !self.reachable(caller, now) {
             return Err(DeskError::Unreachable);
         }
+        let n = self.next_n(caller);
         let content = Answer {
-            n: self.next_n(caller),
-            written: now.0,
-            stops: Vec::new(),
+            n,
             text: plan.text.clone(),
             language: plan.language,
             meeting: plan.meeting,
             introduction: plan.introduction.clone(),
+            written: now.0,
+            stops: Vec::new(),
         }
         .to_cbor()?;
+        if plan.text.is_empty() && plan.introduction.is_none() {
+            return Err(porchlight_proto::letter::ContentError::Empty.into());
+        }
         let parts = cut(&content, ANSWER_PART_LEN).ok_or(porchlight_proto::letter::ContentError::TooLong)?.len();
         let id = self.send(caller, (AnswerKind::Answer, content), (good_until, plan.replies_to), now, rng)?;
         let me = self.line()?.device;
@@ -237,7 +241,12 @@ impl Desk {
         })
     }
 
-    /// "Please do not go. The plan has changed": before everything else, on both tracks at once. It covers every answer so far.
+    fn next_n(&self, caller: CallerId) -> u64 {
+        self.answers_to(caller).map(|answer| answer.n).max().unwrap_or(0) + 1
+    }
+
+    /// "Please do not go. The plan has changed": stops every answer written to her before. It goes before everything else,
+    /// on both tracks at once, and what it stops is not sent any more.
     ///
     /// # Errors
     ///
@@ -249,12 +258,28 @@ impl Desk {
         now: Seconds,
         rng: &mut impl CryptoRng,
     ) -> Result<AnswerId, DeskError> {
+        self.stop_answers(caller, &[], replies_to, now, rng)
+    }
+
+    /// As [`Desk::stop`], for some answers only, at most 64; for all of them if none is named.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::stop`], and [`DeskError::Content`] for more than 64.
+    pub fn stop_answers(
+        &mut self,
+        caller: CallerId,
+        stops: &[AnswerId],
+        replies_to: Option<(Session, u16)>,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<AnswerId, DeskError> {
         self.row(caller)?;
         self.line()?.device_cert.seat.ok_or(DeskError::NoSeat)?;
         if !self.reachable(caller, now) {
             return Err(DeskError::Unreachable);
         }
-        let content = Answer { n: self.next_n(caller), written: now.0, ..Answer::default() }.to_cbor()?;
+        let content = Answer { n: self.next_n(caller), written: now.0, stops: stops.to_vec(), ..Answer::default() }.to_cbor()?;
         self.send(caller, (AnswerKind::Stop, content), (now.plus(ANSWER_LIFE_DEFAULT), replies_to), now, rng)
     }
 
@@ -305,11 +330,6 @@ impl Desk {
             self.tell(&Event::Shown { caller, session, seq }, now, rng)?;
         }
         Ok(())
-    }
-
-    /// The number of the next answer to her. Colleagues count from what they know; two may take one number.
-    fn next_n(&self, caller: CallerId) -> u64 {
-        self.answers_to(caller).map(|answer| answer.n).max().unwrap_or(0) + 1
     }
 
     pub(super) fn answers_to(&self, caller: CallerId) -> impl Iterator<Item = &super::state::AnswerEntry> {

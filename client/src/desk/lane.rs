@@ -46,6 +46,9 @@ pub struct Taken {
     pub more: bool,
 }
 
+/// The period, the use and the content of a cell that opened.
+type OpenedCell = (u32, (Use, Opened));
+
 /// What one cell was.
 pub(super) enum Cell {
     Letter,
@@ -92,6 +95,13 @@ impl Desk {
         if (known.life, known.position) != (page.life, position) {
             self.commit(Record::Relay(relay, RelayRecord { life: page.life, position, ..known }));
         }
+        if std::mem::take(&mut self.presence.read_again) {
+            // Cells may have come before the secret that opens them: what was opened already is only passed over.
+            taken.more = true;
+            for (number, relay) in self.state.relays.clone() {
+                self.commit(Record::Relay(number, RelayRecord { position: 0, ..relay }));
+            }
+        }
         if taken.letters > 0 {
             self.decide_withdrawals(now.seconds(), rng)?;
         }
@@ -132,7 +142,7 @@ impl Desk {
     }
 
     /// Tries the secrets whose period has the cell's low byte. A cell that was opened, but breaks a rule, is nothing as well.
-    fn open_cell(&mut self, cell: &[u8; 2048], now: Seconds) -> Result<Option<(u32, (Use, Opened))>, DeskError> {
+    fn open_cell(&mut self, cell: &[u8; 2048], now: Seconds) -> Result<Option<OpenedCell>, DeskError> {
         let line = self.line()?.id;
         let low = up::period_lo(cell);
         let fits = |period: u32| period.to_be_bytes().last() == Some(&low);
@@ -180,7 +190,7 @@ impl Desk {
             return Ok(Cell::Other);
         }
         let news = match purpose {
-            Use::Device => self.take_direct(&part),
+            Use::Device => self.take_direct(&part, now.seconds()),
             _ => self.take_team_part(part, now.seconds(), rng)?,
         };
         Ok(if news { Cell::Event } else { Cell::Other })
@@ -389,6 +399,12 @@ fn oldest_waiting(entry: &super::state::Caller) -> Option<(Session, u16)> {
     entry.waiting.iter().min_by_key(|(_, waiting)| waiting.received).map(|(place, _)| *place)
 }
 
+/// Whether a letter came before another: by its number within a visit, else by its rounded time and, within that, its arrival.
+/// The visit's id says nothing of time: it is random.
+fn came_before((one, one_received): (&(u64, Session, u16), u64), (other, other_received): (&(u64, Session, u16), u64)) -> bool {
+    if one.1 == other.1 { one.2 < other.2 } else { (one.0, one_received) <= (other.0, other_received) }
+}
+
 impl super::state::Caller {
     /// The letters that she asked to take back: those named, or all before the letter that asked.
     pub(super) fn asked_back(&self) -> Vec<(Session, u16)> {
@@ -400,7 +416,9 @@ impl super::state::Caller {
                     asked.extend(self.letters.keys().filter(|(_, s, n)| (*s, *n) == (session, seq)).map(|(_, s, n)| (*s, *n)));
                 }
                 Some(Withdraw::AllUnshown) => {
-                    let before = self.letters.range(..*place).filter(|(_, letter)| letter.gist.says_something || letter.withdrawn);
+                    let before = self.letters.iter().filter(|(other, said)| {
+                        (said.gist.says_something || said.withdrawn) && came_before((*other, said.received), (place, letter.received))
+                    });
                     let unshown = before.map(|((_, s, n), _)| (*s, *n)).filter(|named| !self.shown.contains(named));
                     asked.extend(unshown);
                 }

@@ -263,7 +263,7 @@ impl Desk {
         }
         if notice.timing != self.timing() || u64::from(notice.up_ttl_s) != record.up_ttl_s {
             if notice.timing != self.timing() {
-                record.replace_upto = self.state.last_roster.map_or(0, |(serial, _)| serial);
+                record.replace_upto = self.last_serial();
             }
             record.pace = state::pace(&notice.timing);
             record.up_ttl_s = u64::from(notice.up_ttl_s);
@@ -279,7 +279,9 @@ impl Desk {
                 heard.serial = roster.serial();
                 heard.rolled_back = self.is_rolled_back(&roster, relay, now);
                 heard.bulletin = Bulletin::check(&notice.bulletin, &roster, now).ok().flatten().map(|bulletin| bulletin.code);
-                self.adopt(&roster)?;
+                if roster.not_before().0 <= now.0 + AHEAD + 86_400 {
+                    self.adopt(&roster)?;
+                }
             }
             Some(Err(_)) => heard.rolled_back = true,
             None => {}
@@ -289,12 +291,13 @@ impl Desk {
 
     fn is_rolled_back(&self, served: &SignedRoster, relay: u8, now: Seconds) -> bool {
         let put = self.state.relays.get(&relay).map_or(0, |relay| relay.put);
-        self.roster(now).is_ok_and(|ours| served.serial() < ours.serial() && ours.serial() <= put) || served.generation() < self.state.rosters.generation()
+        let older = |ours: &SignedRoster| served.generation() == ours.generation() && served.serial() < ours.serial() && ours.serial() <= put;
+        self.roster(now).is_ok_and(older) || served.generation() < self.state.rosters.generation()
     }
 
     /// Takes a roster that another lead made: with it, what it says of seats and revoked devices.
     fn adopt(&mut self, roster: &SignedRoster) -> Result<(), DeskError> {
-        let newest = self.state.last_roster.is_none_or(|(serial, _)| roster.serial() > serial);
+        let newest = self.state.last_roster.is_none_or(|(generation, serial, _)| (roster.generation(), roster.serial()) > (generation, serial));
         if self.state.rosters.iter().any(|known| known.hash() == roster.hash()) {
             return Ok(());
         }
@@ -311,6 +314,10 @@ impl Desk {
             self.commit(Record::Line(Box::new(record)));
         }
         Ok(())
+    }
+
+    fn last_serial(&self) -> u32 {
+        self.state.last_roster.map_or(0, |(_, serial, _)| serial)
     }
 
     fn signing_key(&self) -> Result<SecretKey, DeskError> {
@@ -345,7 +352,7 @@ impl Desk {
         let mut living: Vec<&SignedRoster> = self.state.rosters.iter().filter(|roster| roster.not_after() > now).collect();
         living.sort_by_key(|roster| (roster.period(), std::cmp::Reverse(roster.serial())));
         let outdated = |roster: &&&SignedRoster| {
-            roster.serial() <= replace || roster.desk_cert().not_after < roster.not_after() && roster.desk_cert().bytes() != line.desk_cert.bytes()
+            roster.serial() <= replace && roster.generation() == line.desk_cert.generation || roster.generation() < line.desk_cert.generation || roster.desk_cert().not_after < roster.not_after() && roster.desk_cert().bytes() != line.desk_cert.bytes()
         };
         if let Some(roster) = living.iter().find(outdated) {
             return Ok(Some((roster.period(), roster.not_before().0, roster.not_after().0)));
@@ -377,7 +384,9 @@ impl Desk {
         let secret = SealingSecret::generate(rng);
         let line = self.line()?;
         let record = &line.record;
-        let (serial, previous_hash) = self.state.last_roster.map_or((0, [0; 32]), |last| last);
+        // Serials of a new generation begin anew.
+        let last = self.state.last_roster.filter(|(generation, ..)| *generation == line.desk_cert.generation);
+        let (serial, previous_hash) = last.map_or((0, [0; 32]), |(_, serial, hash)| (serial, hash));
         let safe_key: &[u8; 1216] = record.safe_key.as_slice().try_into().map_err(|_| DeskError::KeyMissing)?;
         let body = RosterBody {
             serial: serial + 1,
@@ -421,7 +430,7 @@ impl Desk {
     fn change_line(&mut self, now: Seconds, rng: &mut impl CryptoRng, change: impl FnOnce(&mut LineRecord)) -> Result<(), DeskError> {
         self.signing_key()?;
         let mut record = self.line()?.record.clone();
-        record.replace_upto = self.state.last_roster.map_or(0, |(serial, _)| serial);
+        record.replace_upto = self.last_serial();
         change(&mut record);
         self.commit(Record::Line(Box::new(record)));
         self.publish(now, rng)?;
@@ -453,12 +462,31 @@ impl Desk {
     ///
     /// [`DeskError::AnotherRoot`] if `root` is not the line's; [`DeskError::NotALead`].
     pub fn renew(&mut self, root: &SecretKey, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let generation = self.line()?.desk_cert.generation;
+        self.certify(root, generation, now, rng)
+    }
+
+    /// Renews the desk certificate under the next generation: every certificate and roster signed before is void, and so is
+    /// whatever a stolen lead may still sign.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::renew`].
+    pub fn raise_generation(&mut self, root: &SecretKey, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let generation = self.line()?.desk_cert.generation.saturating_add(1);
+        for (number, relay) in self.state.relays.clone() {
+            self.commit(Record::Relay(number, RelayRecord { put: 0, ..relay }));
+        }
+        self.certify(root, generation, now, rng)
+    }
+
+    fn certify(&mut self, root: &SecretKey, generation: u32, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let line = self.line()?;
         if root.public() != line.root {
             return Err(DeskError::AnotherRoot);
         }
         self.signing_key()?;
-        let (id, device_cert, generation) = (line.id, line.device_cert.clone(), line.desk_cert.generation);
+        let (id, device_cert, old_generation) = (line.id, line.device_cert.clone(), line.desk_cert.generation);
         let desk = SecretKey::generate(rng);
         let begins = Seconds(now.0.saturating_sub(CLOCK_SLACK));
         let desk_cert = DeskCert::sign(root, &desk.public(), generation, begins, now.plus(DESK_CERT_LIFE));
@@ -474,6 +502,10 @@ impl Desk {
         self.change_line(now, rng, |record| {
             record.desk_cert = desk_cert.bytes().to_vec();
             record.device_cert = device_cert.bytes().to_vec();
+            if generation > old_generation {
+                // Everything older is void anyway, and serials begin anew.
+                record.replace_upto = 0;
+            }
         })?;
         self.vouch_anew(&desk, &device_cert, now, rng)
     }
@@ -698,7 +730,8 @@ impl Desk {
         rng: &mut impl CryptoRng,
     ) -> Result<Admission, DeskError> {
         let mut secrets = Vec::new();
-        for name in self.living_secrets(now) {
+        let held: Vec<KeyName> = self.ring.names().filter(|name| matches!(name, KeyName::Period(..))).collect();
+        for name in held {
             secrets.extend(self.direct(id, name, now, rng)?.map(|cell| cell.to_vec().into()));
         }
         let line = self.line()?;

@@ -53,6 +53,7 @@ pub struct Ticket {
     relay: u8,
     fast: Option<(u64, Option<Load>)>,
     slow: Option<(u64, Option<Load>)>,
+    team: super::team::Carried,
 }
 
 /// What became of the POST of a bundle.
@@ -109,6 +110,7 @@ impl Desk {
     pub fn bundle(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<Bundle, DeskError> {
         self.presence.listening_since.entry(relay).or_insert(now);
         let team_cells = self.team_cells(relay, now, rng)?;
+        let team = self.carried();
         let timing = self.timing();
         let ahead = now.plus((self.beat_every(relay).0 / 4).min(1000));
         let fast_slot = self.free_fast_slot(relay, now, timing.beat(ahead) + 1, &timing);
@@ -137,15 +139,16 @@ impl Desk {
         }
         let floor = self.floor(relay, now.seconds());
         let beat = DeskBeat { fast_slot, slow_slot, floor, fast_cell, slow_cell, team_cells };
-        Ok(Bundle { beat, ticket: Ticket { relay, fast, slow } })
+        Ok(Bundle { beat, ticket: Ticket { relay, fast, slow, team } })
     }
 
     /// Notes what became of a bundle. What was not written goes again, under the next tag.
     pub fn bundle_result(&mut self, ticket: Ticket, posted: Posted<'_>, now: Millis) {
-        let Posted::Answered(reply) = posted else { return };
-        if reply.outcome != DeskOutcome::Done {
-            return;
-        }
+        let done = match posted {
+            Posted::Answered(reply) if reply.outcome == DeskOutcome::Done => Some(reply),
+            Posted::Answered(_) | Posted::Failed => None,
+        };
+        let Some(reply) = done else { return self.carry_again(&ticket.team) };
         let timing = self.timing();
         if let Some((slot, load)) = ticket.fast {
             let (beat, slots) = self.presence.slots.fast.entry(ticket.relay).or_default();
@@ -328,7 +331,7 @@ impl Desk {
         if answer.tells_withdrawal() && out.round >= FAST_TELLINGS {
             return None;
         }
-        let class = if answer.tells_withdrawal() { 2 } else { u8::from(out.next > 0) };
+        let class = if answer.tells_withdrawal() { 3 } else { u8::from(out.next > 0) };
         let served = self.presence.slots.served.get(&answer.caller).copied().unwrap_or(0);
         Some(((answer.kind != AnswerKind::Stop, out.round, class, served, answer.n), out.next))
     }
@@ -360,7 +363,7 @@ impl Desk {
         }
         let times = if current { times } else { 0 };
         let served = self.presence.slots.served.get(&caller).copied().unwrap_or(0);
-        Some((true, times, if known { 3 } else { 4 }, served, 0))
+        Some((true, times, if known { 4 } else { 5 }, served, 0))
     }
 
     /// Whether anything but strangers' receipts waits for slots: while nothing does, no slot is taken from anyone.
@@ -385,8 +388,15 @@ impl Desk {
             if answer.tells_withdrawal() && out.round >= base + SLOW_RECEIPTS {
                 continue;
             }
-            let class = if answer.tells_withdrawal() { 2 } else { u8::from(out.next > 0) };
-            let rank = (answer.kind != AnswerKind::Stop, out.round, class, u64::MAX - answer.written, answer.n);
+            // One that never went goes before those that went in this round already.
+            let class = match answer.out.contains_key(&(relay, true)) {
+                _ if answer.tells_withdrawal() => 3,
+                false => 0,
+                true => 1 + u8::from(out.next > 0),
+            };
+            // A stop goes before everything once; then it takes its turn, or nothing else would ever go round.
+            let first = answer.kind == AnswerKind::Stop && out.written == 0;
+            let rank = (!first, out.round, class, u64::MAX - answer.written, u64::MAX - answer.n);
             let load = Load { caller: answer.caller, what: What::Part(*id, out.next), receipt: self.newest_receipt(answer.caller) };
             offer(&mut best, rank, load);
         }

@@ -32,7 +32,8 @@ pub(crate) type LetterPlace = (u64, Session, u16);
 pub(crate) struct State {
     pub(crate) line: Option<Line>,
     pub(crate) rosters: Rosters,
-    pub(crate) last_roster: Option<(u32, [u8; 32])>,
+    /// Generation, serial and hash of the newest roster.
+    pub(crate) last_roster: Option<(u32, u32, [u8; 32])>,
     pub(crate) periods: BTreeMap<u32, Period>,
     pub(crate) relays: BTreeMap<u8, RelayRecord>,
     pub(crate) replayed: BTreeMap<u32, HashSet<[u8; 16]>>,
@@ -104,6 +105,8 @@ pub(crate) struct Caller {
     pub(crate) shown: BTreeSet<(Session, u16)>,
     pub(crate) withdrawals: BTreeMap<(Session, u16), u8>,
     pub(crate) answers: BTreeMap<Place, AnswerId>,
+    /// Stops: their contents say which answers they cover, whichever comes first.
+    pub(crate) stops: Vec<Answer>,
 }
 
 #[derive(Default)]
@@ -282,11 +285,10 @@ impl State {
         let Some(line) = &self.line else { return };
         let Ok(roster) = UncheckedRoster::parse(bytes).and_then(|roster| roster.check_signed(&line.root)) else { return };
         self.periods.insert(roster.period(), Period { begins: roster.not_before().0, ends: roster.not_after().0, week: roster.week() });
-        if self.last_roster.is_none_or(|(serial, _)| serial < roster.serial()) {
-            self.last_roster = Some((roster.serial(), roster.hash()));
+        if self.last_roster.is_none_or(|(generation, serial, _)| (generation, serial) < (roster.generation(), roster.serial())) {
+            self.last_roster = Some((roster.generation(), roster.serial(), roster.hash()));
         }
-        // One that a newer roster has voided is simply not kept.
-        // How far ahead it begins is for whoever publishes; a vault has no clock.
+        // It was held against the clock before it became a record. One that a newer roster has voided is simply not kept.
         let begins = roster.not_before();
         self.rosters.insert(roster, begins).unwrap_or_default();
     }
@@ -430,6 +432,15 @@ impl State {
         }
     }
 
+    /// Stops the answers that a stop to this caller covers.
+    fn cover(&mut self, caller: CallerId) {
+        let Some(entry) = self.callers.get(&caller).filter(|entry| !entry.stops.is_empty()) else { return };
+        for id in entry.answers.values() {
+            let Some(answer) = self.answers.get_mut(id).filter(|answer| answer.kind == AnswerKind::Answer) else { continue };
+            answer.stopped |= !answer.tells_withdrawal() && entry.stops.iter().any(|stop| stop.stops(answer.n, id));
+        }
+    }
+
     fn known_by_cert(&self, device_cert: &[u8]) -> Option<&Device> {
         self.devices.values().find(|known| known.record.device_cert.get(2..34) == device_cert.get(2..34))
     }
@@ -454,12 +465,17 @@ impl State {
             }
         }
         caller.answers.insert(place, event.answer);
+        let content = Answer::parse(&event.content).ok();
+        let n = content.as_ref().map_or(0, |content| content.n);
+        if event.kind == AnswerKind::Stop {
+            caller.stops.extend(content);
+        }
         let entry = AnswerEntry {
             caller: event.caller,
             source: (device, seq),
             place,
             written: time,
-            n: Answer::parse(&event.content).map_or(0, |answer| answer.n),
+            n,
             parts: u8::try_from(parts).unwrap_or(32),
             good_until: u64::from(event.good_until),
             replies_to: (event.session, event.seq),
@@ -476,6 +492,7 @@ impl State {
                 self.answers.insert(event.answer, entry);
             }
         }
+        self.cover(event.caller);
     }
 
     /// A journal that yields this state, without what no longer matters.
@@ -485,7 +502,7 @@ impl State {
             records.push(Record::Line(Box::new(line.record.clone())));
         }
         let mut rosters: Vec<&SignedRoster> = self.rosters.iter().collect();
-        rosters.sort_by_key(|roster| roster.serial());
+        rosters.sort_by_key(|roster| (roster.generation(), roster.serial()));
         records.extend(rosters.iter().map(|roster| Record::Roster(roster.bytes().to_vec())));
         records.extend(self.devices.values().map(|device| Record::Device(device.record.clone())));
         records.extend(self.relays.iter().map(|(number, relay)| Record::Relay(*number, *relay)));

@@ -28,7 +28,9 @@ pub(super) const SILENT_BEATS: u64 = 30;
 const ACKNOWLEDGE_BEATS: u64 = 6;
 /// Seconds between two acknowledgements that only tell how far the lane was opened.
 const POSITION_EVERY_S: u64 = 3600;
-/// Seconds after which a desk secret is sent to a device again; nothing acknowledges it.
+/// Desk beats after which a desk secret is sent to a device again; nothing acknowledges it, so twice as many each time,
+/// up to these seconds.
+const SECRET_AGAIN_BEATS: u64 = 12;
 const SECRET_EVERY_S: u64 = 3600;
 /// No desk secret is sent to a sealing key older than this, in seconds.
 const SEALING_KEY_AGE_MAX: u64 = 7 * 86_400;
@@ -56,17 +58,19 @@ pub(super) struct EventRecordDraft {
 #[derive(Default)]
 pub(super) struct Sent {
     parts: HashMap<(DeviceId, u64, u8), Millis>,
-    secrets: HashMap<(DeviceId, KeyName, u64), Millis>,
+    secrets: HashMap<(DeviceId, KeyName, u64), (Millis, u32)>,
+    /// What the bundle being made carries: sent after all only if its POST succeeds.
+    bundle: Carried,
     acknowledged: Option<Millis>,
     acknowledged_count: u64,
     position: Option<Millis>,
 }
 
-#[cfg(test)]
-impl super::Presence {
-    pub(super) fn parts_waiting(&self) -> (usize, usize) {
-        (self.parts.whole.len(), self.parts.parts.len())
-    }
+/// The team letters of one bundle.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    parts: Vec<(DeviceId, u64, u8)>,
+    secrets: Vec<(DeviceId, KeyName, u64)>,
 }
 
 /// What makes and ends membership of the team: events of types 12 and 13.
@@ -320,12 +324,28 @@ impl Desk {
 
     /// The two team cells of a bundle: what is due, else dummies.
     pub(super) fn team_cells(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<[UpCell; 2], DeskError> {
+        self.presence.sent.bundle = Carried::default();
         self.speak_if_due(relay, now, rng)?;
         Ok([self.team_cell(relay, now, rng)?, self.team_cell(relay, now, rng)?])
     }
 
+    /// What the team cells just made carry.
+    pub(super) fn carried(&mut self) -> Carried {
+        std::mem::take(&mut self.presence.sent.bundle)
+    }
+
+    /// A bundle was lost: what it carried goes again at once.
+    pub(super) fn carry_again(&mut self, carried: &Carried) {
+        for part in &carried.parts {
+            self.presence.sent.parts.remove(part);
+        }
+        for secret in &carried.secrets {
+            self.presence.sent.secrets.remove(secret);
+        }
+    }
+
     fn team_cell(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<UpCell, DeskError> {
-        if let Some(cell) = self.secret_cell(now, rng)? {
+        if let Some(cell) = self.secret_cell(relay, now, rng)? {
             return Ok(cell);
         }
         let part = match self.due_part(relay, now) {
@@ -366,6 +386,7 @@ impl Desk {
         }
         let (_, author, seq, part) = due?;
         self.presence.sent.parts.insert((author, seq, part), now);
+        self.presence.sent.bundle.parts.push((author, seq, part));
         self.part_of(author, seq, part)
     }
 
@@ -437,22 +458,25 @@ impl Desk {
     }
 
     /// A desk secret that a colleague has not been sent, or not for an hour, sealed to its own key.
-    fn secret_cell(&mut self, now: Millis, rng: &mut impl CryptoRng) -> Result<Option<UpCell>, DeskError> {
+    fn secret_cell(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<Option<UpCell>, DeskError> {
         if self.line()?.device_cert.role != porchlight_proto::cert::Role::Lead {
             return Ok(None);
         }
-        let Some((recipient, name, since)) = self.due_secret(now) else { return Ok(None) };
-        self.presence.sent.secrets.insert((recipient, name, since), now);
+        let Some((recipient, name, since)) = self.due_secret(relay, now) else { return Ok(None) };
+        let sent = self.presence.sent.secrets.entry((recipient, name, since)).or_default();
+        *sent = (now, sent.1.saturating_add(1));
+        self.presence.sent.bundle.secrets.push((recipient, name, since));
         self.direct(recipient, name, now.seconds(), rng)
     }
 
-    fn due_secret(&self, now: Millis) -> Option<(DeviceId, KeyName, u64)> {
+    fn due_secret(&self, relay: u8, now: Millis) -> Option<(DeviceId, KeyName, u64)> {
         let fresh = |seconds: u64| now.seconds().0 < seconds + SEALING_KEY_AGE_MAX;
         for colleague in self.colleagues(now.seconds()) {
             let Some(device) = self.state.devices.get(&colleague).filter(|device| fresh(device.record.sealing_since)) else { continue };
             for name in self.living_secrets(now.seconds()) {
                 let key = (colleague, name, device.record.sealing_since);
-                if self.presence.sent.secrets.get(&key).is_none_or(|sent| sent.0 + SECRET_EVERY_S * 1000 <= now.0) {
+                let pause = |times: u32| (SECRET_AGAIN_BEATS * self.beat_every(relay).0).saturating_mul(1 << times.min(16)).min(SECRET_EVERY_S * 1000);
+                if self.presence.sent.secrets.get(&key).is_none_or(|(sent, times)| sent.0 + pause(*times) <= now.0) {
                     return Some(key);
                 }
             }
@@ -460,10 +484,10 @@ impl Desk {
         None
     }
 
-    /// The desk secrets that rosters now or later in force name.
-    pub(super) fn living_secrets(&self, now: Seconds) -> Vec<KeyName> {
-        let rosters = self.state.rosters.iter().filter(|roster| roster.not_after() > now);
-        rosters.map(|roster| super::line::secret_name(roster.period(), roster.desk_key())).filter(|n| self.ring.key(*n).is_some()).collect()
+    /// The desk secrets of periods now or later, also those whose roster has been voided: an open page may still seal to them.
+    fn living_secrets(&self, now: Seconds) -> Vec<KeyName> {
+        let lives = |name: &KeyName| matches!(name, KeyName::Period(period, _) if self.state.periods.get(period).is_some_and(|span| span.ends > now.0));
+        self.ring.names().filter(lives).collect()
     }
 
     /// Seals one desk secret to a colleague's sealing key, under the next number of direct letters to it.
@@ -478,9 +502,9 @@ impl Desk {
         let body = Zeroizing::new(Event::Secret(DeskSecret { period, seed: Zeroizing::new(*seed) }).to_cbor());
         let number = self.state.direct_counts.get(&recipient).copied().unwrap_or(1);
         self.commit(Record::DirectCount(recipient.0, number + 1));
+        let Some(to) = self.state.devices.get(&recipient).map(|device| device.cert.device_pk) else { return Ok(None) };
         let line = self.line()?;
-        let known = self.state.devices.get(&recipient).ok_or(DeskError::NoSuchDevice)?;
-        let previous = EventStamp::direct(&line.id, &known.cert.device_pk);
+        let previous = EventStamp::direct(&line.id, &to);
         let stamp = EventStamp { device_seq: number, previous, lamport: self.state.lamport, time: now };
         let part = Part { part: 0, parts: 1, bytes: body };
         let part = TeamPart::sign(&stamp, part, (&line.id, Use::Device), &self.device_key()?);
@@ -489,28 +513,24 @@ impl Desk {
         Ok(Some(part.seal(&Recipient { line: &line.id, period, purpose: Use::Device, key }, rng)))
     }
 
-    /// Takes a direct letter: a desk secret from a lead, addressed to this device, that some roster names.
-    pub(super) fn take_direct(&mut self, part: &TeamPart) -> bool {
-        let Ok(Event::Secret(secret)) = Event::parse(&part.part.bytes) else { return false };
-        if !self.is_directed_here(part) {
+    /// Takes a direct letter to this device: a desk secret from a lead. Its roster may not have been seen yet: until one
+    /// names its key, it opens nothing.
+    pub(super) fn take_direct(&mut self, part: &TeamPart, now: Seconds) -> bool {
+        let Some(line) = &self.state.line else { return false };
+        let from = self.state.devices.get(&part.device(&line.id));
+        let by_lead = from.is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead);
+        if !by_lead || part.previous != EventStamp::direct(&line.id, &line.device_cert.device_pk) {
             return false;
         }
+        let Ok(Event::Secret(secret)) = Event::parse(&part.part.bytes) else { return false };
         let key = SealingSecret::from_seed(&secret.seed);
         let name = super::line::secret_name(secret.period, key.public());
         if self.ring.key(name).is_some() {
             return false;
         }
         self.put_key(name, &secret.seed);
+        self.presence.read_again |= self.state.periods.get(&secret.period).is_none_or(|span| span.begins <= now.0);
         true
-    }
-}
-
-impl Desk {
-    fn is_directed_here(&self, part: &TeamPart) -> bool {
-        let (Ok(line), Ok(me)) = (self.line(), self.device_key()) else { return false };
-        let sender = self.state.devices.get(&part.device(&line.id));
-        let from_lead = sender.is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead);
-        from_lead && part.previous == EventStamp::direct(&line.id, &me.public())
     }
 }
 

@@ -1,8 +1,9 @@
 use super::*;
 use crate::vault::Passphrase;
 use porchlight_proto::{
-    api::{DeskOutcome, DeskReply, LanePage, Notice, SlotOutcome, UpOutcome, UpPost, UpReply},
+    api::{DeskBeat, DeskOutcome, DeskReply, LanePage, Notice, SlotOutcome, UpOutcome, UpPost, UpReply},
     card::RelayAddress,
+    cell::up::UpCell,
     cert::Role,
     letter::{Letter, Status, Withdraw},
     line::{Gate, Seat},
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 mod converge;
 mod disk;
 mod exchange;
+mod line;
 mod pace;
 
 /// A Monday, 00:00 UTC.
@@ -27,6 +29,10 @@ fn rng(test: &str, seed: u64) -> ChaCha20Rng {
     let seed = std::env::var("PORCHLIGHT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
     println!("{test}: PORCHLIGHT_SEED={seed}");
     ChaCha20Rng::seed_from_u64(seed)
+}
+
+fn one_in(rng: &mut ChaCha20Rng, count: u32) -> bool {
+    rng.next_u32().is_multiple_of(count)
 }
 
 fn words() -> Passphrase {
@@ -50,7 +56,7 @@ struct Relay {
     root: porchlight_proto::sign::PublicKey,
     life: u64,
     forgotten: u64,
-    lane: Vec<Box<[u8; 2048]>>,
+    lane: Vec<UpCell>,
     fast: BTreeMap<u64, Box<[u8; 1024]>>,
     slow: BTreeMap<u64, Box<[u8; 1024]>>,
     rosters: Rosters,
@@ -75,10 +81,10 @@ impl Relay {
     }
     fn page(&self, (life, after): (u64, u64)) -> LanePage {
         let after = if life == self.life { after } else { 0 }.max(self.forgotten);
-        let cells: Vec<_> = self.lane.iter().skip(after as usize).take(512).cloned().collect();
+        let cells: Vec<_> = self.lane.iter().skip(usize::try_from(after).unwrap()).take(512).cloned().collect();
         LanePage { life: self.life, first: after + 1, cells }
     }
-    fn beat(&mut self, beat: DeskBeat2, now: Millis) -> DeskReply {
+    fn beat(&mut self, beat: DeskBeat, now: Millis) -> DeskReply {
         self.lane.extend(beat.team_cells);
         self.floors.push(beat.floor);
         let timing = Timing::PRODUCTION;
@@ -108,8 +114,6 @@ impl Relay {
         (first..first + 48).flat_map(|slot| shown(slot).map_or([0; 1024], |cell| **cell)).collect()
     }
 }
-
-type DeskBeat2 = porchlight_proto::api::DeskBeat;
 
 struct World {
     rng: ChaCha20Rng,
@@ -158,8 +162,12 @@ impl World {
         for bytes in self.offices[desk].look().unwrap().rosters_to_put(R) {
             let roster = UncheckedRoster::parse(bytes.as_slice()).unwrap().check_signed(&self.relay.root).unwrap();
             let serial = roster.serial();
-            drop(self.relay.rosters.insert(roster, self.now.seconds()));
-            self.act(desk, |desk, _| Ok(desk.roster_put(R, serial))).unwrap();
+            self.relay.rosters.insert(roster, now).unwrap_or_default();
+            self.act(desk, |desk, _| {
+                desk.roster_put(R, serial);
+                Ok(())
+            })
+            .unwrap();
         }
     }
     fn join(&mut self, role: Role, seat: u8) -> usize {
@@ -199,11 +207,12 @@ impl World {
         for cell in [&bundle.beat.fast_cell, &bundle.beat.slow_cell] {
             assert!(self.down_tags.insert(*cell.first_chunk().unwrap()), "a tag was emitted twice");
         }
-        if lost {
-            return self.act(desk, |desk, _| Ok(desk.bundle_result(bundle.ticket, Posted::Failed, now))).unwrap();
-        }
-        let reply = self.relay.beat(bundle.beat, now);
-        self.act(desk, |desk, _| Ok(desk.bundle_result(bundle.ticket, Posted::Answered(&reply), now))).unwrap();
+        let reply = if lost { None } else { Some(self.relay.beat(bundle.beat, now)) };
+        self.act(desk, |desk, _| {
+            desk.bundle_result(bundle.ticket, reply.as_ref().map_or(Posted::Failed, Posted::Answered), now);
+            Ok(())
+        })
+        .unwrap();
     }
     fn tick(&mut self, ms: u64) {
         self.now = self.now.plus(ms);
@@ -264,7 +273,8 @@ impl Her {
             return;
         }
         world.relay.lane.push(cell);
-        let reply = UpReply { outcome: UpOutcome::Stored, difficulty: 0, serial: 1, clock_ms: world.now }.to_bytes();
+        let serial = self.visit.roster().unwrap().serial();
+        let reply = UpReply { outcome: UpOutcome::Stored, difficulty: 0, serial, clock_ms: world.now }.to_bytes();
         self.visit.posted(post.ticket, R, Some(&reply)).unwrap();
     }
     fn read_fast(&mut self, world: &World) -> Vec<Event> {
@@ -278,7 +288,7 @@ impl Her {
 
 fn texts(events: &[Event]) -> Vec<String> {
     let text = |event: &Event| match event {
-        Event::Answer(answer) => Some(answer.content.as_ref().map_or("STOP".to_owned(), |content| content.text.to_string())),
+        Event::Answer(answer) => Some(if answer.kind == porchlight_proto::cell::down::Kind::Stop { "STOP".to_owned() } else { answer.content.text.to_string() }),
         _ => None,
     };
     events.iter().filter_map(text).collect()

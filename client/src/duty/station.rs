@@ -324,8 +324,11 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         match reply {
             Ok(reply) if reply.outcome == DeskOutcome::Done => {
                 post.serial = post.serial.max(reply.serial);
-                let written = self.act(|desk, _| Ok::<_, DeskError>(desk.roster_put(number, serial)));
-                self.news.push_back(written.map_or_else(DutyNews::Vault, |()| DutyNews::Published(number, serial)));
+                let written = self.act(|desk, _| {
+                    desk.roster_put(number, serial);
+                    Ok::<_, DeskError>(())
+                });
+                self.news.push_back(written.err().map_or(DutyNews::Published(number, serial), DutyNews::Vault));
                 self.put_next(at);
             }
             Ok(_) => {

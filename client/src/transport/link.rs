@@ -255,7 +255,7 @@ impl Connection {
 /// The whole body, if the answer is the relay's: status 200 and a length that is allowed. Reads no byte more than that.
 async fn body_of(response: Response<Incoming>, expect: Expect) -> Result<Vec<u8>, Failure> {
     let (head, mut body) = response.into_parts();
-    let announced = body.size_hint().exact().map_or(true, |len| usize::try_from(len).is_ok_and(|len| expect.accepts(len)));
+    let announced = body.size_hint().exact().is_none_or(|len| usize::try_from(len).is_ok_and(|len| expect.accepts(len)));
     if head.status != StatusCode::OK || !announced {
         return Err(Failure::NotThisLine);
     }

@@ -55,7 +55,12 @@ pub(super) struct Voice {
     /// Answers shown, and whether a cell that named them was taken.
     shown: Vec<(AnswerId, bool)>,
     turn: usize,
+    /// What was told of letters of earlier visits.
+    earlier: Vec<((Session, u16), Withdrawal)>,
 }
+
+/// Letters of earlier visits whose withdrawals are remembered, so that each is told once.
+const EARLIER_MAX: usize = 256;
 
 impl Voice {
     pub(super) fn new(rng: &mut impl CryptoRng) -> Self {
@@ -74,6 +79,7 @@ impl Voice {
             letters: Vec::new(),
             shown: Vec::new(),
             turn: 0,
+            earlier: Vec::new(),
         }
     }
     pub(super) fn know(&mut self, signer: SecretKey, reply_key: ReplyKey, line: &LineId) {
@@ -182,6 +188,14 @@ impl Voice {
         let news = withdrawal != Withdrawal::default() && letter.told == Withdrawal::default();
         if news {
             letter.told = withdrawal;
+        }
+        news
+    }
+    /// Takes what became of a withdrawn letter of an earlier visit. `false` if that was known, or says nothing.
+    pub(super) fn told_of_earlier(&mut self, letter: (Session, u16), withdrawal: Withdrawal) -> bool {
+        let news = withdrawal != Withdrawal::default() && !self.earlier.contains(&(letter, withdrawal));
+        if news && self.earlier.len() < EARLIER_MAX {
+            self.earlier.push((letter, withdrawal));
         }
         news
     }

@@ -5,10 +5,11 @@ use core::time::Duration;
 use data_encoding::HEXLOWER;
 use porchlight_client::caller::{News, Pace, Session, Setting};
 use porchlight_client::outbox::{Clock, SystemClock};
+use porchlight_proto::card::Card;
 use porchlight_proto::cell::down::Kind;
-use porchlight_proto::letter::Letter;
+use porchlight_proto::letter::{Letter, Withdraw};
 use porchlight_proto::line::LineId;
-use porchlight_proto::time::{Millis, Seconds};
+use porchlight_proto::time::Seconds;
 use porchlight_proto::visit::{Event, ShownAnswer, To};
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Value, json};
@@ -39,11 +40,12 @@ pub(super) async fn send(args: &Visiting, letter: &Letter, wait: Option<Duration
     let mut telling = Telling::new(way.output, &session, seq);
     session.begin();
     let until = SystemClock.elapsed() + limit;
-    let done = |session: &Visit| {
+    let done = |session: &Visit, telling: &Telling| {
         let visit = session.visit();
-        visit.all_named() && if wait.is_some() { visit.all_receipted() } else { visit.all_in_box() }
+        let sent = if wait.is_some() { visit.all_receipted() } else { visit.all_in_box() };
+        sent && visit.all_named() && telling.has_heard(letter, wait, session)
     };
-    let ended = run(&mut session, until, &mut stop, &mut telling, |session, _| done(session)).await;
+    let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
     telling.show_held();
     conclude(ended, &session, wait.is_some(), &telling)
 }
@@ -88,7 +90,8 @@ pub(super) async fn read(args: &Visiting, wait: Option<Duration>, way: &Way<'_>)
     let done = |session: &Visit, telling: &Telling| {
         let nothing_more = match wait {
             None => true,
-            Some(_) => telling.shown > 0 && telling.last_news.is_none_or(|at| SystemClock.elapsed() >= at + quiet),
+            // What the carousel held on arrival may be old: it does not end the waiting.
+            Some(_) => telling.last_new.is_some_and(|at| SystemClock.elapsed() >= at + quiet),
         };
         telling.slow_read && telling.fast_read && session.visit().all_named() && nothing_more
     };
@@ -135,6 +138,8 @@ fn tell_opening(session: &Visit, output: Output) {
     );
     if let Some(until) = closed {
         output.say(&sentences::closed_until(until));
+    } else if let Some(sentence) = sentences::answer_within(roster.answer_within()) {
+        output.say(sentence);
     }
 }
 
@@ -145,10 +150,10 @@ fn time_for(bytes: usize, session: &Visit) -> Duration {
     USUAL_WAIT.max(beat.saturating_mul(parts.saturating_mul(BEATS_A_PART)))
 }
 
-/// After an answer, how long no other must come for a reader to leave: three beats of either kind.
+/// After a new answer, how long no other must come for a reader to leave: three beats of either kind, and at least two seconds.
 fn quiet_time(session: &Visit) -> Duration {
     let timing = session.visit().timing();
-    Duration::from_millis(3 * u64::from(timing.beat_ms.max(timing.up_beat_ms)))
+    Duration::from_millis(3 * u64::from(timing.beat_ms.max(timing.up_beat_ms))).max(Duration::from_secs(2))
 }
 
 /// Takes news as they come, until `done`, the end of the time, or the person.
@@ -161,7 +166,7 @@ async fn run(session: &mut Visit, until: Duration, stop: &mut Stop, telling: &mu
         let look = SystemClock.elapsed() + Duration::from_millis(100);
         match stop.unless(session.next(until.min(look))).await {
             None => return Ended::Stopped,
-            Some(Some(news)) => telling.take(news, session.line_now()),
+            Some(Some(news)) => telling.take(news),
             Some(None) if SystemClock.elapsed() >= until => return Ended::OutOfTime,
             Some(None) => {}
         }
@@ -178,17 +183,33 @@ struct Telling {
     slow_read: bool,
     fast_read: bool,
     full: bool,
+    /// Whether it was told what became of a letter taken back.
+    told: bool,
+    /// When a receipt or the fate of a letter taken back was last told.
+    last_fate: Option<Duration>,
     shown: usize,
-    last_news: Option<Duration>,
+    /// When the last answer came that was not there on arrival.
+    last_new: Option<Duration>,
 }
 
 impl Telling {
     fn new(output: Output, session: &Visit, seq: u16) -> Self {
         let session = HEXLOWER.encode(session.visit().session());
-        Self { output, session, seq, held: Vec::new(), slow_read: false, fast_read: false, full: false, shown: 0, last_news: None }
+        Self { output, session, seq, held: Vec::new(), slow_read: false, fast_read: false, full: false, told: false, last_fate: None, shown: 0, last_new: None }
     }
 
-    fn take(&mut self, news: News, _line_now: Millis) {
+    /// Whether nothing more is worth waiting for. What became of letters taken back comes within a few beats of the receipt
+    /// or, where there was nothing to take back, never.
+    fn has_heard(&self, letter: &Letter, wait: Option<Duration>, session: &Visit) -> bool {
+        match letter.withdraw {
+            None => true,
+            Some(_) if wait.is_none() => true,
+            Some(Withdraw::One(..)) if self.told => true,
+            Some(_) => self.last_fate.is_some_and(|at| SystemClock.elapsed() >= at + quiet_time(session)),
+        }
+    }
+
+    fn take(&mut self, news: News) {
         match news {
             News::Event(event) => self.event(event),
             News::SlowRead => {
@@ -207,13 +228,17 @@ impl Telling {
                 self.letter("in_box", seq, sentences::in_box());
                 self.output.say(&sentences::session(&self.session, seq));
             }
-            Event::Receipt(_, seq) => self.letter("receipt", seq, sentences::receipt()),
+            Event::Receipt(_, seq) => {
+                self.last_fate = Some(SystemClock.elapsed());
+                self.letter("receipt", seq, sentences::receipt());
+            }
             Event::Withdrawn(_, seq) => self.letter("withdrawn", seq, sentences::withdrawn()),
             Event::TooLate(_, seq) => self.letter("too_late", seq, sentences::too_late()),
+            Event::EarlierWithdrawal { session, seq, done } => self.earlier(&session, seq, done),
             Event::Answer(answer) => {
-                self.last_news = Some(SystemClock.elapsed());
                 self.held.push(answer);
                 if self.slow_read {
+                    self.last_new = Some(SystemClock.elapsed());
                     self.show_held();
                 }
             }
@@ -224,6 +249,16 @@ impl Telling {
             Event::Full if !core::mem::replace(&mut self.full, true) => remark(sentences::full()),
             _ => {}
         }
+    }
+
+    /// Tells what became of taking back a letter of an earlier visit.
+    fn earlier(&mut self, session: &[u8; 8], seq: u16, done: bool) {
+        let (event, sentence) = if done { ("withdrawn", sentences::withdrawn()) } else { ("too_late", sentences::too_late()) };
+        self.told = true;
+        self.last_fate = Some(SystemClock.elapsed());
+        let session = HEXLOWER.encode(session);
+        self.output.tell(&json!({"event": event, "session": session, "seq": seq}), sentence);
+        self.output.say(&sentences::session(&session, seq));
     }
 
     /// Tells what became of a letter of this visit.
@@ -242,10 +277,12 @@ impl Telling {
 
 fn show(answer: &ShownAnswer, output: Output) {
     let content = &answer.content;
-    let card = content.introduction.as_deref().and_then(|cbor| porchlight_proto::card::Card::parse_cbor(cbor).ok());
-    let card = card.map(|card| card.to_text());
+    let card = content.introduction.as_deref().and_then(|cbor| Card::parse_cbor(cbor).ok()).map(|card| card.to_text());
     output.tell(&answer_json(answer, card.as_deref()), &sentences::answer_head(Seconds(content.written), answer.good_until));
-    output.say(if answer.kind == Kind::Stop { sentences::stop() } else { content.text.as_str() });
+    if answer.kind == Kind::Stop {
+        output.say(sentences::stop());
+    }
+    output.say(&content.text);
     if let Some(card) = card {
         output.say(&sentences::introduction(&card));
     }

@@ -1,3 +1,4 @@
+use super::relays::RelayChoice;
 use super::*;
 use clap::CommandFactory;
 

@@ -1,6 +1,6 @@
 //! The board on a terminal: callers, threads, and what is still on its way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use porchlight_client::desk::{AnswerState, Desk, Item, LetterState, PromiseState, Row};
 use porchlight_proto::line::CallerId;
@@ -25,7 +25,6 @@ pub(super) fn list(desk: &Desk, now: Seconds, output: Output) -> Exit {
     }
     if rows.is_empty() {
         output.say(sentences::NO_CALLERS);
-        return Exit::NothingNew;
     }
     Exit::Done
 }
@@ -60,7 +59,15 @@ fn item_json(item: &Item) -> Value {
     {
         fields.insert("kind".to_owned(), kind);
     }
+    if let (Some(fields), Item::Letter { .. }) = (object.as_object_mut(), item) {
+        fields.insert("withdraws".to_owned(), json!(is_withdrawal(item)));
+    }
     object
+}
+
+/// Whether a letter only asks to take others back.
+pub(crate) fn is_withdrawal(item: &Item) -> bool {
+    matches!(item, Item::Letter { status: None, text, state: LetterState::Here, .. } if text.is_empty())
 }
 
 /// Whether an answer has not been written to a slot whole yet.
@@ -90,38 +97,43 @@ impl Fresh {
     }
 }
 
-/// How many letters of each caller are known, so that new ones can be told.
-#[derive(Default)]
-pub(super) struct Counts(HashMap<String, usize>);
+/// What of each caller's row tells that a letter came.
+type Mark = (usize, usize, u64);
 
-impl Counts {
+/// Which letters are known, so that new ones can be told.
+#[derive(Default)]
+pub(super) struct Known {
+    marks: HashMap<String, Mark>,
+    letters: HashSet<(String, String, u16)>,
+}
+
+impl Known {
     pub(super) fn of(desk: &Desk, now: Seconds) -> Self {
-        Self(desk.list(now).into_iter().map(|row| (row.id, row.letters)).collect())
+        let mut known = Self::default();
+        known.update(desk, now);
+        known
     }
 
-    /// Counts anew, and gives one entry for each letter that was not there before.
+    /// Looks again, and gives one entry for each letter that was not there before, oldest first by caller.
     pub(super) fn update(&mut self, desk: &Desk, now: Seconds) -> Vec<Fresh> {
         let mut fresh = Vec::new();
         for row in desk.list(now) {
-            let before = self.0.insert(row.id.clone(), row.letters).unwrap_or(0);
-            let new = row.letters.saturating_sub(before);
-            fresh.extend(newest(desk, &row, new, now));
+            let mark = (row.letters, row.unseen, row.last_sign);
+            if self.marks.insert(row.id.clone(), mark) != Some(mark) {
+                self.look_through(desk, &row, now, &mut fresh);
+            }
         }
         fresh
     }
-}
 
-/// The last `count` letters of a caller, oldest first.
-fn newest(desk: &Desk, row: &Row, count: usize, now: Seconds) -> Vec<Fresh> {
-    if count == 0 {
-        return Vec::new();
+    fn look_through(&mut self, desk: &Desk, row: &Row, now: Seconds, fresh: &mut Vec<Fresh>) {
+        let thread = desk.find(&row.id).ok().and_then(|caller| desk.show(caller, now).ok());
+        for item in thread.map(|thread| thread.items).unwrap_or_default() {
+            let Item::Letter { session, seq, status, text, state: LetterState::Here, .. } = item else { continue };
+            let says_something = status.is_some() || !text.is_empty();
+            if self.letters.insert((row.id.clone(), session, seq)) && says_something {
+                fresh.push(Fresh { id: row.id.clone(), nickname: row.nickname.clone(), kind: status.unwrap_or("text") });
+            }
+        }
     }
-    let thread = desk.find(&row.id).ok().and_then(|caller| desk.show(caller, now).ok());
-    let kinds = thread.map(|thread| thread.items).unwrap_or_default().into_iter().filter_map(|item| match item {
-        Item::Letter { status, state: LetterState::Here, .. } => Some(status.unwrap_or("text")),
-        _ => None,
-    });
-    let mut kinds: Vec<_> = kinds.collect();
-    let kinds = kinds.split_off(kinds.len().saturating_sub(count));
-    kinds.into_iter().map(|kind| Fresh { id: row.id.clone(), nickname: row.nickname.clone(), kind }).collect()
 }

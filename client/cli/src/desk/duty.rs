@@ -161,7 +161,7 @@ impl Round {
             remark(sentences::STILL_DUE);
             return Ok(Exit::Refused);
         }
-        Ok(if self.letters == 0 && self.published.is_empty() { Exit::NothingNew } else { Exit::Done })
+        Ok(Exit::Done)
     }
 
     /// Tells how `desk answer` ended.
@@ -186,7 +186,7 @@ pub(super) async fn watch(office: Office, args: &DeskWatch, way: &Way<'_>) -> Re
     let Some(_right) = PostingRight::take(&args.base.dir)? else { return Err(sentences::watched_already()) };
     let mut stop = Stop::listen()?;
     let mut duty = Duty::begin(office, &way.dial(), Term::Watch, Posting::Here, SystemClock, chance::new_rng()?).map_err(|error| sentences::duty(&error))?;
-    let mut board = duty.view(|desk| board::Counts::of(desk, now())).map_err(|error| sentences::office(&error))?;
+    let mut known = duty.view(|desk| board::Known::of(desk, now())).map_err(|error| sentences::office(&error))?;
     let mut pager = Pager::new(args.exec.clone());
     way.output.tell(&json!({"event": "watching"}), sentences::WATCHING);
     loop {
@@ -194,7 +194,7 @@ pub(super) async fn watch(office: Office, args: &DeskWatch, way: &Way<'_>) -> Re
             None => return Ok(Exit::Done),
             Some(None) => {}
             Some(Some(DutyNews::Letters(_))) => {
-                let fresh = duty.view(|desk| board.update(desk, now())).map_err(|error| sentences::office(&error))?;
+                let fresh = duty.view(|desk| known.update(desk, now())).map_err(|error| sentences::office(&error))?;
                 fresh.iter().for_each(|letter| letter.tell(way.output));
                 pager.ring();
             }

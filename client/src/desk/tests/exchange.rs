@@ -94,14 +94,14 @@ fn sixty_letters_each_way_arrive_once_and_in_order_over_a_bad_line() {
             her.write(&world, &text);
             written.push(text);
         }
-        let lost = world.rng.next_u32() % 4 == 0;
+        let lost = one_in(&mut world.rng, 4);
         her.post(&mut world, lost);
-        if world.rng.next_u32() % 8 == 0 && !world.relay.lane.is_empty() {
+        if one_in(&mut world.rng, 8) && !world.relay.lane.is_empty() {
             let again = world.relay.lane[world.rng.next_u32() as usize % world.relay.lane.len()].clone();
             world.relay.lane.push(again);
         }
         world.sync(0);
-        let lost = world.rng.next_u32() % 4 == 0;
+        let lost = one_in(&mut world.rng, 4);
         world.bundle(0, lost);
         let known = world.offices[0].look().unwrap().list(world.now.seconds()).first().map_or(0, |row| row.letters);
         if answered.len() < 60.min(known) {
@@ -110,7 +110,7 @@ fn sixty_letters_each_way_arrive_once_and_in_order_over_a_bad_line() {
             answered.push(text);
         }
         world.tick(10_000);
-        if world.rng.next_u32() % 4 != 0 {
+        if !one_in(&mut world.rng, 4) {
             events.extend(her.read_fast(&world));
         }
         if written.len() == 60 && texts(&events).len() == 60 && her.visit.all_receipted() && her.visit.all_named() {
@@ -172,7 +172,10 @@ fn a_dummy_of_an_unknown_caller_makes_no_row() {
     let mut her = Her::new(&mut world);
     her.post(&mut world, false);
     her.visit.write(&Letter { text: "for another".to_owned().into(), ..Letter::default() }, To::Safeguarding, world.now).unwrap();
-    her.post(&mut world, false);
+    // Every seventh cell of every visit is safeguarding's.
+    for _ in 0..6 {
+        her.post(&mut world, false);
+    }
     let taken = world.sync(0);
     assert_eq!((taken.letters, taken.unreadable), (0, 1), "a safeguarding letter is nothing");
     assert!(world.offices[0].look().unwrap().list(world.now.seconds()).is_empty());
@@ -239,4 +242,37 @@ fn an_answer_is_refused_that_would_break_its_bounds() {
     world.act(0, |desk, rng| desk.answer(her.caller, &composed, now, rng)).unwrap();
     let thread = world.thread(0, her.caller);
     assert!(thread.items.iter().any(|item| matches!(item, Item::Answer { text, .. } if text == "\u{e9}")));
+}
+
+#[test]
+fn a_stop_goes_first_and_what_it_stops_goes_no_more() {
+    let mut world = World::new("stop", 9);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "where shall I go");
+    let mut events = vec![];
+    ten_seconds(&mut world, &mut her, &mut events);
+    world.tick(7_200_000);
+    world.answer(0, her.caller, "to the station");
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.stop(her.caller, None, now, rng)).unwrap();
+    world.answer(0, her.caller, "we will write again");
+    for _ in 0..20 {
+        world.sync(0);
+        world.bundle(0, false);
+        world.tick(1_800_000);
+    }
+    her.come_again(&mut world);
+    let mut read = texts(&her.read_slow(&world));
+    read.sort();
+    assert_eq!(read, ["STOP", "we will write again"]);
+    let states: Vec<(bool, AnswerState)> = world
+        .thread(0, her.caller)
+        .items
+        .into_iter()
+        .filter_map(|item| match item {
+            Item::Answer { stop, state, .. } => Some((stop, state)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states, [(false, AnswerState::TakenBack), (true, AnswerState::WithTheRelay), (false, AnswerState::WithTheRelay)]);
 }

@@ -132,10 +132,10 @@ calls! {
         let result = u8::try_from(relay_no).map_err(|_| Refusal::Usage).and_then(|relay| page.beat(relay, millis(now)));
         outcome(page, result)
     }
-    /// Takes a POST's reply; `answered` is 0 if there was none.
-    posted(page, relay_no: u32, answered: u32) {
+    /// Takes the reply to POST number `post`, counted from 1; `answered` is 0 if there was none.
+    posted(page, post: u32, relay_no: u32, answered: u32) {
         let relay = u8::try_from(relay_no).map_err(|_| Refusal::Usage);
-        let result = relay.and_then(|relay| page.posted(relay, answered != 0));
+        let result = relay.and_then(|relay| page.posted(post, relay, answered != 0));
         outcome(page, result)
     }
     /// Reads a slow day.

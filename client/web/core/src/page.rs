@@ -1,5 +1,6 @@
 //! One visit with its random source and its two buffers: what comes in, what goes out.
 use alloc::{format, string::String, vec::Vec};
+use chacha20::ChaCha20Rng;
 use porchlight_proto::{
     cell::down::Kind,
     letter::{Letter, Status, Withdraw},
@@ -8,7 +9,6 @@ use porchlight_proto::{
     time::Millis,
     visit::{Clock, Event, Ticket, To, Visit},
 };
-use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -32,7 +32,9 @@ pub struct Page {
     rng: ChaCha20Rng,
     phrase: Option<Phrase>,
     pictures: [u8; 3],
-    ticket: Option<Ticket>,
+    /// How many POSTs were made, and the last one's ticket.
+    posts: u32,
+    in_flight: Option<Ticket>,
     /// What JavaScript wrote for the next call.
     pub input: Zeroizing<Vec<u8>>,
     /// What the last call has to say: UTF-8 JSON, or raw bytes for a POST.
@@ -45,7 +47,16 @@ impl Page {
     pub fn open(root: [u8; 32], seed: [u8; 32]) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let visit = Visit::open(PublicKey::from_bytes(root), &mut rng);
-        Self { visit, rng, phrase: None, pictures: [0; 3], ticket: None, input: Zeroizing::default(), output: Zeroizing::default() }
+        Self {
+            visit,
+            rng,
+            phrase: None,
+            pictures: [0; 3],
+            posts: 0,
+            in_flight: None,
+            input: Zeroizing::default(),
+            output: Zeroizing::default(),
+        }
     }
     fn say(&mut self, text: &str) {
         self.say_bytes(text.as_bytes());
@@ -158,26 +169,31 @@ impl Page {
         let letter = Letter { withdraw: Some(what), ..Letter::default() };
         self.visit.write(&letter, To::Desk, now).map_err(|_| Refusal::Letter)
     }
-    /// Says the bytes of this beat's POST. Its reply goes to [`Page::posted`] before the next.
+    /// Says the bytes of this beat's POST.
     ///
     /// # Errors
     ///
     /// [`Refusal::Closed`] before the relay's first notice.
     pub fn beat(&mut self, relay_no: u8, now: Millis) -> Result<(), Refusal> {
         let post = self.visit.beat(relay_no, now, &mut self.rng).map_err(|_| Refusal::Closed)?;
-        self.ticket = Some(post.ticket);
+        self.posts = self.posts.wrapping_add(1);
+        self.in_flight = Some(post.ticket);
         self.say_bytes(post.bytes.as_slice());
         Ok(())
     }
-    /// Takes the POST's reply in the input, or that there was none. Says the events.
+    /// Takes the reply to POST number `post` (the first is 1) in the input, or that there was none. Says the events:
+    /// none if a later POST was made meanwhile.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Usage`] without a POST under way; [`Refusal::Untrusted`] if it is no reply.
-    pub fn posted(&mut self, relay_no: u8, answered: bool) -> Result<(), Refusal> {
+    /// [`Refusal::Untrusted`] if it is no reply.
+    pub fn posted(&mut self, post: u32, relay_no: u8, answered: bool) -> Result<(), Refusal> {
         let reply = answered.then_some(self.input.as_slice());
-        let ticket = self.ticket.take().ok_or(Refusal::Usage)?;
-        let events = self.visit.posted(ticket, relay_no, reply).map_err(|_| Refusal::Untrusted)?;
+        let ticket = self.in_flight.take_if(|_| post == self.posts);
+        let events = match ticket {
+            Some(ticket) => self.visit.posted(ticket, relay_no, reply).map_err(|_| Refusal::Untrusted)?,
+            None => Vec::new(),
+        };
         self.tell(&events);
         Ok(())
     }
@@ -249,21 +265,24 @@ fn event_json(event: &Event) -> String {
         Event::NewRoster(serial) => format!(r#"{{"event":"new_roster","serial":{serial}}}"#),
         Event::Full => r#"{"event":"full"}"#.into(),
         Event::StampAsked => r#"{"event":"stamp"}"#.into(),
-        Event::Answer(answer) => format!(
-            r#"{{"event":"answer","n":{},"stop":{},"safeguarding":{},"written":{},"good_until":{},"text":{}}}"#,
-            answer.content.n,
-            answer.kind == Kind::Stop,
-            answer.seat.is_safeguarding(),
-            answer.content.written,
-            answer.good_until.0,
-            json_string(&answer.content.text)
-        ),
+        Event::Answer(answer) => {
+            let (stop, content) = (answer.kind == Kind::Stop, &answer.content);
+            let text = json_string(&content.text);
+            format!(
+                r#"{{"event":"answer","n":{},"stop":{stop},"safeguarding":{},"written":{},"good_until":{},"text":{text}}}"#,
+                content.n,
+                answer.seat.is_safeguarding(),
+                content.written,
+                answer.good_until.0
+            )
+        }
         _ => r#"{"event":"other"}"#.into(),
     }
 }
 
 fn letter_json(event: &str, to: To, seq: u16) -> String {
-    format!(r#"{{"event":"{event}","safeguarding":{},"seq":{seq}}}"#, to == To::Safeguarding)
+    let safe = to == To::Safeguarding;
+    format!(r#"{{"event":"{event}","safeguarding":{safe},"seq":{seq}}}"#)
 }
 
 /// A JSON string: quotes, backslashes and control characters escaped.
