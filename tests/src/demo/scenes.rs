@@ -326,6 +326,6 @@ fn by_hand(house: &House) -> String {
     ls -lR $D/relay                                   (all that the relay has on its disk)
 ",
         program = house.program("porchlight"),
-        folder = house.text(""),
+        folder = house.text(".").trim_end_matches("/."),
     )
 }
