@@ -185,15 +185,23 @@ pub fn is_relay_url(text: &str) -> bool {
     let Some(authority) = text.strip_prefix("https://") else {
         return false;
     };
-    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, None),
-        Some((host, port)) => (host, Some(port.strip_prefix(':').unwrap_or(""))),
-        None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
+    let (host, port, host_fits) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let Some((host, port)) = rest.split_once(']') else { return false };
+            (host, port, host.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'.' | b':')))
+        }
+        None => {
+            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            (host, port, host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')))
+        }
     };
-    let host_fits = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'));
-    let port_fits =
-        port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0));
-    text.len() <= URL_MAX && host_fits && port_fits
+    let port_fits = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+    text.len() <= URL_MAX && !host.is_empty() && host_fits && port_fits
+}
+
+/// Digits only: `u16::from_str` would take a plus sign as well.
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// A line's web address as it is said aloud: host and gate. It pins nothing.

@@ -1,5 +1,6 @@
 //! Maps with ascending integer keys: the one shape of everything that may grow (SPEC §8).
 use alloc::vec::Vec;
+use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 use zeroize::Zeroizing;
 
@@ -89,8 +90,34 @@ pub(crate) fn read_map_in<'b>(
         }
         last = Some(key);
         if !take(key, decoder)? {
-            decoder.skip()?;
+            skip(decoder)?;
         }
+    }
+    Ok(())
+}
+
+/// Passes over one well-formed value of definite lengths. It counts instead of nesting, so depth costs nothing;
+/// minicbor's own `skip` lets a lone *break* and indefinite lengths pass.
+fn skip(decoder: &mut Decoder<'_>) -> Result<(), BadCbor> {
+    let mut left = 1u64;
+    while left > 0 {
+        left -= 1;
+        let inside = match decoder.datatype()? {
+            Type::Array => decoder.array()?.ok_or(BadCbor)?,
+            Type::Map => decoder.map()?.and_then(|pairs| pairs.checked_mul(2)).ok_or(BadCbor)?,
+            Type::Tag => {
+                decoder.tag()?;
+                1
+            }
+            Type::BytesIndef | Type::StringIndef | Type::ArrayIndef | Type::MapIndef | Type::Break | Type::Unknown(_) => {
+                return Err(BadCbor);
+            }
+            _ => {
+                decoder.skip()?;
+                0
+            }
+        };
+        left = left.checked_add(inside).ok_or(BadCbor)?;
     }
     Ok(())
 }

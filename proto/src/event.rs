@@ -208,8 +208,8 @@ struct Raw<'b> {
     bytes: [Option<&'b [u8]>; 9],
     uints: [Option<u64>; 9],
     text: Option<&'b str>,
-    slots: Vec<u8>,
-    held: BTreeMap<DeviceId, u64>,
+    slots: Option<Vec<u8>>,
+    held: Option<BTreeMap<DeviceId, u64>>,
 }
 
 impl<'b> Raw<'b> {
@@ -221,9 +221,9 @@ impl<'b> Raw<'b> {
     fn take(&mut self, key: u64, value: &mut Decoder<'b>) -> Result<bool, BadCbor> {
         match (self.kind, key) {
             (_, 0) => return Ok(false),
-            (2, 1) => self.held = read_held(value)?,
+            (2, 1) => self.held = Some(read_held(value)?),
             (3, 3) | (5, 2) => self.text = Some(value.str()?),
-            (9, 1) => self.slots = (0..items(value, 8)?).map(|_| Ok(value.u8()?)).collect::<Result<_, BadCbor>>()?,
+            (9, 1) => self.slots = Some((0..items(value, 8)?).map(|_| Ok(value.u8()?)).collect::<Result<_, BadCbor>>()?),
             (1 | 3..=8 | 11, 1) | (2 | 6 | 7 | 8 | 10 | 11, 2) | (6, 3 | 5) => {
                 let bytes = value.bytes()?;
                 *self.bytes.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(bytes);
@@ -255,14 +255,14 @@ impl<'b> Raw<'b> {
     fn event(self, whole: &[u8]) -> Result<Event, BadCbor> {
         Ok(match self.kind {
             1 => Event::DeviceKey(Box::new(self.array(1)?)),
-            2 => Event::Acknowledge { life: self.array(2)?, position: self.uint(3)?, held: self.held },
+            2 => Event::Acknowledge { life: self.array(2)?, position: self.uint(3)?, held: self.held.ok_or(BadCbor)? },
             3 => Event::Claim { caller: self.caller()?, lease: self.uint(2)?, reason: self.text()? },
             4 => Event::Release { caller: self.caller()? },
             5 => Event::Note { caller: self.caller()?, text: self.text()? },
             6 => Event::Answer(self.answer()?),
             7 => Event::Shown { caller: self.caller()?, session: self.array(2)?, seq: self.uint(3)? },
             8 => Event::Seen { caller: self.caller()?, answer: self.array(2)? },
-            9 => Event::Slots(self.slots),
+            9 => Event::Slots(self.slots.ok_or(BadCbor)?),
             10 => Event::Secret(DeskSecret { period: self.uint(1)?, seed: Zeroizing::new(self.array(2)?) }),
             11 => Event::StopSending { caller: self.caller()?, answer: self.array(2)? },
             _ => Event::Unknown(whole.into()),

@@ -83,7 +83,7 @@ class Reader:
         insist(signed, "forged", "no key of the seat signed it")
         out = _checked_shape(fields)
         self._check_time(out["time"], place)
-        insist(out["kind"] == RECEIPT or self.now <= out["good_until"], "expired", "past good_until")
+        insist(self.now <= out["good_until"], "expired", "past good_until")
         return {**out, "seat": place.seat}
 
     def _check_time(self, time: int, place: Place) -> None:
@@ -99,13 +99,12 @@ class Reader:
 def _checked_shape(fields: dict[str, bytes]) -> dict:
     kind, flags, part, count, length = (number(fields[name]) for name in ("kind", "flags", "part", "parts", "len"))
     insist(kind in (RECEIPT, ANSWER, STOP), "malformed", "kind")
-    insist(flags & ~(WITHDRAWN | TOO_LATE) == 0, "malformed", "flags")
-    if kind == ANSWER:
-        parts_.check(part, count, length, fields["content"])
-    else:
-        insist((part, count, length) == (0, 1, 0) and not any(fields["content"]), "malformed", "one empty part")
+    insist(flags in (0, WITHDRAWN, TOO_LATE), "malformed", "flags")
+    insist(any(fields["answer_id"]) == (kind != RECEIPT), "malformed", "answer_id")
     if kind == RECEIPT:
-        insist(not any(fields["answer_id"]), "malformed", "a receipt has no answer_id")
+        insist((part, count, length) == (0, 1, 0) and not any(fields["content"]), "malformed", "one empty part")
+    else:
+        parts_.check(part, count, length, fields["content"])
     return {
         "kind": kind,
         "flags": flags,
@@ -143,7 +142,7 @@ def _message(line: bytes, caller: bytes, tag: bytes, inner: bytes) -> bytes:
 
 
 class Joiner:
-    """Joins answers from their parts and lets each be shown once."""
+    """Joins answers and stops from their parts and lets each be shown once."""
 
     def __init__(self):
         self._parts = parts_.Joiner()
@@ -151,9 +150,9 @@ class Joiner:
 
     def take(self, opened: dict) -> bytes | None:
         """Adds an opened part; the answer's bytes when it is whole and has not been shown before."""
-        if opened["kind"] != ANSWER:
+        if opened["kind"] == RECEIPT:
             return None
-        names = ("seat", "answer_id", "parts", "good_until", "answers_session", "answers_seq")
+        names = ("seat", "kind", "answer_id", "parts", "good_until", "answers_session", "answers_seq")
         whole = self._parts.take(
             tuple(opened[name] for name in names), opened["part"], opened["parts"], opened["content"]
         )

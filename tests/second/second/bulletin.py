@@ -7,7 +7,7 @@ from .refused import insist
 from .roster import Roster
 
 _LAYOUT = LAYOUTS["bulletin"]
-_AHEAD = 86_400
+_AHEAD = 600
 
 
 def build(code: int, seat: int, time: int, seat_seed: bytes, line: bytes) -> bytes:

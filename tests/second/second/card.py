@@ -4,22 +4,26 @@ import base64
 import binascii
 import re
 
-from . import contents
+from . import cbor as cbor_
 from .label import label, sha256
 from .refused import Refused, insist
 
 _PREFIX = "PORCHLIGHT1"
+# White space as Unicode has it (Python counts four control characters more), and what some keyboards hide in text.
+_PASSED_OVER = re.compile(r"[^\S\x1c-\x1f]|[-\ufeff\u200b]")
 _MOST = 2_048
-_URL = re.compile(r"https://[^/?#@\s]+")
+_PORT = r"0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_HOST = rf"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f.:]+\])(?::{_PORT})?"
+_URL = re.compile(f"https://{_HOST}")
 _GATE = re.compile(r"[a-z0-9]{4,32}")
-_DOOR = re.compile(r"https://([^/?#@\s]+)/([a-z0-9]{4,32})")
+_DOOR = re.compile(f"https://({_HOST})/([a-z0-9]{{4,32}})")
 _DOOR_MOST = 24
 
 
 def cbor(card: dict) -> bytes:
     """A card's CBOR; `card` is `{root, relays: [{url, gates, pin?, number?}]}`."""
     relays = [_relay_map(relay, at) for at, relay in enumerate(card["relays"])]
-    data = contents.encode({0: 1, 1: card["root"], 2: relays})
+    data = cbor_.encode({0: 1, 1: card["root"], 2: relays})
     parse_cbor(data)
     return data
 
@@ -45,7 +49,7 @@ def text_of(data: bytes) -> str:
 
 def parse_text(written: str) -> dict:
     """A card from its text form, with case, white space and hyphens as a person may have typed them."""
-    squeezed = re.sub(r"[\s-]", "", written).upper()
+    squeezed = "".join(c.upper() if c.isascii() else c for c in _PASSED_OVER.sub("", written))
     insist(squeezed.startswith(_PREFIX), "malformed", "not a card")
     data = _base32(squeezed[len(_PREFIX) :])
     insist(len(data) > 4 and _check_bytes(data[:-4]) == data[-4:], "malformed", "a typing error in the card")
@@ -64,24 +68,30 @@ def _base32(letters: str) -> bytes:
 def parse_cbor(data: bytes) -> dict:
     """A card from its CBOR, checked."""
     insist(len(data) <= _MOST, "malformed", "the card is too long")
-    value = contents.decode(data)
+    value = cbor_.read_map(data, (0, 1, 2))
     insist(type(value.get(0)) is int and value[0] == 1, "malformed", "version")
     insist(isinstance(value.get(1), bytes) and len(value[1]) == 32, "malformed", "root")
     relays = value.get(2)
-    insist(isinstance(relays, list) and 1 <= len(relays) <= 8, "malformed", "relays")
-    return {"root": value[1], "relays": [_parse_relay(relay, at) for at, relay in enumerate(relays)]}
+    insist(_is_array(relays) and 1 <= len(relays) <= 8, "malformed", "relays")
+    relays = [_parse_relay(relay, at) for at, relay in enumerate(relays)]
+    insist(len({relay["number"] for relay in relays}) == len(relays), "malformed", "two relays of one number")
+    return {"root": value[1], "relays": relays}
 
 
-def _parse_relay(relay: dict, at: int) -> dict:
-    insist(isinstance(relay, dict), "malformed", "relay")
-    contents.insist_keys(relay)
+def _parse_relay(relay, at: int) -> dict:
+    insist(isinstance(relay, cbor_.Pairs), "malformed", "relay")
+    relay = relay.numbered(range(4))
     url, gates, pin, number = relay.get(0), relay.get(1), relay.get(2), relay.get(3, at)
     insist(isinstance(url, str) and len(url.encode()) <= 255 and bool(_URL.fullmatch(url)), "malformed", "url")
-    insist(isinstance(gates, list) and 1 <= len(gates) <= 8, "malformed", "gates")
+    insist(_is_array(gates) and 1 <= len(gates) <= 8, "malformed", "gates")
     insist(all(isinstance(gate, str) and _GATE.fullmatch(gate) for gate in gates), "malformed", "gate")
     insist(2 not in relay or (isinstance(pin, bytes) and len(pin) == 32), "malformed", "pin")
     insist(type(number) is int and 0 <= number <= 255, "malformed", "number")
     return {"url": url, "gates": gates, "pin": pin, "number": number}
+
+
+def _is_array(value) -> bool:
+    return isinstance(value, list) and not isinstance(value, cbor_.Pairs)
 
 
 def parse_door(written: str) -> dict:

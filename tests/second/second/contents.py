@@ -1,46 +1,12 @@
 """What is in letters, answers and team events: CBOR maps with integer keys (SPEC §8)."""
 
-import io
 import unicodedata
 
-import cbor2
-
-from .refused import Refused, insist
+from .cbor import Pairs, encode, read_map
+from .refused import insist
 
 TEXT_MOST = 16_000
 LANGUAGES = ("zh", "ko", "en")
-
-
-def encode(value) -> bytes:
-    """CBOR with definite lengths, shortest integers and map keys in ascending order."""
-    return cbor2.dumps(_in_order(value))
-
-
-def _in_order(value):
-    if isinstance(value, dict):
-        return {key: _in_order(value[key]) for key in sorted(value)}
-    return [_in_order(item) for item in value] if isinstance(value, list) else value
-
-
-def decode(data: bytes) -> dict:
-    """One CBOR map of definite length, with nothing after it. Its keys are unsigned and strictly ascending."""
-    stream = io.BytesIO(data)
-    decoder = cbor2.CBORDecoder(stream, allow_indefinite=False, allow_duplicate_keys=False, read_size=1)
-    try:
-        value = decoder.decode()
-    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError) as error:
-        raise Refused("malformed", "CBOR") from error
-    insist(stream.tell() == len(data), "malformed", "trailing bytes")
-    insist(isinstance(value, dict), "malformed", "not a map")
-    insist_keys(value)
-    return value
-
-
-def insist_keys(value: dict) -> None:
-    """Refuses a map whose keys are not unsigned integers in ascending order."""
-    keys = list(value)
-    insist(all(map(_is_uint, keys)), "malformed", "a key that is not an unsigned integer")
-    insist(keys == sorted(keys), "malformed", "keys are not in ascending order")
 
 
 def _is_uint(value) -> bool:
@@ -52,11 +18,8 @@ def _uint(below: int):
 
 
 def _text(value) -> bool:
-    return (
-        isinstance(value, str)
-        and len(value.encode()) <= TEXT_MOST
-        and unicodedata.is_normalized("NFC", value)
-    )
+    """Any text within its bounds, in whatever normal form: an older device knows an older Unicode."""
+    return isinstance(value, str) and len(value.encode()) <= TEXT_MOST
 
 
 def _bytes(length: int | None = None):
@@ -68,13 +31,20 @@ def _bool(value) -> bool:
 
 
 def _withdraw(value) -> bool:
-    if not isinstance(value, list):
+    if not isinstance(value, list) or isinstance(value, Pairs):
         return False
     return value == [] or (len(value) == 2 and _bytes(8)(value[0]) and _uint(2**16)(value[1]))
 
 
-_LETTER = {0: _uint(5), 1: _text, 2: _uint(2**64), 3: _bool, 4: _bool, 5: _uint(3), 6: _withdraw}
-_ANSWER = {0: _uint(2**64), 1: _text, 2: _uint(3), 3: _bool, 4: _bytes()}
+def _stops(value) -> bool:
+    return isinstance(value, list) and not isinstance(value, Pairs) and len(value) <= 64 and all(map(_bytes(8), value))
+
+
+_LETTER = {0: _is_uint, 1: _text, 2: _is_uint, 3: _bool, 4: _bool, 5: _is_uint, 6: _withdraw}
+_ANSWER = {0: _is_uint, 1: _text, 2: _is_uint, 3: _bool, 4: _bytes(), 5: _is_uint, 6: _stops}
+# How many values the enumerations have. A value of a later version is as if its key were absent.
+_LETTER_ENUMERATIONS = {0: 5, 5: 3}
+_ANSWER_ENUMERATIONS = {2: 3}
 
 
 def _typed(value: dict, types: dict) -> dict:
@@ -87,8 +57,9 @@ def _leave_out(value: dict, absent: dict) -> dict:
     return {key: item for key, item in value.items() if absent.get(key, object()) != item}
 
 
-_LETTER_ABSENT = {0: 0, 1: "", 2: 0, 3: False, 4: False, 5: 0}
-_ANSWER_ABSENT = {1: "", 2: 0, 3: False, 4: b""}
+# What is left out. Not a language: 0 is Chinese, and an absent one is not said.
+_LETTER_ABSENT = {0: 0, 1: "", 2: 0, 3: False, 4: False}
+_ANSWER_ABSENT = {1: "", 3: False, 6: []}
 
 
 def letter(value: dict) -> bytes:
@@ -99,14 +70,14 @@ def letter(value: dict) -> bytes:
 
 
 def parse_letter(data: bytes) -> dict:
-    value = _typed(decode(data), _LETTER)
+    value = _received(_typed(read_map(data, _LETTER), _LETTER), _LETTER_ENUMERATIONS)
     _check_letter(value)
     return value
 
 
 def _check_letter(value: dict) -> None:
     _typed(value, _LETTER)
-    insist(any(key in value for key in (0, 1, 6)), "malformed", "an empty letter")
+    insist(value.get(0) or value.get(1) or 6 in value, "malformed", "an empty letter")
 
 
 def answer(value: dict) -> bytes:
@@ -117,14 +88,19 @@ def answer(value: dict) -> bytes:
 
 
 def parse_answer(data: bytes) -> dict:
-    value = _typed(decode(data), _ANSWER)
+    value = _received(_typed(read_map(data, _ANSWER), _ANSWER), _ANSWER_ENUMERATIONS)
     _check_answer(value)
     return value
 
 
+def _received(value: dict, enumerations: dict) -> dict:
+    """What a reader makes of it: texts in NFC, and without values that only a later version knows."""
+    return {key: item for key, item in _with_nfc(value).items() if key not in enumerations or item < enumerations[key]}
+
+
 def _check_answer(value: dict) -> None:
     _typed(value, _ANSWER)
-    insist(0 in value, "malformed", "an answer needs n")
+    insist(0 in value and 5 in value, "malformed", "an answer needs n and its writing time")
 
 
 def _with_nfc(value: dict) -> dict:
@@ -132,24 +108,23 @@ def _with_nfc(value: dict) -> dict:
 
 
 def _acknowledged(value) -> bool:
-    return isinstance(value, dict) and all(_bytes(8)(key) and _is_uint(item) for key, item in value.items())
+    return isinstance(value, dict) and len(value) <= 64 and all(_bytes(8)(key) and _is_uint(item) for key, item in value.items())
 
 
 def _slots(value) -> bool:
-    return isinstance(value, list) and all(map(_is_uint, value))
+    return isinstance(value, list) and not isinstance(value, Pairs) and len(value) <= 8 and all(map(_uint(2**8), value))
 
 
-_ANY_TEXT = lambda value: isinstance(value, str)  # noqa: E731
 _CALLER = _bytes(16)
 _EVENTS = {
     1: {1: _bytes(1216)},
     2: {1: _acknowledged, 2: _bytes(8), 3: _is_uint},
-    3: {1: _CALLER, 2: _is_uint, 3: _ANY_TEXT},
+    3: {1: _CALLER, 2: _uint(2**32), 3: _text},
     4: {1: _CALLER},
-    5: {1: _CALLER, 2: _ANY_TEXT},
+    5: {1: _CALLER, 2: _text},
     6: {
-        1: _CALLER, 2: _bytes(8), 3: _bytes(), 4: _is_uint, 5: _bytes(8),
-        6: _uint(2**16), 7: lambda kind: kind in (1, 2) and _is_uint(kind), 8: _uint(4),
+        1: _CALLER, 2: _bytes(8), 3: _bytes(), 4: _uint(2**32), 5: _bytes(8),
+        6: _uint(2**16), 7: lambda kind: kind in (1, 2) and _is_uint(kind), 8: _uint(2**8),
     },
     7: {1: _CALLER, 2: _bytes(8), 3: _uint(2**16)},
     8: {1: _CALLER, 2: _bytes(8)},
@@ -167,12 +142,22 @@ def event(value: dict) -> bytes:
 
 def parse_event(data: bytes) -> dict:
     """A team event. One of an unknown type is returned as it is, to be kept and passed on."""
-    value = decode(data)
-    insist(0 in value and _is_uint(value[0]), "malformed", "an event needs a type")
-    if value[0] not in _EVENTS:
-        return value
+    kind = read_map(data, (0,)).get(0)
+    insist(_is_uint(kind), "malformed", "an event needs a type")
+    if kind not in _EVENTS:
+        return {0: kind, "whole": data}
+    value = read_map(data, {0, *_EVENTS[kind]})
+    if kind == 2 and isinstance(value.get(1), Pairs):
+        value[1] = _held(value[1])
     _check_event(value)
-    return {0: value[0], **_typed(value, _EVENTS[value[0]])}
+    return value
+
+
+def _held(pairs: Pairs) -> dict:
+    """The map of an acknowledgement, whose keys are device ids: in any order, none twice."""
+    insist(all(_bytes(8)(device) for device, _ in pairs), "malformed", "a device id")
+    insist(len({device for device, _ in pairs}) == len(pairs), "malformed", "a device twice")
+    return dict(pairs)
 
 
 def _check_event(value: dict) -> None:

@@ -82,7 +82,6 @@ class Joiner:
 
     def __init__(self):
         self._seen: set[bytes] = set()
-        self._shape: dict[tuple, tuple] = {}
         self._parts = parts_.Joiner()
         self._done: set[tuple] = set()
 
@@ -93,9 +92,8 @@ class Joiner:
         if opened["kind"] == DUMMY:
             return None
         letter = (opened["caller_id"], opened["session"], opened["seq"])
-        shape = (opened["parts"], opened["time"])
-        insist(self._shape.setdefault(letter, shape) == shape, "contradiction", "other parts or time")
-        whole = self._parts.take(letter + shape, opened["part"], opened["parts"], opened["content"])
+        key = (*letter, opened["parts"], opened["time"])
+        whole = self._parts.take(key, opened["part"], opened["parts"], opened["content"])
         if whole is None or letter in self._done:
             return None
         self._done.add(letter)

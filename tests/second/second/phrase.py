@@ -11,7 +11,8 @@ from .label import expand, label, u16, u32
 from .refused import Refused, insist
 
 _WORDS = pathlib.Path(__file__).resolve().parents[3] / "proto" / "words"
-_SEPARATORS = re.compile(r"[\s,、。.·;/()\ufeff\u200b-]+")
+# White space as Unicode has it: Python counts four control characters more.
+_SEPARATORS = re.compile(r"(?:[^\S\x1c-\x1f]|[,、。.·;/()\ufeff\u200b-])+")
 LANGUAGES = ("ko", "zh", "en")
 
 
@@ -52,9 +53,8 @@ def nfc(text: str) -> str:
 
 
 def read_word(text: str) -> str:
-    """Text as it is compared: NFKC, then ASCII letters in lower case."""
-    folded = unicodedata.normalize("NFKC", text)
-    return "".join(c.lower() if c.isascii() else c for c in folded)
+    """Text as it is compared: NFKC, then every letter by itself in lower case."""
+    return "".join(c.lower() for c in unicodedata.normalize("NFKC", text))
 
 
 def read_words(text: str) -> list[int]:

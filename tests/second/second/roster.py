@@ -84,11 +84,11 @@ def _check_bounds(roster: Roster) -> None:
 
 
 def choose(rosters: list[bytes], root_pk: bytes, now: int) -> Roster | None:
-    """The roster in force among these: the highest serial, then the lower hash."""
+    """The roster in force among these: the highest generation, then the highest serial, then the lower hash."""
     valid = []
     for data in rosters:
         try:
             valid.append(check(data, root_pk, now))
         except Refused:
             continue
-    return min(valid, key=lambda roster: (-roster.serial, roster.hash), default=None)
+    return min(valid, key=lambda roster: (-roster.desk_cert.generation, -roster.serial, roster.hash), default=None)

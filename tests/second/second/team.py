@@ -45,8 +45,6 @@ def check(inner: bytes, line: bytes, use: int) -> dict:
         insist(shape == (0, 0, 1, SIZE) and not any(fields["previous"]), "malformed", "dummy")
     else:
         insist(numbers["device_seq"] >= 1, "malformed", "events count from 1")
-        if use == up.DEVICE:
-            insist(not any(fields["previous"]), "malformed", "direct letters are not in the chain")
     sign.insist_signed(fields["device_pk"], _message(line, use, inner), fields["sig"], "team cell")
     return {
         **{name: numbers[name] for name in "kind device_seq lamport time part parts".split()},
@@ -54,6 +52,11 @@ def check(inner: bytes, line: bytes, use: int) -> dict:
         "previous": fields["previous"],
         "content": fields["content"][:length],
     }
+
+
+def direct(line: bytes, recipient_pk: bytes) -> bytes:
+    """What a direct letter names as `previous`: its recipient, who checks it."""
+    return sha256(label("team/direct"), line, recipient_pk)
 
 
 def event_hash(line: bytes, device_pk: bytes, device_seq: int, previous: bytes, lamport: int, time: int, body: bytes):

@@ -266,6 +266,11 @@ def open_team(q):
 
 
 @verb
+def direct(q):
+    return team.direct(hx(q["line"]), hx(q["recipient_pk"]))
+
+
+@verb
 def event_hash(q):
     return team.event_hash(
         hx(q["line"]), hx(q["device_pk"]), q["device_seq"], hx(q["previous"]), q["lamport"], q["time"], hx(q["body"])
@@ -441,6 +446,11 @@ def card_text_of(q):
 @verb
 def parse_card(q):
     return card.parse_text(q["text"])
+
+
+@verb
+def parse_card_cbor(q):
+    return card.parse_cbor(hx(q["bytes"]))
 
 
 @verb

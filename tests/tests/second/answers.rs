@@ -46,6 +46,7 @@ impl Sendings {
 /// One answer on its way.
 struct Sent {
     answer: Answer,
+    kind: Kind,
     id: [u8; 8],
     lane: usize,
     first: u16,
@@ -93,13 +94,7 @@ impl Lane {
     /// Writes one more answer, at a place that has room for it.
     fn add(&mut self, number: usize, rng: &mut ChaCha20Rng) {
         let length = length(rng, number);
-        let answer = Answer {
-            n: rand_core::Rng::next_u64(rng),
-            text: text(rng, length).into(),
-            language: *one_of(rng, &[None, Some(Language::Ko), Some(Language::En)]),
-            meeting: below(rng, 2) == 1,
-            introduction: None,
-        };
+        let answer = answer(rng, length);
         let parts = cut(&answer.to_cbor().expect("an answer within its bounds"), ANSWER_PART_LEN).expect("it fits");
         let lane = below(rng, self.places.len() as u64) as usize;
         let place = &mut self.places[lane];
@@ -111,6 +106,7 @@ impl Lane {
         let time = place.day.map_or(self.world.now, |day| Seconds(u64::from(day) * 86_400 + below(rng, 86_400)));
         self.sent.push(Sent {
             answer,
+            kind: *one_of(rng, &[Kind::Answer, Kind::Answer, Kind::Stop]),
             id: random(rng),
             lane,
             first,
@@ -119,7 +115,7 @@ impl Lane {
             good_until: self.world.now.plus(below(rng, 1_000_000)),
             answers: (random(rng), below(rng, 65_536) as u16),
             have: Receipt { session: random(rng), upto: below(rng, 65_536) as u16, map: rand_core::Rng::next_u64(rng) },
-            withdrawal: Withdrawal::from_flags(below(rng, 4) as u8),
+            withdrawal: Withdrawal::from_flags(below(rng, 3) as u8),
         });
     }
     fn key(&self, place: &Sendings) -> &[u8; 32] {
@@ -165,15 +161,32 @@ impl Lane {
     }
 }
 
+/// An answer's content.
+pub(crate) fn answer(rng: &mut ChaCha20Rng, length: usize) -> Answer {
+    Answer {
+        n: rand_core::Rng::next_u64(rng),
+        text: text(rng, length).into(),
+        language: *one_of(rng, &[None, Some(Language::Zh), Some(Language::Ko), Some(Language::En)]),
+        meeting: below(rng, 2) == 1,
+        introduction: None,
+        written: below(rng, 4_000_000_000),
+        stops: (0..below(rng, 5).saturating_sub(3)).map(|_| random(rng)).collect(),
+    }
+}
+
 fn map(answer: &Answer) -> Value {
-    let mut map = json!({"0": answer.n, "1": normal(&answer.text).unwrap().as_str()});
+    let mut map = json!({"0": answer.n, "5": answer.written, "1": normal(&answer.text).unwrap().as_str()});
     match answer.language {
-        None | Some(Language::Zh) => {}
+        None => {}
+        Some(Language::Zh) => map["2"] = 0.into(),
         Some(Language::Ko) => map["2"] = 1.into(),
         Some(Language::En) => map["2"] = 2.into(),
     }
     if answer.meeting {
         map["3"] = true.into();
+    }
+    if !answer.stops.is_empty() {
+        map["6"] = answer.stops.iter().map(hex).collect();
     }
     if let Some(card) = &answer.introduction {
         map["4"] = hex(card);
@@ -254,6 +267,9 @@ fn asked(lane: &Lane, sent: &Sent, rng: &mut ChaCha20Rng) -> Value {
     let mut request = place.json();
     let mut content = map(&sent.answer);
     content["1"] = json!(sent.answer.text.as_str());
+    if !sent.answer.stops.is_empty() {
+        content["6"] = sent.answer.stops.iter().map(|answer| json!({"hex": hex(answer)})).collect();
+    }
     request["i"] = sent.first.into();
     request["key"] = hex(lane.key(place));
     request["caller_id"] = hex(lane.caller.0);
@@ -261,7 +277,7 @@ fn asked(lane: &Lane, sent: &Sent, rng: &mut ChaCha20Rng) -> Value {
     request["map"] = content;
     request["nonces"] = sent.parts.iter().map(|_| hex(random::<24>(rng))).collect();
     request["fields"] = json!({
-        "kind": 1, "flags": sent.withdrawal.flags(), "answer_id": hex(sent.id), "time": sent.time.0, "good_until": sent.good_until.0,
+        "kind": if sent.kind == Kind::Stop { 2 } else { 1 }, "flags": sent.withdrawal.flags(), "answer_id": hex(sent.id), "time": sent.time.0, "good_until": sent.good_until.0,
         "answers_session": hex(sent.answers.0), "answers_seq": sent.answers.1, "have_session": hex(sent.have.session),
         "have_upto": sent.have.upto, "have_map": sent.have.map,
     });
@@ -282,7 +298,7 @@ fn here_has_all(lane: &Lane, cells: &[[u8; 1024]]) {
         let sent = lane.sent.iter().find(|sent| sent.id == part.answer).expect("an answer that was sent");
         assert_eq!(
             (part.kind, part.withdrawal, part.time, part.good_until, part.answers, part.have),
-            (Kind::Answer, sent.withdrawal, sent.time, sent.good_until, sent.answers, sent.have),
+            (sent.kind, sent.withdrawal, sent.time, sent.good_until, sent.answers, sent.have),
         );
         if let Joined::Whole(content) = joins.entry(part.answer).or_insert_with(|| Join::of(part.part.parts)).take(&part.part) {
             whole.insert(part.answer, content);

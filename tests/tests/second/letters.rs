@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 const BATCH: usize = 50;
 
-/// A letter's content with its language said in full, as the SPEC's "absent means 0" has it.
+/// Some letter.
 pub(crate) fn letter(rng: &mut ChaCha20Rng, length: usize) -> Letter {
     let status = [None, Some(Status::Safe), Some(Status::Help), Some(Status::Moving), Some(Status::Talk)];
     let withdraw = [None, None, None, Some(Withdraw::AllUnshown), Some(Withdraw::One(random(rng), below(rng, 65_536) as u16))];
@@ -30,7 +30,7 @@ pub(crate) fn letter(rng: &mut ChaCha20Rng, length: usize) -> Letter {
         next: Some(below(rng, 1_000_000)).filter(|next| *next > 500_000),
         quiet: below(rng, 2) == 1,
         relative: below(rng, 2) == 1,
-        language: *one_of(rng, &[None, Some(Language::Ko), Some(Language::En)]),
+        language: *one_of(rng, &[None, Some(Language::Zh), Some(Language::Ko), Some(Language::En)]),
         withdraw: *one_of(rng, &withdraw),
     }
 }
@@ -43,7 +43,7 @@ pub(crate) fn map(letter: &Letter) -> Value {
         Status::Moving => 3,
         Status::Talk => 4,
     });
-    let language = letter.language.map_or(0, |language| match language {
+    let language = letter.language.map(|language| match language {
         Language::Zh => 0,
         Language::Ko => 1,
         Language::En => 2,
@@ -58,7 +58,7 @@ pub(crate) fn map(letter: &Letter) -> Value {
         (2, letter.next.map(Value::from)),
         (3, Some(json!(true)).filter(|_| letter.quiet)),
         (4, Some(json!(true)).filter(|_| letter.relative)),
-        (5, Some(json!(language)).filter(|_| language > 0)),
+        (5, language.map(Value::from)),
         (6, withdraw),
     ];
     fields.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))).collect::<Map<_, _>>().into()

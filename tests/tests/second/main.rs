@@ -14,6 +14,7 @@
 
 mod answers;
 mod letters;
+mod mutations;
 mod python;
 mod refusals;
 mod statements;
@@ -93,6 +94,20 @@ fn what_the_text_refuses_both_refuse() {
     let count = refusals::all(&mut chance("refusals"), &mut python);
     eprintln!("{count} cases refused by both");
     assert!(count >= 20, "the table of refusals has shrunk to {count}");
+}
+
+#[test]
+fn what_chance_makes_of_contents_both_take_or_both_refuse() {
+    let (taken, refused) = mutations::agree(20_000, &mut chance("mutations"), &mut Python::start());
+    eprintln!("{taken} taken by both, {refused} refused by both");
+    assert!(taken >= 1_000 && refused >= 5_000, "the mutations have become too tame or too wild");
+}
+
+#[test]
+fn what_chance_makes_of_texts_both_read_alike() {
+    let (taken, refused) = mutations::agree_on_text(3_000, &mut chance("texts"), &mut Python::start());
+    eprintln!("{taken} read by both, {refused} refused by both");
+    assert!(taken >= 500 && refused >= 500, "the mutations have become too tame or too wild");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use porchlight_proto::card::{Card, Door, RelayAddress};
 use porchlight_proto::cell::up::{self, EventStamp, Opened, Opener, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
 use porchlight_proto::event::{AnswerEvent, AnswerKind, DeskSecret, Event};
-use porchlight_proto::letter::Letter;
+use porchlight_proto::letter::{Letter, normal};
 use porchlight_proto::limits::TEAM_PART_LEN;
 use porchlight_proto::line::{CallerId, DeviceId, Gate, LineId, Seat};
 use porchlight_proto::parts::cut;
@@ -219,12 +219,17 @@ fn bulletins(world: &World, rng: &mut ChaCha20Rng, python: &mut Python) {
 /// Several rosters of one line, some of one serial: both choose the same.
 fn choice(rng: &mut ChaCha20Rng, python: &mut Python) {
     let world = World::new(rng);
+    let life = (Seconds(world.now.0 - 9), world.now.plus(9));
+    let raised = DeskCert::sign(&world.root, &world.desk.public(), 8, life.0, life.1);
     let mut rosters = Rosters::new();
     let all: Vec<_> = (0..6)
         .map(|_| {
             let mut fields = roster_fields(&world);
             fields["serial"] = (1 + below(rng, 3)).into();
             fields["period"] = 7.into();
+            if below(rng, 6) == 0 {
+                fields["desk_cert"] = hex(raised.bytes());
+            }
             fields["not_before"] = (world.now.0 + below(rng, 3) - 1).into();
             fields["not_after"] = (world.now.0 + below(rng, 2) * 1_000 + 2).into();
             fields["closed_until"] = below(rng, 1_000).into();
@@ -237,8 +242,8 @@ fn choice(rng: &mut ChaCha20Rng, python: &mut Python) {
         let signed = UncheckedRoster::parse(&bytes(roster)).unwrap().check_signed(&root).expect("an honest roster");
         // One that is not valid now is not in the choice of a client that knows only these.
         if signed.in_force_at(world.now) {
-            let taken = rosters.insert(signed);
-            assert!(matches!(taken, Ok(()) | Err(RosterError::Expired)), "{taken:?}");
+            let taken = rosters.insert(signed, world.now);
+            assert!(matches!(taken, Ok(()) | Err(RosterError::Expired | RosterError::OldGeneration)), "{taken:?}");
         }
     }
     let here = rosters.in_force(world.now).map(|roster| json!({"serial": roster.serial(), "hash": hex(roster.hash())}));
@@ -254,7 +259,7 @@ pub(crate) fn team(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
         let purpose = *one_of(rng, &[Use::Desk, Use::Device]);
         let stamp = EventStamp {
             device_seq: 1 + rng.next_u64() / 2,
-            previous: if purpose == Use::Device { [0; 32] } else { random(rng) },
+            previous: if purpose == Use::Device { EventStamp::direct(&world.line, &device.public()) } else { random(rng) },
             lamport: rng.next_u64(),
             time: world.now,
         };
@@ -312,7 +317,7 @@ fn team_part(
 }
 
 /// Some event of a team.
-fn event(rng: &mut ChaCha20Rng) -> Event {
+pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
     let (caller, session, answer) = (CallerId(random(rng)), random(rng), random(rng));
     let length = length(rng, usize::MAX);
     match below(rng, 11) {
@@ -323,7 +328,7 @@ fn event(rng: &mut ChaCha20Rng) -> Event {
         }
         2 => Event::Claim { caller, lease: rng.next_u32(), reason: text(rng, 30) },
         3 => Event::Release { caller },
-        4 => Event::Note { caller, text: text(rng, length) },
+        4 => Event::Note { caller, text: normal(&text(rng, length)).unwrap().to_string() },
         5 => Event::Answer(AnswerEvent {
             caller,
             answer,
@@ -378,8 +383,7 @@ fn mark_bytes(map: &mut Value, event: &Event) {
 
 pub(crate) fn cards(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
     for _ in 0..count {
-        let relays = (0..=below(rng, 8) as u8).map(|at| relay(at, rng)).collect();
-        let card = Card { root: PublicKey::from_bytes(random(rng)), relays };
+        let card = card(rng);
         let text = python.get("card_text", json!({"card": card_json(&card)}));
         assert_eq!(text, json!(card.to_text()));
         assert_eq!(python.get("card_cbor", json!({"card": card_json(&card)})), hex(card.to_cbor()));
@@ -397,6 +401,12 @@ pub(crate) fn cards(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
     }
 }
 
+/// Some card.
+pub(crate) fn card(rng: &mut ChaCha20Rng) -> Card {
+    let relays = (0..=below(rng, 8) as u8).map(|at| relay(at, rng)).collect();
+    Card { root: PublicKey::from_bytes(random(rng)), relays }
+}
+
 fn relay(at: u8, rng: &mut ChaCha20Rng) -> RelayAddress {
     let gate = |rng: &mut ChaCha20Rng| {
         let name: String = (0..4 + below(rng, 29)).map(|_| char::from(*one_of(rng, b"abcxyz0189"))).collect();
@@ -409,11 +419,12 @@ fn relay(at: u8, rng: &mut ChaCha20Rng) -> RelayAddress {
         ),
         gates: (0..=below(rng, 3)).map(|_| gate(rng)).collect(),
         pin: Some(random(rng)).filter(|pin: &[u8; 32]| pin[0] < 128),
-        number: *one_of(rng, &[at, at, 255, 0]),
+        number: *one_of(rng, &[at, at, 255 - at, 100 + at]),
     }
 }
 
-fn card_json(card: &Card) -> Value {
+/// A card as Python takes and gives it.
+pub(crate) fn card_json(card: &Card) -> Value {
     let relays: Vec<_> = card.relays.iter().map(|relay| json!({
         "url": relay.url, "gates": relay.gates.iter().map(Gate::as_str).collect::<Vec<_>>(), "pin": relay.pin.map(hex), "number": relay.number,
     })).collect();

@@ -234,7 +234,7 @@ pub(super) fn bulletins(table: &mut Table, world: &World, python: &mut Python) {
     let now = world.now.0;
     let cases = [
         (None, json!({})),
-        (None, json!({"time": now + 86_400})),
+        (None, json!({"time": now + 600})),
         (Some("code 4"), json!({"code": 4})),
         (Some("no code, but a signature"), json!({"code": 0})),
         (Some("safeguarding's seat"), json!({"seat": 8, "seat_seed": hex(world.seats[8].seed().as_slice())})),
@@ -242,7 +242,7 @@ pub(super) fn bulletins(table: &mut Table, world: &World, python: &mut Python) {
         (Some("another seat's bulletin"), json!({"seat": 4})),
         (Some("another line's bulletin"), json!({"line": hex([1; 32])})),
         (Some("a bulletin voided by the roster"), json!({"time": now - 1_001})),
-        (Some("a bulletin a day and a second ahead"), json!({"time": now + 86_401})),
+        (Some("a bulletin ten minutes and a second ahead"), json!({"time": now + 601})),
     ];
     for (name, changes) in cases {
         let built = bytes(&python.get("build_bulletin", with(&good, &changes)));
@@ -289,6 +289,9 @@ pub(super) fn cards(table: &mut Table, rng: &mut ChaCha20Rng, python: &mut Pytho
         "",
         "PORCHLIGHT1-",
         &text.replacen('A', "1", 1),
+        &text.replacen('I', "ı", 1),
+        &text.replacen('O', "º", 1),
+        &text.replacen('A', "A\u{1c}", 1),
     ] {
         let (here, there) = card(spoilt, python);
         table.refused("not the text of a card", here, there);
@@ -330,6 +333,11 @@ fn spoilt_cards(rng: &mut ChaCha20Rng) -> Vec<(&'static str, String)> {
         ("a relay without TLS", one(relay("http://relay.example", &["abcd"], ""))),
         ("a relay without a host", one(relay("https://", &["abcd"], ""))),
         ("a relay with too long an address", one(relay(&long, &["abcd"], ""))),
+        ("a relay with a path after an IPv6 address", one(relay("https://[::1]/path", &["abcd"], ""))),
+        ("a relay with a signed port", one(relay("https://relay.example:+443", &["abcd"], ""))),
+        ("a relay on port 0", one(relay("https://relay.example:0", &["abcd"], ""))),
+        ("a relay on port 65,536", one(relay("https://relay.example:65536", &["abcd"], ""))),
+        ("a relay with a blank in its name", one(relay("https://relay .example", &["abcd"], ""))),
         ("no gates", one(relay("https://relay.example", &[], ""))),
         ("nine gates", one(relay("https://relay.example", &["abcd"; 9], ""))),
         ("a gate of three letters", one(relay("https://relay.example", &["abc"], ""))),
@@ -337,6 +345,7 @@ fn spoilt_cards(rng: &mut ChaCha20Rng) -> Vec<(&'static str, String)> {
         ("a gate with a slash", one(relay("https://relay.example", &["ab/cd"], ""))),
         ("a pin of 31 bytes", one(relay("https://relay.example", &["abcd"], &format!("02581f{}", "00".repeat(31))))),
         ("a relay's number above 255", one(relay("https://relay.example", &["abcd"], "03190100"))),
+        ("two relays of one number", card_cbor(1, &root, &relay("https://relay.example", &["abcd"], "0307"), 2)),
         ("a relay's key twice", one(relay("https://relay.example", &["abcd"], "016161"))),
     ]
 }

@@ -239,6 +239,11 @@ pub(super) fn team(table: &mut Table, world: &World, rng: &mut ChaCha20Rng, pyth
     }
     let lax = desk.cell(&with(&good, &json!({"spoil": "not canonical"})), python);
     desk.refuses(table, (TEAM, "a team signature with S above the group order", Forged), &lax, python);
+    let safe = Desk { purpose: Use::Safeguarding, ..desk };
+    safe.refuses(table, (TEAM, "a team cell to safeguarding", Malformed), &safe.cell(&good, python), python);
     let device = Desk { purpose: Use::Device, ..desk };
+    device.takes(table, (TEAM, "a direct letter"), &device.cell(&good, python), python);
+    let letter = device.cell(&letter(rng), python);
+    device.refuses(table, (LETTER, "a letter to a device", Malformed), &letter, python);
     device.refuses(table, (TEAM, "a cell to the desk, opened as a device's", DoesNotOpen), &desk.cell(&good, python), python);
 }
