@@ -317,6 +317,9 @@ impl Settings {
                 found.push(text);
             }
         };
+        let no_line =
+            "there is no [[line]] part yet: `porchlight line init` writes one, and wants the pin that check-config says";
+        unless(!self.lines.is_empty(), no_line.into());
         unless(
             self.keyring_medium == KeyringMedium::RamOnly,
             "the keyring may lie on a disk: keys can then outlive their cells".into(),

@@ -10,10 +10,7 @@ use crate::trouble::Trouble;
 /// A generator seeded by the system. Each use gets its own.
 pub(crate) fn new_rng() -> Result<ChaCha20Rng, Trouble> {
     let mut seed = Zeroizing::new([0; 32]);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the binary's one question to the system; everything else is handed its generator"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a binary seeds its generators from the system, here and nowhere else")]
     getrandom::fill(seed.as_mut_slice()).map_err(|_| sentences::no_chance())?;
     Ok(ChaCha20Rng::from_seed(*seed))
 }

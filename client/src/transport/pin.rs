@@ -50,7 +50,16 @@ impl Pin {
     /// [`PinError::Spelling`] if it is neither, [`PinError::Length`] if it is not 32 bytes.
     pub fn parse(text: &str) -> Result<Self, PinError> {
         let text = text.trim();
-        let body = text.strip_prefix("sha256/").map_or(text, |rest| rest.strip_prefix('/').unwrap_or(rest));
+        let body = text.strip_prefix("sha256/").unwrap_or(text);
+        // A second slash is the other way to write the prefix, or, for one pin in 64, the first character of the hash.
+        let whole = Self::spelt(body);
+        match body.strip_prefix('/') {
+            Some(shorter) if whole.is_err() => Self::spelt(shorter),
+            _ => whole,
+        }
+    }
+
+    fn spelt(body: &str) -> Result<Self, PinError> {
         let bytes = hex(body).or_else(|| base64(body)).ok_or(PinError::Spelling)?;
         <[u8; 32]>::try_from(bytes.as_slice()).map(Self).map_err(|_| PinError::Length(bytes.len()))
     }
@@ -110,6 +119,16 @@ mod tests {
             format!("sha256/{hex}"),
             format!(" sha256//{hex}\n"),
         ] {
+            assert_eq!(Pin::parse(&text), Ok(pin), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hash_that_begins_with_a_slash_keeps_it() {
+        let pin = Pin([0xff; 32]);
+        let base64 = BASE64.encode(&[0xff; 32]);
+        assert!(base64.starts_with('/'));
+        for text in [base64.clone(), format!("sha256/{base64}"), format!("sha256//{base64}")] {
             assert_eq!(Pin::parse(&text), Ok(pin), "{text}");
         }
     }

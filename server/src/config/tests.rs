@@ -47,6 +47,13 @@ fn beats_follow_the_down_beat_unless_they_are_set() {
 }
 
 #[test]
+fn a_relay_may_be_without_a_line_so_that_its_pin_can_be_learnt_first() {
+    let settings = parse(&format!("{TOP}{TLS}")).unwrap();
+    assert!(settings.lines.is_empty());
+    assert!(settings.warnings.iter().any(|warning| warning.contains("no [[line]] part yet")), "{:?}", settings.warnings);
+}
+
+#[test]
 fn what_is_not_for_production_is_allowed_with_a_warning_that_names_it() {
     let text = format!(
         "{TOP}keyring_on_disk = true\nepoch_s = 2\nquota_bytes = 1048576\n{TLS}{}",

@@ -63,7 +63,8 @@ impl<'a> Stage<'a> {
         house.ask(&house.desk("line publish"), leash)?;
         tell.did(Who::Line, "signed its public statements (4,096 bytes each) and handed them to the relay");
         let desk = Live::start("the desk", &house.desk("desk watch"), house.path("desk.log"), leash)?;
-        tell.did(Who::Desk, "is on: from now on it posts one bundle of 6,176 bytes a beat, answer or not");
+        desk.hear("the desk to reach the relay", PATIENCE, |line| event(line, "connected"))?;
+        tell.did(Who::Desk, "is on: from now on it posts one bundle of 6,176 bytes a desk beat, answer or not");
         let network = Watcher::take_place(tell.0).during("watching her network")?;
         Ok(Self { house, leash, tell, plan, relay, desk, network })
     }
@@ -101,10 +102,10 @@ impl<'a> Stage<'a> {
         ));
         let program = self.on_her_network("caller checkin --status safe --wait 60s").word("--text").word(CHECK_IN);
         let mut visit = Live::start("her check-in", &program, self.house.path("checkin.log"), self.leash)?;
-        visit.hear("the desk's receipt", PATIENCE, |line| {
-            Record::read(line).all("received").any(|it| it == "true").then_some(())
-        })?;
-        self.tell.did(Who::She, "sees ✓✓: the desk has it. (✓ alone would mean: it lies in the box.)");
+        visit.hear("the box to take it", PATIENCE, |line| event(line, "in_box"))?;
+        self.tell.did(Who::She, "sees ✓: it lies in the relay's box. That is not yet “arrived”, and she is not told so");
+        visit.hear("the desk's receipt", PATIENCE, |line| event(line, "receipt"))?;
+        self.tell.did(Who::She, "sees ✓✓: the desk has it, and has said so under the same cover");
         visit.end()?;
         self.tell_the_wire(&self.network.notes());
         Ok(())
@@ -127,7 +128,11 @@ impl<'a> Stage<'a> {
             self.tell.more(&format!("{name:>5}: {} bytes{rest}", shown.join(", ")));
         }
         if let (Some(first), Some(last)) = (seen.first(), seen.last()) {
-            self.tell.more(&format!("between {} and {}. Which of the cells was the letter, it cannot tell.", first.at, last.at));
+            self.tell.more(&format!(
+                "between {} and {}. The longest upward is a cell with its stamp and wrapping;",
+                first.at, last.at
+            ));
+            self.tell.more("whether any of them was a letter, nobody on the way can tell, and the relay cannot either.");
         }
     }
 
@@ -155,7 +160,7 @@ impl<'a> Stage<'a> {
         self.tell.did(Who::She, "reads it. A seat of the line has signed it: nobody else could have, not even with her words");
         self.desk_knows_it_was_shown(caller)?;
         self.tell.did(Who::Desk, "her client named it in a cell like all others; so it will not be broadcast again");
-        visit.stop(self.leash)?;
+        visit.end()?;
         self.tell.did(Who::She, "closes the page. Its keys are gone");
         self.network.notes();
         Ok(())
@@ -197,7 +202,7 @@ impl<'a> Stage<'a> {
             first_came_back |= says(line, ANSWER).is_some();
             says(line, SECOND)
         })?;
-        visit.stop(self.leash)?;
+        visit.end()?;
         expect("an answer confirmed live is never broadcast for her words", !first_came_back)?;
         self.tell.did(Who::She, "found it among the broadcast cells of the last days, by her words alone");
         self.tell_the_wire(&self.network.notes());
@@ -281,6 +286,10 @@ fn found_line(house: &House, leash: &Leash, plan: &Plan) -> Result<(), Trouble> 
     house.ask(&PACE.split_whitespace().fold(init, Program::word), leash).map(drop)
 }
 
+fn event(line: &str, name: &str) -> Option<()> {
+    (Record::read(line).get("event") == Some(name)).then_some(())
+}
+
 fn says(line: &str, text: &str) -> Option<()> {
     Record::read(line).all("text").any(|said| said == text).then_some(())
 }
@@ -317,6 +326,6 @@ fn by_hand(house: &House) -> String {
     ls -lR $D/relay                                   (all that the relay has on its disk)
 ",
         program = house.program("porchlight"),
-        folder = house.text(""),
+        folder = house.text(".").trim_end_matches("/."),
     )
 }

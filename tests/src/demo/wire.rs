@@ -109,10 +109,49 @@ fn carry(mut from: TcpStream, mut to: TcpStream, note: impl Fn(usize)) -> io::Re
             let mut record = Vec::with_capacity(5 + len);
             record.extend_from_slice(&header);
             Read::by_ref(&mut from).take(len as u64).read_to_end(&mut record)?;
-            to.write_all(&record)?;
             note(record.len());
+            to.write_all(&record)?;
         }
     })();
     let _ = to.shutdown(Shutdown::Write);
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asks(watcher: &Watcher, ip: [u8; 4], port: u16) -> io::Result<TcpStream> {
+        let mut near = TcpStream::connect(watcher.address)?;
+        near.write_all(&[5, 1, 0])?;
+        assert_eq!(take(&mut near)?, [5, 0], "no password");
+        near.write_all(&[&[5, 1, 0, 1][..], &ip, &port.to_be_bytes()].concat())?;
+        Ok(near)
+    }
+
+    #[test]
+    fn it_sees_the_length_of_each_record_and_changes_none() -> io::Result<()> {
+        let far = TcpListener::bind("127.0.0.1:0")?;
+        let watcher = Watcher::take_place(Start::now())?;
+        let mut near = asks(&watcher, [127, 0, 0, 1], far.local_addr()?.port())?;
+        let (mut relay, _) = far.accept()?;
+        assert_eq!(take(&mut near)?, [5, 0, 0, 1, 0, 0, 0, 0, 0, 0], "granted");
+        near.write_all(&[23, 3, 3, 0, 2, 8, 9])?;
+        assert_eq!(take(&mut relay)?, [23, 3, 3, 0, 2, 8, 9]);
+        relay.write_all(&[22, 3, 3, 0, 1, 7])?;
+        assert_eq!(take(&mut near)?, [22, 3, 3, 0, 1, 7]);
+        let seen: Vec<(bool, usize)> = watcher.notes().iter().map(|seen| (seen.upward, seen.len)).collect();
+        assert_eq!(seen, [(true, 7), (false, 6)]);
+        Ok(())
+    }
+
+    #[test]
+    fn it_leads_nowhere_but_to_this_machine() -> io::Result<()> {
+        let watcher = Watcher::take_place(Start::now())?;
+        let mut near = asks(&watcher, [192, 0, 2, 1], 443)?;
+        let mut answer = Vec::new();
+        near.read_to_end(&mut answer)?;
+        assert!(answer.is_empty(), "closed without a word: {answer:?}");
+        Ok(())
+    }
 }

@@ -38,6 +38,30 @@ fn a_letter_is_received_receipted_and_answered_live() {
 }
 
 #[test]
+fn a_caller_who_wrote_left_and_came_back_to_read_is_answered_live() {
+    let mut world = World::new("back", 12);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "저는 잘 있어요.");
+    let mut events = vec![];
+    for _ in 0..12 {
+        ten_seconds(&mut world, &mut her, &mut events);
+    }
+    assert!(events.iter().any(|event| matches!(event, Event::Receipt(..))), "{events:?}");
+    her.come_again(&mut world);
+    events.clear();
+    for _ in 0..3 {
+        ten_seconds(&mut world, &mut her, &mut events);
+    }
+    assert!(world.answer(0, her.caller, "잘 받았습니다.").live, "her new page has sent nothing but dummies");
+    for _ in 0..12 {
+        ten_seconds(&mut world, &mut her, &mut events);
+    }
+    assert_eq!(texts(&events), ["잘 받았습니다."]);
+    her.come_again(&mut world);
+    assert_eq!(texts(&her.read_slow(&world)), Vec::<String>::new(), "what was named live never goes round");
+}
+
+#[test]
 fn a_caller_who_has_left_reads_the_carousel() {
     let mut world = World::new("carousel", 2);
     let mut her = Her::new(&mut world);
