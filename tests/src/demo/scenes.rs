@@ -20,6 +20,8 @@ use crate::say;
 
 /// Quick enough to be watched, slow enough to be told apart. In production: 30 s, 10 s and 1,800 s.
 const PACE: &str = "--beat-ms 1000 --up-beat-ms 500 --slow-s 2";
+/// How long her page is open before the desk writes: eight posts, on the demo's line.
+const ARRIVED: Duration = Duration::from_secs(4);
 /// Longer than twelve up beats of [`PACE`]: then the desk no longer takes her for present (SPEC §9).
 const GONE: Duration = Duration::from_secs(8);
 /// Far longer than anything here should take.
@@ -155,6 +157,8 @@ impl<'a> Stage<'a> {
         let program = self.on_her_network("caller read --wait 120s");
         let mut visit = Live::start("her visit", &program, self.house.path("read.log"), self.leash)?;
         self.tell.did(Who::She, "has the page open. It downloads what everyone downloads, and posts a dummy every half second");
+        // An answer written before the desk has heard of her page would go onto the carousel as well.
+        thread::sleep(ARRIVED);
         self.answer(caller, ANSWER, ANSWER_MEANS)?;
         visit.hear("the answer, live", PATIENCE, |line| says(line, ANSWER))?;
         self.tell.did(Who::She, "reads it. A seat of the line has signed it: nobody else could have, not even with her words");
