@@ -293,8 +293,9 @@ impl Desk {
         let timing = self.timing();
         let Some(page) = self.presence.pages.get(&caller) else { return false };
         let heard = page.heard.0 + PAGE_BEATS * u64::from(timing.up_beat_ms) >= now.0;
+        // Of any visit: she may have written, left, and come back to read.
         let newest =
-            self.state.callers.get(&caller).and_then(|entry| entry.visits.get(&page.session)).map(|visit| visit.last_received);
+            self.state.callers.get(&caller).and_then(|entry| entry.visits.values().map(|visit| visit.last_received).max());
         heard
             && !self.barred_from_fast(now)
             && newest.is_some_and(|newest| newest * 1000 + 1000 + LIVE_BEATS * u64::from(timing.beat_ms) >= now.0)
@@ -314,8 +315,10 @@ impl Desk {
                 continue;
             }
             let Some(entry) = self.state.callers.get(caller) else { continue };
-            let Some(visit) = entry.visits.get(&page.session) else { continue };
-            let receipt = visit.have.receipt(page.session);
+            // A visit in which she has written nothing has nothing to be receipted.
+            let visit = entry.visits.get(&page.session);
+            let nothing = Receipt { session: page.session, ..Receipt::default() };
+            let receipt = visit.map_or(nothing, |visit| visit.have.receipt(page.session));
             let load = |what| Load { caller: *caller, what, receipt };
             let answers = entry.answers.values().filter_map(|id| Some((id, self.state.answers.get(id)?)));
             for (id, answer) in answers {
@@ -323,7 +326,9 @@ impl Desk {
                     offer(&mut best, rank, load(What::Part(*id, part)));
                 }
             }
-            if let Some(rank) = self.receipt_rank(*caller, (relay, false), &visit.receipt, &receipt, page.idle, now) {
+            let rank =
+                visit.and_then(|visit| self.receipt_rank(*caller, (relay, false), &visit.receipt, &receipt, page.idle, now));
+            if let Some(rank) = rank {
                 offer(&mut best, rank, load(What::Receipt));
             }
         }
