@@ -1,4 +1,4 @@
-//! A caller's visit for the page: [`page::Page`] is all of it, safe; [`boundary`] lets JavaScript call it in WASM.
+//! A caller's visit for the page: [`page::Page`] is all of it, safe; `boundary`, which only WASM has, lets JavaScript call it.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 extern crate alloc;
 
