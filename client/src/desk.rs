@@ -141,7 +141,8 @@ impl std::fmt::Debug for Desk {
 /// Who is there now. Kept in memory only: a live key must not outlive the page it belongs to.
 #[derive(Default)]
 struct Presence {
-    pages: HashMap<CallerId, Page>,
+    /// Her open pages, the one heard last at the end: at most [`lane::PAGES_MAX`].
+    pages: HashMap<CallerId, Vec<Page>>,
     devices: HashMap<DeviceId, Millis>,
     listening_since: HashMap<u8, Millis>,
     parts: team::Joins,

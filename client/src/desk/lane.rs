@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 
 /// Letters of one caller that may wait for missing parts: a person writes a few, a flood is another matter.
 const WAITING_MAX: usize = 32;
+/// Open pages of one phrase that are kept apart: tabs and phones. With one more, the page not heard for longest is forgotten.
+pub(super) const PAGES_MAX: usize = 4;
 /// Seconds by which a cell's own time may lie before its arrival for its page still to count as open.
 const FRESH: u64 = 1800;
 /// Days for which answers are kept at least: the longest an answer lives, and one.
@@ -302,7 +304,12 @@ impl Desk {
             return;
         }
         let page = Page { session: part.session, live_key: part.live_key.clone(), heard: now, idle: part.dummy };
-        self.presence.pages.insert(caller, page);
+        let pages = self.presence.pages.entry(caller).or_default();
+        pages.retain(|known| known.session != page.session);
+        if pages.len() >= PAGES_MAX {
+            pages.remove(0);
+        }
+        pages.push(page);
     }
 
     fn note_reply_key(&mut self, caller: CallerId, part: &LetterPart, period: u32, now: Seconds, rng: &mut impl CryptoRng) {
@@ -429,7 +436,10 @@ impl Desk {
     /// Live keys of pages that have long been closed are wiped.
     fn forget_pages(&mut self, now: Millis) {
         let patience = FRESH * 1000;
-        self.presence.pages.retain(|_, page| page.heard.0 + patience > now.0);
+        self.presence.pages.retain(|_, pages| {
+            pages.retain(|page| page.heard.0 + patience > now.0);
+            !pages.is_empty()
+        });
     }
 }
 

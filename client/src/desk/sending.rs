@@ -3,7 +3,7 @@
 //! Whether a slot is named depends on the time alone; what is in it nobody else can tell. Every cell takes the next `i` of
 //! its key, and the count is a record: saved before the bundle leaves.
 use crate::desk::{
-    Desk, DeskError,
+    Desk, DeskError, Page,
     record::{OutRecord, ReceiptRecord, Record},
     state::{AnswerEntry, bound, event_body, unseal},
 };
@@ -72,6 +72,8 @@ struct Load {
     what: What,
     /// The receipt it carries, and for which visit.
     receipt: Receipt,
+    /// The visit under whose live key it goes; none on the carousel.
+    page: Option<Session>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -288,17 +290,19 @@ impl Desk {
         (free && self.is_pen(relay, now)).then_some(slot)
     }
 
-    /// Whether her page is open, and young enough for the fast track.
+    /// Whether a page of hers is open, and her newest letter young enough for the fast track.
     pub(super) fn is_live(&self, caller: CallerId, now: Millis) -> bool {
+        self.live_pages(caller, now).next().is_some()
+    }
+
+    /// Her pages that can be reached on the fast track, the one heard last first. Her newest letter counts, of whichever visit.
+    fn live_pages(&self, caller: CallerId, now: Millis) -> impl Iterator<Item = &Page> {
         let timing = self.timing();
-        let Some(page) = self.presence.pages.get(&caller) else { return false };
-        let heard = page.heard.0 + PAGE_BEATS * u64::from(timing.up_beat_ms) >= now.0;
-        // Of any visit: she may have written, left, and come back to read.
-        let newest =
-            self.state.callers.get(&caller).and_then(|entry| entry.visits.values().map(|visit| visit.last_received).max());
-        heard
-            && !self.barred_from_fast(now)
-            && newest.is_some_and(|newest| newest * 1000 + 1000 + LIVE_BEATS * u64::from(timing.beat_ms) >= now.0)
+        let newest = self.state.callers.get(&caller).and_then(|entry| entry.visits.values().map(|v| v.last_received).max());
+        let young = newest.is_some_and(|newest| newest * 1000 + 1000 + LIVE_BEATS * u64::from(timing.beat_ms) >= now.0);
+        let reached = young && !self.barred_from_fast(now);
+        let pages = self.presence.pages.get(&caller).filter(|_| reached).into_iter().flatten().rev();
+        pages.filter(move |page| page.heard.0 + PAGE_BEATS * u64::from(timing.up_beat_ms) >= now.0)
     }
 
     /// Whether the desk knows her from before this visit: somebody has claimed or answered, or she came twice.
@@ -310,26 +314,23 @@ impl Desk {
 
     fn fast_load(&mut self, relay: u8, now: Millis) -> Option<Load> {
         let mut best: Option<(Rank, Load)> = None;
-        for (caller, page) in &self.presence.pages {
-            if !self.is_live(*caller, now) {
-                continue;
-            }
+        for caller in self.presence.pages.keys() {
             let Some(entry) = self.state.callers.get(caller) else { continue };
-            // A visit in which she has written nothing has nothing to be receipted.
-            let visit = entry.visits.get(&page.session);
-            let nothing = Receipt { session: page.session, ..Receipt::default() };
-            let receipt = visit.map_or(nothing, |visit| visit.have.receipt(page.session));
-            let load = |what| Load { caller: *caller, what, receipt };
-            let answers = entry.answers.values().filter_map(|id| Some((id, self.state.answers.get(id)?)));
-            for (id, answer) in answers {
-                if let Some((rank, part)) = self.fast_rank(relay, answer, now) {
-                    offer(&mut best, rank, load(What::Part(*id, part)));
+            let held = |page: &Page| entry.visits.get(&page.session).map(|visit| visit.have.receipt(page.session));
+            for page in self.live_pages(*caller, now) {
+                let (Some(visit), Some(receipt)) = (entry.visits.get(&page.session), held(page)) else { continue };
+                if let Some(rank) = self.receipt_rank(*caller, (relay, false), &visit.receipt, &receipt, page.idle, now) {
+                    offer(&mut best, rank, Load { caller: *caller, what: What::Receipt, receipt, page: Some(page.session) });
                 }
             }
-            let rank =
-                visit.and_then(|visit| self.receipt_rank(*caller, (relay, false), &visit.receipt, &receipt, page.idle, now));
-            if let Some(rank) = rank {
-                offer(&mut best, rank, load(What::Receipt));
+            // An answer goes to the page heard last; receipts go each to its own.
+            let Some(page) = self.live_pages(*caller, now).next() else { continue };
+            let receipt = held(page).unwrap_or_default();
+            for (id, answer) in entry.answers.values().filter_map(|id| Some((id, self.state.answers.get(id)?))) {
+                if let Some((rank, part)) = self.fast_rank(relay, answer, now) {
+                    let what = What::Part(*id, part);
+                    offer(&mut best, rank, Load { caller: *caller, what, receipt, page: Some(page.session) });
+                }
             }
         }
         best.map(|(_, load)| load)
@@ -414,8 +415,12 @@ impl Desk {
             // A stop goes before everything once; then it takes its turn, or nothing else would ever go round.
             let first = answer.kind == AnswerKind::Stop && out.written == 0;
             let rank = (!first, out.round, class, u64::MAX - answer.written, u64::MAX - answer.n);
-            let load =
-                Load { caller: answer.caller, what: What::Part(*id, out.next), receipt: self.newest_receipt(answer.caller) };
+            let load = Load {
+                caller: answer.caller,
+                what: What::Part(*id, out.next),
+                receipt: self.newest_receipt(answer.caller),
+                page: None,
+            };
             offer(&mut best, rank, load);
         }
         for (caller, entry) in &self.state.callers {
@@ -430,7 +435,7 @@ impl Desk {
             if let Some((first, times, class, served, n)) =
                 self.receipt_rank(*caller, (relay, true), &visit.receipt, &receipt, false, now)
             {
-                let load = Load { caller: *caller, what: What::Receipt, receipt };
+                let load = Load { caller: *caller, what: What::Receipt, receipt, page: None };
                 offer(&mut best, (first, base + times, class, served, n), load);
             }
         }
@@ -502,7 +507,8 @@ impl Desk {
         now: Seconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<DownCell>, DeskError> {
-        let Some(page) = self.presence.pages.get(&load.caller) else { return Ok(None) };
+        let mut pages = self.presence.pages.get(&load.caller).into_iter().flatten();
+        let Some(page) = pages.find(|page| Some(page.session) == load.page) else { return Ok(None) };
         let live_key = page.live_key.clone();
         let hash = porchlight_proto::kdf::digest(live_key.as_slice());
         let mark: [u8; 8] = hash.first_chunk().copied().unwrap_or_default();
