@@ -1,0 +1,49 @@
+//! The figures that people who run a line may want to know, printed one a line: name, figure, unit, aim.
+//!
+//! ```text
+//! cargo build --release -p porchlight-relay
+//! cargo bench -p porchlight-tests --bench figures [-- NAME …]
+//! ```
+//!
+//! `NAME` is one of `cells`, `words`, `desk`, `tags`, `stamps`, `relay`; none means all. Nothing here passes or fails: `docs/BENCH.md` keeps what was measured,
+//! and where. `relay` starts the binary that the first command builds, or the one that `PORCHLIGHT_RELAY` names.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a bench measures real time, prints figures, and fails by panicking"
+)]
+
+mod cells;
+mod desk;
+mod figure;
+mod line;
+mod relay;
+mod stamps;
+mod tags;
+mod words;
+
+/// A room's name and what it measures.
+type Room = (&'static str, fn());
+
+const ROOMS: [Room; 6] = [
+    ("cells", cells::measure),
+    ("words", words::measure),
+    ("desk", desk::measure),
+    ("tags", tags::measure),
+    ("stamps", stamps::measure),
+    ("relay", relay::measure),
+];
+
+fn main() {
+    // Cargo adds `--bench`.
+    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    for name in &asked {
+        assert!(ROOMS.iter().any(|(room, _)| room == name), "no figures of {name:?}");
+    }
+    for (_, measure) in ROOMS.iter().filter(|(room, _)| asked.is_empty() || asked.iter().any(|name| name == room)) {
+        measure();
+    }
+}
