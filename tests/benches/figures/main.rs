@@ -9,7 +9,6 @@
 //! and where. `relay` starts the binary that the first command builds, or the one that `PORCHLIGHT_RELAY` names.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
