@@ -3,7 +3,6 @@ use crate::desk::{
     Admission, Desk, DeskError, JoinRequest,
     record::{DeviceRecord, LineRecord, Record, RelayRecord},
     state,
-    team::Enrolment,
 };
 use crate::vault::KeyName;
 use porchlight_proto::{
@@ -12,7 +11,7 @@ use porchlight_proto::{
     card::{Card, RelayAddress},
     cell::up::{Recipient, TeamPart},
     cert::{DeskCert, DeviceCert, Role},
-    event::Event,
+    event::{Admitted, Event},
     limits::SEAT_COUNT,
     line::{DeviceId, LineId, Seat},
     roster::{RosterBody, SignedRoster, UncheckedRoster},
@@ -556,9 +555,9 @@ impl Desk {
             anew.push(DeviceRecord { desk_cert: desk_cert.clone(), device_cert, ..known.record.clone() });
         }
         for record in anew {
-            let DeviceRecord { desk_cert, device_cert, sealing_key, .. } = record.clone();
+            let event = admitted(&record)?;
             self.commit(Record::Device(record));
-            self.tell(&Enrolment::Admitted { desk_cert, device_cert, sealing_key }.to_event(), now, rng)?;
+            self.tell(&event, now, rng)?;
         }
         Ok(())
     }
@@ -754,12 +753,7 @@ impl Desk {
             revoked: false,
         };
         self.commit(Record::Device(device.clone()));
-        let enrolment = Enrolment::Admitted {
-            desk_cert: device.desk_cert.clone(),
-            device_cert: device.device_cert.clone(),
-            sealing_key: device.sealing_key.clone(),
-        };
-        self.tell(&enrolment.to_event(), now, rng)?;
+        self.tell(&admitted(&device)?, now, rng)?;
         if let Some(seat) = seat {
             self.change_line(now, rng, |record| put_seat(record, seat, &request.seat_pk()))?;
         }
@@ -828,7 +822,7 @@ impl Desk {
         self.signing_key()?;
         let known = self.state.devices.get(&device).ok_or(DeskError::NoSuchDevice)?;
         let seat = known.cert.seat.filter(|seat| !seat.is_safeguarding());
-        self.tell(&Enrolment::Revoked(device).to_event(), now, rng)?;
+        self.tell(&Event::Revoked { device }, now, rng)?;
         let fresh = [SecretKey::generate(rng).public(), SecretKey::generate(rng).public()];
         self.change_line(now, rng, |record| {
             // The oldest of eight makes room; its certificates have long run out by then.
@@ -850,6 +844,16 @@ impl Desk {
         let parts = |(_, device, seq): (u64, DeviceId, u64)| (0..32).map_while(move |part| self.part_of(device, seq, part));
         places.into_iter().flat_map(parts).collect()
     }
+}
+
+/// What tells the team of a device.
+fn admitted(device: &DeviceRecord) -> Result<Event, DeskError> {
+    let wrong = |_| DeskError::BadAdmission;
+    Ok(Event::Admitted(Admitted {
+        desk_cert: device.desk_cert.clone().into_boxed_slice().try_into().map_err(wrong)?,
+        device_cert: device.device_cert.clone().into_boxed_slice().try_into().map_err(wrong)?,
+        sealing_key: device.sealing_key.clone().into_boxed_slice().try_into().map_err(wrong)?,
+    }))
 }
 
 fn put_seat(record: &mut LineRecord, seat: Seat, key: &PublicKey) {

@@ -11,7 +11,7 @@ use crate::vault::{self, KeyName, Ring};
 use porchlight_proto::{
     answer::Answer,
     cert::{DeskCert, DeviceCert},
-    event::{AnswerEvent, AnswerId, AnswerKind, Event},
+    event::{Admitted, AnswerEvent, AnswerId, AnswerKind, Event},
     have::Have,
     letter::{Letter, Session},
     line::{CallerId, DeviceId, LineId},
@@ -438,29 +438,34 @@ impl State {
                     known.slots = Some((place, slots));
                 }
             }
-            Event::Unknown(body) => self.take_enrolment(&body, device, time),
-            Event::Secret(_) => {}
+            Event::Admitted(admitted) if self.is_lead(device) => self.take_admitted(&admitted, time),
+            Event::Revoked { device: revoked } if self.is_lead(device) => self.take_revoked(revoked),
+            Event::Admitted(_) | Event::Revoked { .. } | Event::Secret(_) | Event::Unknown(_) => {}
         }
     }
 
-    fn take_enrolment(&mut self, body: &[u8], from: DeviceId, time: u64) {
-        let by_lead = self.devices.get(&from).is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead);
-        let Some(enrolment) = super::team::Enrolment::parse(body).filter(|_| by_lead) else { return };
-        match enrolment {
-            super::team::Enrolment::Admitted { desk_cert, device_cert, sealing_key } => self.apply_device(&DeviceRecord {
-                // A device that is known has told its newest sealing key itself.
-                sealing_since: self.sealing_since(&device_cert).unwrap_or(time),
-                sealing_key: self.sealing_key(&device_cert).unwrap_or(sealing_key),
-                desk_cert,
-                device_cert,
-                revoked: false,
-            }),
-            super::team::Enrolment::Revoked(device) => {
-                self.revoked.insert(device);
-                if let Some(known) = self.devices.get_mut(&device) {
-                    known.record.revoked = true;
-                }
-            }
+    fn is_lead(&self, device: DeviceId) -> bool {
+        self.devices.get(&device).is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead)
+    }
+
+    fn take_admitted(&mut self, admitted: &Admitted, time: u64) {
+        let known = self.known_by_cert(admitted.device_cert.as_slice());
+        // A device that is known has told its newest sealing key itself.
+        let (sealing_key, sealing_since) = known
+            .map_or((admitted.sealing_key.to_vec(), time), |known| (known.record.sealing_key.clone(), known.record.sealing_since));
+        self.apply_device(&DeviceRecord {
+            desk_cert: admitted.desk_cert.to_vec(),
+            device_cert: admitted.device_cert.to_vec(),
+            sealing_key,
+            sealing_since,
+            revoked: false,
+        });
+    }
+
+    fn take_revoked(&mut self, device: DeviceId) {
+        self.revoked.insert(device);
+        if let Some(known) = self.devices.get_mut(&device) {
+            known.record.revoked = true;
         }
     }
 
@@ -475,12 +480,6 @@ impl State {
 
     fn known_by_cert(&self, device_cert: &[u8]) -> Option<&Device> {
         self.devices.values().find(|known| known.record.device_cert.get(2..34) == device_cert.get(2..34))
-    }
-    fn sealing_since(&self, device_cert: &[u8]) -> Option<u64> {
-        self.known_by_cert(device_cert).map(|known| known.record.sealing_since)
-    }
-    fn sealing_key(&self, device_cert: &[u8]) -> Option<Vec<u8>> {
-        self.known_by_cert(device_cert).map(|known| known.record.sealing_key.clone())
     }
 
     fn take_answer(&mut self, event: &AnswerEvent, place: Place, time: u64) {

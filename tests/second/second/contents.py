@@ -131,6 +131,8 @@ _EVENTS = {
     9: {1: _slots},
     10: {1: _uint(2**32), 2: _bytes(32)},
     11: {1: _CALLER, 2: _bytes(8)},
+    12: {1: _bytes(116), 2: _bytes(114), 3: _bytes(1216)},
+    13: {1: _bytes(8)},
 }
 
 

@@ -8,7 +8,7 @@ use porchlight_proto::bulletin::{Bulletin, Code};
 use porchlight_proto::card::{Card, Door, RelayAddress};
 use porchlight_proto::cell::up::{self, EventStamp, Opened, Opener, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
-use porchlight_proto::event::{AnswerEvent, AnswerKind, DeskSecret, Event};
+use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, DeskSecret, Event};
 use porchlight_proto::letter::{Letter, normal};
 use porchlight_proto::limits::TEAM_PART_LEN;
 use porchlight_proto::line::{CallerId, DeviceId, Gate, LineId, Seat};
@@ -320,7 +320,7 @@ fn team_part(
 pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
     let (caller, session, answer) = (CallerId(random(rng)), random(rng), random(rng));
     let length = length(rng, usize::MAX);
-    match below(rng, 11) {
+    match below(rng, 13) {
         0 => Event::DeviceKey(Box::new(random(rng))),
         1 => {
             let held = (0..below(rng, 5)).map(|_| (DeviceId(random(rng)), rng.next_u64())).collect::<BTreeMap<_, _>>();
@@ -343,6 +343,12 @@ pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
         7 => Event::Seen { caller, answer },
         8 => Event::Slots((0..below(rng, 5) as u8).collect()),
         9 => Event::Secret(DeskSecret { period: rng.next_u32(), seed: random::<32>(rng).into() }),
+        10 => Event::Admitted(Admitted {
+            desk_cert: Box::new(random(rng)),
+            device_cert: Box::new(random(rng)),
+            sealing_key: Box::new(random(rng)),
+        }),
+        11 => Event::Revoked { device: DeviceId(random(rng)) },
         _ => Event::StopSending { caller, answer },
     }
 }
