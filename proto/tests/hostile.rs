@@ -102,6 +102,14 @@ proptest! {
     }
 
     #[test]
+    fn an_answer_introduces_no_more_than_a_card_may_hold(len in 1900usize..2200) {
+        let answer = Answer { n: 1, introduction: Some(vec![7; len]), ..Answer::default() };
+        let bytes = introduction(len);
+        prop_assert_eq!(Answer::parse(&bytes).ok(), (len <= 2048).then_some(answer.clone()));
+        prop_assert_eq!(answer.to_cbor().ok(), (len <= 2048).then_some(bytes));
+    }
+
+    #[test]
     fn enrolments_come_back_as_they_went(desk in any::<u8>(), device in any::<u8>(), key in any::<u8>(), id in any::<[u8; 8]>()) {
         let admitted =
             Admitted { desk_cert: Box::new([desk; 116]), device_cert: Box::new([device; 114]), sealing_key: Box::new([key; 1216]) };
@@ -123,6 +131,19 @@ fn map(kind: u8, lens: &[usize]) -> Vec<u8> {
         out.u8(key).unwrap().bytes(&vec![7; *len]).unwrap();
     }
     out.into_writer()
+}
+
+/// An answer that says nothing but a card of a length.
+fn introduction(len: usize) -> Vec<u8> {
+    let mut out = minicbor::Encoder::new(Vec::new());
+    out.map(3).unwrap().u8(0).unwrap().u8(1).unwrap().u8(4).unwrap().bytes(&vec![7; len]).unwrap().u8(5).unwrap().u8(0).unwrap();
+    out.into_writer()
+}
+
+#[test]
+fn the_longest_card_is_still_introduced() {
+    assert!(Answer::parse(&introduction(2048)).is_ok());
+    assert!(Answer::parse(&introduction(2049)).is_err());
 }
 
 #[test]
