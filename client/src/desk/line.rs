@@ -3,6 +3,7 @@ use crate::desk::{
     Admission, Desk, DeskError, JoinRequest,
     record::{DeviceRecord, LineRecord, Record, RelayRecord},
     state,
+    team::SEALING_KEY_EVERY,
 };
 use crate::vault::KeyName;
 use porchlight_proto::{
@@ -22,6 +23,7 @@ use porchlight_proto::{
 };
 use rand_core::CryptoRng;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 /// Seconds that a desk certificate lives, and that a device certificate does.
@@ -632,22 +634,39 @@ impl Desk {
         Ok(credentials.token(spki, request, now, rng))
     }
 
-    /// Erases the desk secrets whose time is over: a period, the up TTL and twelve hours after its beginning.
+    /// Erases the secrets whose time is over: desk secrets the up TTL and twelve hours after their period's end, and this
+    /// device's own sealing secrets as long after the day in which the next one took their place.
     pub(super) fn erase_secrets(&mut self, now: Seconds) {
         let Some(line) = &self.state.line else { return };
         let grace = line.record.up_ttl_s + SECRET_GRACE;
-        let over: Vec<u32> =
-            self.state.periods.iter().filter(|(_, span)| span.ends + grace <= now.0).map(|(period, _)| *period).collect();
-        // The newest period stays, so that numbers go on without a gap.
-        let newest = self.state.periods.keys().last().copied();
-        let names: Vec<KeyName> =
-            self.ring.names().filter(|name| matches!(name, KeyName::Period(period, _) if over.contains(period))).collect();
+        let held = self.ring.names().filter_map(|name| if let KeyName::Period(period, _) = name { Some(period) } else { None });
+        let periods: BTreeSet<u32> = self.state.periods.keys().copied().chain(held).collect();
+        let over: BTreeSet<u32> = periods.into_iter().filter(|period| self.period_is_over(*period, grace, now)).collect();
+        // Each was in use for a day at least, so the newest one's age tells when those before it were given up.
+        let (newest_sealing, since) = (line.record.sealing_number, line.record.sealing_since);
+        let given_up = |number: u64| since.saturating_sub((newest_sealing - number - 1).saturating_mul(SEALING_KEY_EVERY));
+        let is_over = |name: &KeyName| match name {
+            KeyName::Period(period, _) => over.contains(period),
+            KeyName::Sealing(number) => *number < newest_sealing && given_up(*number) + grace <= now.0,
+            _ => false,
+        };
+        let names: Vec<KeyName> = self.ring.names().filter(is_over).collect();
         for name in names {
             self.forget_key(name);
         }
+        // The newest period stays, so that numbers go on without a gap.
+        let newest = self.state.periods.keys().last().copied();
         for period in over.into_iter().filter(|period| Some(*period) != newest) {
             self.commit(Record::PeriodForgotten(period));
         }
+    }
+
+    /// Whether nothing sealed in a period is held anywhere any more. One that is not known, because its secret came late, was over
+    /// when a later one began: periods follow each other without gaps.
+    fn period_is_over(&self, period: u32, grace: u64, now: Seconds) -> bool {
+        let span = self.state.periods.get(&period);
+        let later = || self.state.periods.range(period.saturating_add(1)..).next().map(|(_, span)| span.begins);
+        span.map(|span| span.ends).or_else(later).is_some_and(|ended| ended + grace <= now.0)
     }
 
     /// What `line show` tells.

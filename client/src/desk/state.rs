@@ -451,8 +451,9 @@ impl State {
     fn take_admitted(&mut self, admitted: &Admitted, time: u64) {
         let known = self.known_by_cert(admitted.device_cert.as_slice());
         // A device that is known has told its newest sealing key itself.
-        let (sealing_key, sealing_since) = known
-            .map_or((admitted.sealing_key.to_vec(), time), |known| (known.record.sealing_key.clone(), known.record.sealing_since));
+        let (sealing_key, sealing_since) = known.map_or((admitted.sealing_key.to_vec(), time), |known| {
+            (known.record.sealing_key.clone(), known.record.sealing_since)
+        });
         self.apply_device(&DeviceRecord {
             desk_cert: admitted.desk_cert.to_vec(),
             device_cert: admitted.device_cert.to_vec(),

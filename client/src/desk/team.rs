@@ -35,7 +35,7 @@ const SECRET_EVERY_S: u64 = 3600;
 /// No desk secret is sent to a sealing key older than this, in seconds.
 const SEALING_KEY_AGE_MAX: u64 = 7 * 86_400;
 /// Seconds after which a device of a team renews its sealing key.
-const SEALING_KEY_EVERY: u64 = 86_400;
+pub(super) const SEALING_KEY_EVERY: u64 = 86_400;
 /// Events of a device that may wait for the ones before them.
 const AHEAD_MAX: u64 = 4096;
 
@@ -460,8 +460,8 @@ impl Desk {
         Ok(Some(part.seal(&Recipient { line: &line.id, period, purpose: Use::Device, key }, rng)))
     }
 
-    /// Takes a direct letter to this device: a desk secret from a lead. Its roster may not have been seen yet: until one
-    /// names its key, it opens nothing.
+    /// Takes a direct letter to this device: a desk secret from a lead, who signs the rosters as well. One that names the key may
+    /// come later, or never: a roster that was voided still has open pages that seal to it.
     pub(super) fn take_direct(&mut self, part: &TeamPart, now: Seconds) -> bool {
         let Some(line) = &self.state.line else { return false };
         let from = self.state.devices.get(&part.device(&line.id));
