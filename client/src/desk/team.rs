@@ -466,7 +466,7 @@ impl Desk {
         let Some(line) = &self.state.line else { return false };
         let from = self.state.devices.get(&part.device(&line.id));
         let by_lead = from.is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead);
-        if !by_lead || part.previous != EventStamp::direct(&line.id, &line.device_cert.device_pk) {
+        if !by_lead || part.part.parts != 1 || part.previous != EventStamp::direct(&line.id, &line.device_cert.device_pk) {
             return false;
         }
         let Ok(Event::Secret(secret)) = Event::parse(&part.part.bytes) else { return false };
