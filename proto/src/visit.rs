@@ -273,8 +273,11 @@ impl Visit {
         self.desk.know(stretched.sign_key(), stretched.reply_key(week), &self.line);
         self.safe.know(stretched.safe_sign_key(), stretched.safe_reply_key(week), &self.line);
         self.stretched = Some(stretched);
-        let unread = core::mem::take(&mut self.slow_unread);
-        unread.into_iter().flat_map(|(relay, cell)| self.read_slow(relay, &cell, now)).collect()
+        let mut events = Vec::new();
+        for (relay, cell) in core::mem::take(&mut self.slow_unread) {
+            events.extend(self.read_slow(relay, &cell, now));
+        }
+        events
     }
 
     /// Takes a letter to send, and gives its number in the visit.
@@ -388,11 +391,13 @@ impl Visit {
     /// [`VisitError::NotARelay`] for another length than two beats have.
     pub fn fast(&mut self, relay_no: u8, bytes: &[u8], now: Millis) -> Result<Vec<Event>, VisitError> {
         let slots = 2 * usize::from(self.timing().fast_slots);
-        let read: Vec<_> = cells(bytes, slots)?.collect();
-        if self.stretched.is_none() {
-            return Ok(Vec::new());
+        let mut events = Vec::new();
+        for cell in cells(bytes, slots)? {
+            if self.stretched.is_some() {
+                events.extend(self.read_fast(relay_no, cell, now));
+            }
         }
-        Ok(read.into_iter().flat_map(|cell| self.read_fast(relay_no, cell, now)).collect())
+        Ok(events)
     }
 
     fn read_fast(&mut self, relay_no: u8, cell: &[u8; DOWN_CELL_LEN], now: Millis) -> Vec<Event> {

@@ -1,5 +1,6 @@
 //! One visit with its random source and its two buffers: what comes in, what goes out.
-use alloc::{format, string::String, vec::Vec};
+use crate::json::Json;
+use alloc::vec::Vec;
 use chacha20::ChaCha20Rng;
 use porchlight_proto::{
     cell::down::Kind,
@@ -7,7 +8,7 @@ use porchlight_proto::{
     phrase::{Language, PHRASE_WORDS, Phrase},
     sign::PublicKey,
     time::Millis,
-    visit::{Clock, Event, Ticket, To, Visit},
+    visit::{Clock, Event, ShownAnswer, Ticket, To, Visit},
 };
 use rand_core::SeedableRng;
 use zeroize::{Zeroize, Zeroizing};
@@ -58,17 +59,20 @@ impl Page {
             output: Zeroizing::default(),
         }
     }
-    fn say(&mut self, text: &str) {
-        self.say_bytes(text.as_bytes());
+    fn say(&mut self, write: impl FnOnce(&mut Json)) {
+        let mut json = Json::new();
+        write(&mut json);
+        self.output = json.finish();
     }
-    fn say_bytes(&mut self, bytes: &[u8]) {
-        self.output.zeroize();
-        self.output.extend_from_slice(bytes);
+    fn say_list(&mut self, numbers: impl Iterator<Item = u64>) {
+        self.say(|json| write_list(json, numbers));
     }
     fn tell(&mut self, events: &[Event]) {
-        let events: Vec<String> = events.iter().map(event_json).collect();
-        let text = Zeroizing::new(format!("[{}]", events.join(",")));
-        self.say(&text);
+        self.say(|json| {
+            json.list();
+            events.iter().for_each(|event| write_event(json, event));
+            json.end_list();
+        });
     }
     /// Takes the notice in the input. Says the events.
     ///
@@ -87,22 +91,18 @@ impl Page {
     /// Says the pace, the days to fetch, and the words a line chooses.
     pub fn plan(&mut self, now: Millis) {
         let timing = self.visit.timing();
-        let days: Vec<String> = self.visit.days(now).iter().map(|day| format!("{day}")).collect();
+        let days = self.visit.days(now);
         let (within, closed) = self.visit.roster().map_or((0, 0), |roster| (roster.answer_within(), roster.closed_until().0));
-        let text = format!(
-            r#"{{"up_beat_ms":{},"beat_ms":{},"days":[{}],"answer_within":{within},"closed_until":{closed}}}"#,
-            timing.up_beat_ms,
-            timing.beat_ms,
-            days.join(",")
-        );
-        self.say(&text);
+        self.say(|json| {
+            json.object().name("up_beat_ms").number(timing.up_beat_ms.into()).name("beat_ms").number(timing.beat_ms.into());
+            write_list(json.name("days"), days.into_iter().map(u64::from));
+            json.name("answer_within").number(within.into()).name("closed_until").number(closed).end_object();
+        });
     }
     /// Draws a new phrase and says its eight indexes.
     pub fn draw(&mut self) {
         let phrase = Phrase::generate(&mut self.rng);
-        let indexes: Vec<String> = phrase.indexes().iter().map(|index| format!("{index}")).collect();
-        let text = Zeroizing::new(format!("[{}]", indexes.join(",")));
-        self.say(&text);
+        self.say_list(phrase.indexes().iter().copied().map(u64::from));
         self.phrase = Some(phrase);
     }
     /// Takes the eight indexes in the input, two bytes each.
@@ -136,9 +136,7 @@ impl Page {
     }
     /// Says the three recognition pictures.
     pub fn pictures(&mut self) {
-        let [first, second, third] = self.pictures;
-        let text = format!("[{first},{second},{third}]");
-        self.say(&text);
+        self.say_list(self.pictures.into_iter().map(u64::from));
     }
     /// Takes a letter with the text in the input. Gives its number in the visit.
     ///
@@ -178,7 +176,7 @@ impl Page {
         let post = self.visit.beat(relay_no, now, &mut self.rng).map_err(|_| Refusal::Closed)?;
         self.posts = self.posts.wrapping_add(1);
         self.in_flight = Some(post.ticket);
-        self.say_bytes(post.bytes.as_slice());
+        self.output = Zeroizing::new(post.bytes.to_vec());
         Ok(())
     }
     /// Takes the reply to POST number `post` (the first is 1) in the input, or that there was none. Says the events:
@@ -255,47 +253,37 @@ impl Choice {
     }
 }
 
-fn event_json(event: &Event) -> String {
+fn write_list(json: &mut Json, numbers: impl Iterator<Item = u64>) {
+    json.list();
+    numbers.for_each(|number| {
+        json.number(number);
+    });
+    json.end_list();
+}
+
+fn write_event(json: &mut Json, event: &Event) {
+    json.object().name("event");
     match event {
-        Event::InBox(to, seq) => letter_json("in_box", *to, *seq),
-        Event::Receipt(to, seq) => letter_json("receipt", *to, *seq),
-        Event::Withdrawn(to, seq) => letter_json("withdrawn", *to, *seq),
-        Event::TooLate(to, seq) => letter_json("too_late", *to, *seq),
-        Event::Bulletin(code) => format!(r#"{{"event":"bulletin","code":{}}}"#, code.code()),
-        Event::NewRoster(serial) => format!(r#"{{"event":"new_roster","serial":{serial}}}"#),
-        Event::Full => r#"{"event":"full"}"#.into(),
-        Event::StampAsked => r#"{"event":"stamp"}"#.into(),
-        Event::Answer(answer) => {
-            let (stop, content) = (answer.kind == Kind::Stop, &answer.content);
-            let text = json_string(&content.text);
-            format!(
-                r#"{{"event":"answer","n":{},"stop":{stop},"safeguarding":{},"written":{},"good_until":{},"text":{text}}}"#,
-                content.n,
-                answer.seat.is_safeguarding(),
-                content.written,
-                answer.good_until.0
-            )
-        }
-        _ => r#"{"event":"other"}"#.into(),
-    }
+        Event::InBox(to, seq) => write_letter(json.text("in_box"), *to, *seq),
+        Event::Receipt(to, seq) => write_letter(json.text("receipt"), *to, *seq),
+        Event::Withdrawn(to, seq) => write_letter(json.text("withdrawn"), *to, *seq),
+        Event::TooLate(to, seq) => write_letter(json.text("too_late"), *to, *seq),
+        Event::Bulletin(code) => json.text("bulletin").name("code").number(code.code().into()),
+        Event::NewRoster(serial) => json.text("new_roster").name("serial").number(u64::from(*serial)),
+        Event::Full => json.text("full"),
+        Event::StampAsked => json.text("stamp"),
+        Event::Answer(answer) => write_answer(json.text("answer"), answer),
+        _ => json.text("other"),
+    };
+    json.end_object();
 }
 
-fn letter_json(event: &str, to: To, seq: u16) -> String {
-    let safe = to == To::Safeguarding;
-    format!(r#"{{"event":"{event}","safeguarding":{safe},"seq":{seq}}}"#)
+fn write_letter(json: &mut Json, to: To, seq: u16) -> &mut Json {
+    json.name("safeguarding").truth(to == To::Safeguarding).name("seq").number(seq.into())
 }
 
-/// A JSON string: quotes, backslashes and control characters escaped.
-fn json_string(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if u32::from(c) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+fn write_answer<'a>(json: &'a mut Json, answer: &ShownAnswer) -> &'a mut Json {
+    json.name("n").number(answer.content.n).name("stop").truth(answer.kind == Kind::Stop);
+    json.name("safeguarding").truth(answer.seat.is_safeguarding()).name("written").number(answer.content.written);
+    json.name("good_until").number(answer.good_until.0).name("text").text(&answer.content.text)
 }
