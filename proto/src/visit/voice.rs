@@ -193,7 +193,8 @@ impl Voice {
     }
     /// Takes what became of a withdrawn letter of an earlier visit. `false` if that was known, or says nothing.
     pub(super) fn told_of_earlier(&mut self, letter: (Session, u16), withdrawal: Withdrawal) -> bool {
-        let news = withdrawal != Withdrawal::default() && !self.earlier.contains(&(letter, withdrawal));
+        // The first word is final here too.
+        let news = withdrawal != Withdrawal::default() && !self.earlier.iter().any(|(told, _)| *told == letter);
         if news && self.earlier.len() < EARLIER_MAX {
             self.earlier.push((letter, withdrawal));
         }

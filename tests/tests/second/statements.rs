@@ -216,38 +216,46 @@ fn bulletins(world: &World, rng: &mut ChaCha20Rng, python: &mut Python) {
     assert_eq!(Bulletin::check(&[0; 80], &world.roster, world.now), Ok(None));
 }
 
-/// Several rosters of one line, some of one serial: both choose the same.
+/// Several rosters of one line, some of one serial, some far ahead: both take the same ones and choose the same.
 fn choice(rng: &mut ChaCha20Rng, python: &mut Python) {
+    const DAY: u64 = 86_400;
     let world = World::new(rng);
-    let life = (Seconds(world.now.0 - 9), world.now.plus(9));
+    let life = (Seconds(world.now.0 - 9), world.now.plus(29 * DAY));
     let raised = DeskCert::sign(&world.root, &world.desk.public(), 8, life.0, life.1);
-    let mut rosters = Rosters::new();
-    let all: Vec<_> = (0..6)
+    let all: Vec<_> = (0..8)
         .map(|_| {
+            let from = world.now.0 + *one_of(rng, &[0, 0, 0, 1, DAY, 8 * DAY, 8 * DAY + 1]);
             let mut fields = roster_fields(&world);
-            fields["serial"] = (1 + below(rng, 3)).into();
-            fields["period"] = 7.into();
-            if below(rng, 6) == 0 {
+            fields["serial"] = (1 + below(rng, 4)).into();
+            fields["period"] = (7 + below(rng, 3)).into();
+            if below(rng, 9) == 0 {
                 fields["desk_cert"] = hex(raised.bytes());
             }
-            fields["not_before"] = (world.now.0 + below(rng, 3) - 1).into();
-            fields["not_after"] = (world.now.0 + below(rng, 2) * 1_000 + 2).into();
+            fields["not_before"] = from.into();
+            fields["not_after"] = (from + *one_of(rng, &[2, 1_000, 3 * DAY])).into();
             fields["closed_until"] = below(rng, 1_000).into();
             python.get("build_roster", json!({"fields": fields, "desk_seed": hex(world.desk.seed().as_slice())}))
         })
         .collect();
     let root = world.root.public();
-    let there = python.get("choose_roster", json!({"rosters": all, "root_pk": hex(root.as_bytes()), "now": world.now.0}));
-    for roster in &all {
+    let (after, then) = (below(rng, 9) as u32, world.now.plus(*one_of(rng, &[0, 1, DAY, 8 * DAY])));
+    let there = python.get(
+        "choose_roster",
+        json!({"rosters": all, "root_pk": hex(root.as_bytes()), "now": world.now.0, "then": then.0, "after": [after, 0]}),
+    );
+    let mut rosters = Rosters::after(after, 0);
+    for (roster, there) in all.iter().zip(list(&there["refused"])) {
         let signed = UncheckedRoster::parse(&bytes(roster)).unwrap().check_signed(&root).expect("an honest roster");
-        // One that is not valid now is not in the choice of a client that knows only these.
-        if signed.in_force_at(world.now) {
-            let taken = rosters.insert(signed, world.now);
-            assert!(matches!(taken, Ok(()) | Err(RosterError::Expired | RosterError::OldGeneration)), "{taken:?}");
-        }
+        let here = match rosters.insert(signed, world.now) {
+            Ok(()) => Value::Null,
+            Err(RosterError::NotYet) => json!("not yet"),
+            Err(RosterError::OldGeneration | RosterError::Expired) => json!("void"),
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(here, *there, "whether a roster is taken");
     }
-    let here = rosters.in_force(world.now).map(|roster| json!({"serial": roster.serial(), "hash": hex(roster.hash())}));
-    assert_eq!(there, here.unwrap_or_default());
+    let here = rosters.in_force(then).map(|roster| json!({"serial": roster.serial(), "hash": hex(roster.hash())}));
+    assert_eq!(there["chosen"], here.unwrap_or_default(), "which roster is in force");
 }
 
 // Team cells.
