@@ -44,8 +44,11 @@ def tag_and_key(line: bytes, key: bytes, place: Place) -> tuple[bytes, bytes]:
 def tags(line: bytes, key: bytes, place: Place) -> dict[bytes, tuple[bytes, Place]]:
     """The tags of a whole sequence, from `i` 0 on: for each the key it came from and its place."""
     count = FAST_MOST if place.day is None else SLOW_MOST
-    places = [place._replace(i=i) for i in range(count)]
-    return {tag_and_key(line, key, one)[0]: (key, one) for one in places}
+    found = {}
+    for i in range(count):
+        one = Place(place.relay_no, place.day, place.seat, i)
+        found[tag_and_key(line, key, one)[0]] = (key, one)
+    return found
 
 
 def cut(data: bytes) -> list[parts_.Part]:

@@ -176,8 +176,9 @@ class Visit:
         insist(len(data) == 2 * self.roster.numbers["fast_slots"] * _CELL, "malformed", "the fast track's length")
         if self.keys is None or self.wants_notice(now_ms):
             return []
-        table = self._fast.setdefault(relay_no, self._fast_table(relay_no))
-        return self._read(_cells(data), table, now_ms)
+        if relay_no not in self._fast:
+            self._fast[relay_no] = self._fast_table(relay_no)
+        return self._read(_cells(data), self._fast[relay_no], now_ms)
 
     def _read_slow(self, now_ms: int) -> list:
         """Reads what has been fetched of the slow track; until phrase and roster are there it waits."""

@@ -31,7 +31,7 @@ use std::hash::{BuildHasher, RandomState};
 /// Letters, and answers, each way.
 const COUNT: usize = 1_000;
 /// Stories of two visits in step.
-const VISITS: usize = 6;
+const VISITS: usize = 4;
 
 #[expect(clippy::disallowed_methods, reason = "a test draws its seed from the machine once, and prints it")]
 /// A fresh seed, or the one in `PORCHLIGHT_SEED`; printed, because a failure is worth nothing without it.
@@ -71,7 +71,10 @@ fn rosters_and_bulletins_are_believed_each_way() {
 
 #[test]
 fn team_cells_are_opened_each_way() {
-    statements::team(60, &mut chance("team"), &mut Python::start());
+    let mut python = Python::start();
+    statements::team(60, &mut chance("team"), &mut python);
+    statements::events(30, &mut chance("events"), &mut python);
+    statements::direct_letters(&mut chance("direct letters"), &mut python);
 }
 
 #[test]
@@ -101,9 +104,17 @@ fn two_visits_in_step_tell_and_post_the_same() {
         }
     }
     eprintln!("{told:?}");
-    for what in ["answer", "receipt", "in the box", "withdrawn", "too late", "earlier", "bulletin", "new roster", "a notice refused"] {
+    for what in
+        ["answer", "receipt", "in the box", "withdrawn", "too late", "earlier", "bulletin", "new roster", "a notice refused"]
+    {
         assert!(told.contains_key(what), "no story told of: {what}");
     }
+}
+
+#[test]
+fn receipts_and_windows_are_counted_alike() {
+    statements::receipts(200, &mut chance("receipts"), &mut Python::start());
+    statements::windows(&mut chance("windows"), &mut Python::start());
 }
 
 #[test]

@@ -551,7 +551,7 @@ impl<'p> Pair<'p> {
             12 => self.time_passes(),
             13 if below(&mut self.rng, 3) == 0 => self.news(),
             13 if below(&mut self.rng, 3) == 0 => self.bad_news(),
-            _ => drop(self.beat()),
+            _ => _ = self.beat(),
         }
     }
 }
@@ -568,7 +568,7 @@ pub(crate) fn in_step(rng: ChaCha20Rng, python: &mut Python) -> BTreeMap<String,
         pair.notices(relay_no, Some(relay_no), |_| ());
     }
     pair.write();
-    (0..7).for_each(|_| drop(pair.beat()));
+    (0..7).for_each(|_| _ = pair.beat());
     let phrase = Phrase::generate(&mut pair.rng);
     pair.stretched = phrase.stretch(&pair.world.line);
     (0..3).for_each(|_| pair.answer());
@@ -576,7 +576,7 @@ pub(crate) fn in_step(rng: ChaCha20Rng, python: &mut Python) -> BTreeMap<String,
     let here = pair.here.know(phrase.stretch(&pair.world.line), pair.now);
     let there = pair.ask("visit_know", json!({"indexes": phrase.indexes()}));
     pair.same("the phrase", Ok::<_, ()>(here), there);
-    (0..7).for_each(|_| drop(pair.beat()));
+    (0..7).for_each(|_| _ = pair.beat());
     (0..BEATS * 3).for_each(|_| pair.step());
     pair.all_in_turn();
     pair.told
