@@ -465,19 +465,20 @@ impl<'p> Pair<'p> {
                 self.world.body.bulletins_void_before = Seconds(now.0 - below(&mut self.rng, 4_000));
                 self.world.publish();
             }
-            1 => {
-                let code = *one_of(&mut self.rng, &[Code::NoMeetings, Code::Closed, Code::DoorChanges]);
-                let time = Seconds(now.0 + 700 - below(&mut self.rng, 5_000));
-                if !self.raised.insert(time.0) {
-                    return;
-                }
-                let seat = Seat::new(below(&mut self.rng, 8) as u8).unwrap();
-                self.bulletin = Bulletin { code, seat, time }.sign(self.world.seat(seat), &self.world.line);
-            }
+            1 => self.raise(),
             _ => self.bulletin = [0; 80],
         }
         for relay_no in RELAYS {
             self.notices(relay_no, Some(relay_no), |_| ());
+        }
+    }
+    /// A seat raises a bulletin; some are too far ahead, or void.
+    fn raise(&mut self) {
+        let time = Seconds(self.relays_now().seconds().0 + 700 - below(&mut self.rng, 5_000));
+        if self.raised.insert(time.0) {
+            let code = *one_of(&mut self.rng, &[Code::NoMeetings, Code::Closed, Code::DoorChanges]);
+            let seat = Seat::new(below(&mut self.rng, 8) as u8).unwrap();
+            self.bulletin = Bulletin { code, seat, time }.sign(self.world.seat(seat), &self.world.line);
         }
     }
     /// Notices that are refused, and leave everything as it was.
@@ -578,6 +579,10 @@ pub(crate) fn in_step(rng: ChaCha20Rng, python: &mut Python) -> BTreeMap<String,
     pair.same("the phrase", Ok::<_, ()>(here), there);
     (0..7).for_each(|_| _ = pair.beat());
     (0..BEATS * 3).for_each(|_| pair.step());
+    for _ in 0..3 {
+        pair.raise();
+        pair.notices(RELAYS[0], Some(RELAYS[0]), |_| ());
+    }
     pair.all_in_turn();
     pair.told
 }
