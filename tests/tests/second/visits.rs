@@ -418,7 +418,7 @@ impl<'p> Pair<'p> {
     fn deliver(&mut self) {
         let Some(first) = self.on_their_way.first().cloned() else { return };
         shuffle(&mut self.rng, &mut self.on_their_way);
-        let room = if first.day.is_some() { 48 } else { 16 };
+        let room = if first.day.is_some() { 48 } else { 2 * usize::from(timing().fast_slots) };
         let comes = |one: &OnItsWay| (one.relay_no, one.day) == (first.relay_no, first.day);
         let some: Vec<_> = self.on_their_way.iter().filter(|one| comes(one)).take(room - 3).cloned().collect();
         let again = |rng: &mut ChaCha20Rng| below(rng, 6) == 0;
