@@ -5,6 +5,7 @@
 //!   flush is `sync_file_range`, which leaves out the file's metadata and the disk's cache.
 //! - A shelf that sled cannot open or read is quarantined: it answers [`StoreError::Unreadable`] until it is forgotten, and the
 //!   others go on. sled also *panics* at some damage; such a panic is caught here and means the same.
+//! - A shelf is closed when the medium refuses, and opened again at the next use: sled itself never gets over a full disk.
 //! - Small caches; a shelf is opened at its first use and closed when it has rested.
 
 use std::cell::Cell;
@@ -203,7 +204,11 @@ impl Shelf {
 
     fn judge(&self, damage: Damage) -> StoreError {
         match damage {
-            Damage::Medium(error) => error.into(),
+            // sled goes on refusing after the first failure of the medium, even when there is room again: opened anew, it takes what is there.
+            Damage::Medium(error) => {
+                self.close();
+                error.into()
+            }
             Damage::Data => {
                 let mut state = self.write_state();
                 let _ = fenced(|| {
