@@ -16,7 +16,7 @@ use porchlight_relay::relay::identity;
 use porchlight_relay::store::holds_off_panics;
 use porchlight_relay::{Relay, StartError, World, run};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as UnixSignal, SignalKind, signal};
 use tokio::sync::watch;
 
 const USAGE: u8 = 1;
@@ -101,7 +101,7 @@ fn serve(arguments: &ConfigArguments) -> Result<(), Failure> {
     let world = World::system().map_err(|error| Failure(USAGE, format!("cannot tell which boot this is: {error}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure(USAGE, format!("cannot start threads: {error}")))?;
-    let served = runtime.block_on(run(&settings, &world, ready, stop_signal()));
+    let served = runtime.block_on(async { run(&settings, &world, ready, stop_signal()).await });
     served.map_err(|error| match error {
         StartError::Listen(..) => Failure(NETWORK, error.to_string()),
         _ => Failure(USAGE, error.to_string()),
@@ -161,31 +161,40 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
     said
 }
 
-/// Returns at the first signal to stop. A second one ends the process at once: whatever was acknowledged is on the medium.
-async fn stop_signal() {
-    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = kinds.map(signal) else {
-        say("warning: signals cannot be caught; stopping will not be clean");
-        return std::future::pending().await;
-    };
+/// Catches signals from here on. The future ends at the first one to stop; a second one ends the process at once: whatever was acknowledged
+/// is on the medium.
+fn stop_signal() -> impl Future<Output = ()> {
     let (stop, mut stopped) = watch::channel(false);
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                Some(()) = terminate.recv() => {}
-                Some(()) = interrupt.recv() => {}
-                Some(()) = hangup.recv() => {
-                    say("SIGHUP changes nothing: restart the relay to use another configuration or certificate");
-                    continue;
-                }
-            }
-            if stop.send_replace(true) {
-                say("stopped at once, at the second signal");
-                std::process::exit(0);
-            }
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+    match kinds.map(signal) {
+        [Ok(terminate), Ok(interrupt), Ok(hangup)] => {
+            tokio::spawn(heed([terminate, interrupt, hangup], stop));
         }
-    });
-    let _ = stopped.wait_for(|stops| *stops).await;
+        _ => say("warning: signals cannot be caught; stopping will not be clean"),
+    }
+    async move {
+        if stopped.wait_for(|stops| *stops).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+async fn heed([mut terminate, mut interrupt, mut hangup]: [UnixSignal; 3], stop: watch::Sender<bool>) {
+    loop {
+        tokio::select! {
+            Some(()) = terminate.recv() => {}
+            Some(()) = interrupt.recv() => {}
+            Some(()) = hangup.recv() => {
+                say("SIGHUP changes nothing: restart the relay to use another configuration or certificate");
+                continue;
+            }
+            else => return,
+        }
+        if stop.send_replace(true) {
+            say("stopped at once, at the second signal");
+            std::process::exit(0);
+        }
+    }
 }
 
 fn check(arguments: &ConfigArguments) -> Result<(), Failure> {

@@ -153,7 +153,7 @@ fn the_example_documents_every_key() {
     let top = top.replace("self_signed = true\n", "");
     let table: toml::Table = toml::from_str(&live).unwrap();
     assert!(
-        parse(&format!("{top}{}", gates(""))).unwrap_err().to_string().contains("tls"),
+        parse(&format!("{top}\n{}", gates(""))).unwrap_err().to_string().contains("tls"),
         "the example shows every kind of certificate at once"
     );
     let keys = |table: &toml::Table| table.keys().cloned().collect::<std::collections::BTreeSet<_>>();
