@@ -138,7 +138,7 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
         ));
     }
     if now.has_skipped && !before.has_skipped {
-        said.push("warning: something stored was altered on the disk and is left out. Check the disk".into());
+        said.push("warning: something stored was altered or lost on the disk and is left out. Check the disk".into());
     }
     for (was, is, begins, ends) in [
         (

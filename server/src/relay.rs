@@ -113,7 +113,7 @@ pub struct Relay {
 pub struct Trouble {
     /// Shelves of the store that cannot be read and were set aside. What they held is lost, the rest is served.
     pub unreadable_shelf_count: usize,
-    /// Records were altered on the medium since the start. They were skipped.
+    /// Records were found altered or gone since the start. They were skipped.
     pub has_skipped: bool,
     /// The disk or the quota is full: posts are refused until cells die.
     pub is_full: bool,

@@ -334,6 +334,8 @@ impl Held {
             }
             key = RecordKey(key.0.max(u128::from(run.next)));
         }
+        // What was counted and does not come was lost, even where the store does not say so. (Positions of a write that failed look the same.)
+        self.counters().damaged_records.add(u64::from(!run.is_whole(from)));
         Ok(run.first.map(|first| (first, run.cells)))
     }
 
@@ -365,6 +367,12 @@ struct Run {
 impl Run {
     fn wants_more(&self) -> bool {
         !self.is_broken && self.cells.len() < LANE_PAGE_MAX_CELLS && self.next < self.end
+    }
+
+    /// Whether it gave every position from `from` until it was full or the epoch over.
+    fn is_whole(&self, from: u64) -> bool {
+        let is_full = self.cells.len() >= LANE_PAGE_MAX_CELLS;
+        self.first == Some(from) && !self.is_broken && (is_full || self.next >= self.end)
     }
 
     fn take(&mut self, first: u64, bytes: &[u8]) {
