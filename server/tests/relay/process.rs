@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::support::*;
-use porchlight_proto::api::{LanePage, UpOutcome, UpPost, UpReply};
+use porchlight_proto::api::{DeskOutcome, DeskReply, LanePage, UpOutcome, UpPost, UpReply};
 use porchlight_proto::time::Seconds;
 use porchlight_relay::clock::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
@@ -156,7 +156,7 @@ const KILLS: u64 = 12;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_loses_no_acknowledged_cell() {
     let site = site(51);
-    let mut acknowledged = std::collections::BTreeSet::new();
+    let mut acknowledged = BTreeSet::new();
     let kills = std::env::var("PORCHLIGHT_KILLS").map_or(KILLS, |count| count.parse().unwrap());
     for round in 0..kills {
         let mut process = Process::start(&site.path("relay.toml"));
@@ -187,7 +187,7 @@ async fn a_kill_loses_no_acknowledged_cell() {
     }
     let mut process = Process::start(&site.path("relay.toml"));
     let mut client = Client::connect(process.address, process.spki, Http::Two).await;
-    let (mut held, mut count, mut after, mut life) = (std::collections::BTreeSet::new(), 0, 0, 0);
+    let (mut held, mut count, mut after, mut life) = (BTreeSet::new(), 0, 0, 0);
     loop {
         let path = format!("/v1/desk/up?after={life:016x}-{after}&wait=0");
         let token = site.line.token(&site.line.worker, &process.spki, ("GET", &path), &[], now());
@@ -347,7 +347,7 @@ fn files_under(dir: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] }).collect()
 }
 
-/// Every file that the relay keeps, with a bit flipped in three places, cut in half, emptied, and gone. The binary must start, hand out nothing
+/// Every file that the relay keeps, with a bit flipped in five places, cut in half, emptied, and gone. The binary must start, hand out nothing
 /// that was not posted, take and hand out what is posted then, and stop cleanly.
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_to_any_file_costs_what_it_held_and_nothing_else() {
@@ -370,10 +370,11 @@ async fn damage_to_any_file_costs_what_it_held_and_nothing_else() {
     let hurt = |path: &Path| !path.starts_with(data.join("tls")) && !path.ends_with("lock");
     let (mut case_count, mut whole, mut said) = (0, 0, 0);
     for (path, bytes) in kept.iter().filter(|(path, _)| hurt(path)) {
-        let flips = [1, 2, 3].map(|part| {
+        let len = bytes.len();
+        // The head of the public file holds its numbers: bytes 24 and 28.
+        let flips = [24, 28, len / 4, len / 2, len / 4 * 3].map(|at| {
             let mut bytes = bytes.clone();
-            let at = bytes.len() * part / 4;
-            bytes[at] ^= 0x10;
+            bytes[at.min(len - 1)] ^= 0x10;
             Some(bytes)
         });
         let cuts = [Some(bytes[..bytes.len() / 2].to_vec()), Some(Vec::new()), None];
