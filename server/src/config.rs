@@ -189,7 +189,7 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         let s = Duration::from_secs;
-        Self { handshake: s(10), head: s(10), body: s(30), request: s(60), idle: s(60), age: s(600), stop: s(5) }
+        Self { handshake: s(10), head: s(10), body: s(30), request: s(60), idle: s(60), age: s(600), stop: s(4) }
     }
 }
 
@@ -308,9 +308,6 @@ impl FileTable {
 
 impl Settings {
     fn with_production_warnings(mut self) -> Self {
-        if self.lines.is_empty() {
-            self.warnings.push("line: there is none yet: only the decoy is served. `porchlight line init` writes a [[line]] part; append it to this file".into());
-        }
         let mut found = Vec::new();
         let mut unless = |fine: bool, text: String| {
             if !fine {
