@@ -3,7 +3,7 @@ use crate::desk::{
     Admission, Desk, DeskError, JoinRequest,
     record::{DeviceRecord, LineRecord, Record, RelayRecord},
     state,
-    team::Enrolment,
+    team::{Enrolment, SEALING_KEY_AGE_MAX, SEALING_KEY_EVERY},
 };
 use crate::vault::KeyName;
 use porchlight_proto::{
@@ -174,6 +174,8 @@ pub enum Warning {
     Doubtful,
     /// A round of the carousel takes longer than the slow days: lower `slow_s`.
     CarouselSlow,
+    /// Letters of people the team does not know take half of their room: look at them, or ask the relay for stamps.
+    Crowded,
 }
 
 pub(super) fn secret_name(period: u32, key: &SealingKey) -> KeyName {
@@ -643,12 +645,25 @@ impl Desk {
         let newest = self.state.periods.keys().last().copied();
         let names: Vec<KeyName> =
             self.ring.names().filter(|name| matches!(name, KeyName::Period(period, _) if over.contains(period))).collect();
-        for name in names {
+        for name in names.into_iter().chain(self.sealing_keys_over(now, grace)) {
             self.forget_key(name);
         }
         for period in over.into_iter().filter(|period| Some(*period) != newest) {
             self.commit(Record::PeriodForgotten(period));
         }
+    }
+
+    /// Sealing keys of this device that nothing can be sealed to any more: a lead seals to one for a week after it was made,
+    /// and the relay keeps that for `grace` with some hours more. Keys are renewed at most once a day, so the number of one
+    /// says when it was made at the latest.
+    fn sealing_keys_over(&self, now: Seconds, grace: u64) -> Vec<KeyName> {
+        let Some(line) = &self.state.line else { return Vec::new() };
+        let (newest, since) = (line.record.sealing_number, line.record.sealing_since);
+        let over = |number: u64| {
+            let made = since.saturating_sub((newest - number).saturating_mul(SEALING_KEY_EVERY));
+            made + SEALING_KEY_AGE_MAX + grace <= now.0
+        };
+        self.ring.names().filter(|name| matches!(name, KeyName::Sealing(number) if *number < newest && over(*number))).collect()
     }
 
     /// What `line show` tells.
@@ -706,6 +721,7 @@ impl Desk {
             (self.state.line.as_ref().is_some_and(half_over), Warning::RenewDeskCertificate),
             (self.doubtful(), Warning::Doubtful),
             (self.carousel_is_slow(now), Warning::CarouselSlow),
+            (self.state.is_crowded(), Warning::Crowded),
         ]
         .into_iter()
         .filter_map(|(holds, warning)| holds.then_some(warning))
@@ -811,10 +827,9 @@ impl Desk {
         for device in &admission.devices {
             self.commit(Record::Device(device.clone()));
         }
-        let relay = self.relays().first().map_or(0, |relay| relay.number);
         for cell in admission.secrets.iter().chain(&admission.events) {
             let cell = cell.as_slice().try_into().map_err(|_| DeskError::BadAdmission)?;
-            self.take_cell(cell, relay, now.millis(), rng)?.ok_or(DeskError::BadAdmission)?;
+            self.take_cell(cell, now.millis(), rng)?.ok_or(DeskError::BadAdmission)?;
         }
         Ok(())
     }
