@@ -78,8 +78,10 @@ impl Marks {
 }
 
 /// Counts and orders of what strangers have here.
-#[derive(Default)]
 pub(crate) struct Crowd {
+    /// [`HALF_PARTS_MAX`] and [`STRANGERS_CELLS_MAX`]; a test makes them small.
+    pub(super) half_parts_max: usize,
+    pub(super) strangers_cells_max: usize,
     /// Counts what came, so that things can be ordered by it.
     clock: u64,
     /// Half letters, the one that grew least recently first.
@@ -88,6 +90,20 @@ pub(crate) struct Crowd {
     /// Strangers who may have to go, the one heard least recently first.
     strangers: BTreeMap<u64, CallerId>,
     cells: usize,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self {
+            half_parts_max: HALF_PARTS_MAX,
+            strangers_cells_max: STRANGERS_CELLS_MAX,
+            clock: 0,
+            half: BTreeMap::new(),
+            half_parts: 0,
+            strangers: BTreeMap::new(),
+            cells: 0,
+        }
+    }
 }
 
 /// What one caller has here that counts.
@@ -121,7 +137,7 @@ impl State {
 
     /// Whether strangers' letters have filled their room, or nearly.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.crowd.cells >= STRANGERS_CELLS_MAX / 2
+        self.crowd.cells >= self.crowd.strangers_cells_max / 2
     }
 
     /// A stranger has been heard: she is the last who has to go.
@@ -178,7 +194,7 @@ impl State {
 
     /// Who has to go before a stranger's letter of so many cells is taken; `Err` if nobody can, and it is not taken.
     pub(crate) fn make_room(&self, caller: CallerId, cells: usize) -> Result<Vec<CallerId>, Full> {
-        let mut over = (self.crowd.cells + cells).saturating_sub(STRANGERS_CELLS_MAX);
+        let mut over = (self.crowd.cells + cells).saturating_sub(self.crowd.strangers_cells_max);
         let mut leaving = Vec::new();
         for stranger in self.crowd.strangers.values().filter(|stranger| **stranger != caller) {
             if over == 0 {
@@ -236,7 +252,7 @@ impl State {
     /// The half letter that has to go before another part is kept: a stranger's before a known caller's, and of those the
     /// one that grew least recently. One that its page is still sending has grown a moment ago.
     pub(crate) fn half_to_drop(&self) -> Option<(CallerId, Session, u16)> {
-        if self.crowd.half_parts < HALF_PARTS_MAX {
+        if self.crowd.half_parts < self.crowd.half_parts_max {
             return None;
         }
         let known = |caller| self.callers.get(caller).is_some_and(|entry: &Caller| entry.footprint.known);
@@ -251,10 +267,20 @@ impl State {
         callers
     }
 
-    /// What is held against the bounds, for tests and figures: cells of strangers, parts of half letters, marks, callers.
-    pub(crate) fn census(&self) -> [usize; 4] {
-        let marks = self.replayed.values().map(|marks| marks.young.len() + marks.old.len()).sum();
-        [self.crowd.cells, self.crowd.half_parts, marks, self.callers.len()]
+    /// The counts that are kept, and the same counted anew: cells of strangers, parts of half letters, strangers who may go.
+    #[cfg(test)]
+    pub(super) fn census(&self) -> ([usize; 3], [usize; 3]) {
+        let kept = [self.crowd.cells, self.crowd.half_parts, self.crowd.strangers.len()];
+        let mut counted = [0; 3];
+        for entry in self.callers.values() {
+            let unshown = entry.letters.iter().filter(|((_, session, seq), _)| !entry.shown.contains(&(*session, *seq)));
+            let cells: usize = unshown.map(|(_, letter)| letter.cells).sum();
+            assert_eq!(entry.footprint.cells, cells);
+            counted[0] += if entry.footprint.known { 0 } else { cells };
+            counted[1] += entry.waiting.values().map(super::state::Waiting::count).sum::<usize>();
+            counted[2] += usize::from(!entry.footprint.known && !entry.footprint.promised && !entry.letters.is_empty());
+        }
+        (kept, counted)
     }
 }
 

@@ -317,7 +317,15 @@ impl Desk {
 
     fn give_up_half(&mut self, caller: CallerId, (session, seq): (Session, u16)) {
         if self.state.callers.get(&caller).is_some_and(|entry| entry.waiting.contains_key(&(session, seq))) {
-            self.commit(Record::GaveUp(caller.0, session, seq));
+            self.give_up((caller, session, seq));
+        }
+    }
+
+    /// Gives up a half letter; of a caller who left nothing else, no page is remembered either.
+    fn give_up(&mut self, (caller, session, seq): (CallerId, Session, u16)) {
+        self.commit(Record::GaveUp(caller.0, session, seq));
+        if !self.state.callers.contains_key(&caller) {
+            self.presence.pages.remove(&caller);
         }
     }
 
@@ -353,10 +361,10 @@ impl Desk {
                 return Some(letter);
             }
         } else if let Some(oldest) = entry.filter(|entry| entry.waiting.len() >= HALF_LETTERS_MAX).and_then(oldest_waiting) {
-            self.commit(Record::GaveUp(caller.0, oldest.0, oldest.1));
+            self.give_up((caller, oldest.0, oldest.1));
         }
-        if let Some((of, session, seq)) = self.state.half_to_drop() {
-            self.commit(Record::GaveUp(of.0, session, seq));
+        if let Some(half) = self.state.half_to_drop() {
+            self.give_up(half);
         }
         let content: Sealed = self.seal(bytes, &aad(*number), now, rng);
         self.commit(Record::Part(PartRecord {
@@ -477,11 +485,9 @@ impl Desk {
         let mut given_up = Vec::new();
         for (caller, entry) in &self.state.callers {
             let old = entry.waiting.iter().filter(|(_, waiting)| waiting.received + patience < now.0);
-            given_up.extend(old.map(|((session, seq), _)| (caller.0, *session, *seq)));
+            given_up.extend(old.map(|((session, seq), _)| (*caller, *session, *seq)));
         }
-        for (caller, session, seq) in given_up {
-            self.commit(Record::GaveUp(caller, session, seq));
-        }
+        given_up.into_iter().for_each(|half| self.give_up(half));
         if let Some(days) = self.state.retention_days {
             self.forget_days_before(u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX).saturating_sub(days), now, rng);
         }

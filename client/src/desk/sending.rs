@@ -153,7 +153,7 @@ impl Desk {
     /// From now on a receipt of hers may be out: her letters do not have to make room for others any more.
     fn promise_receipt(&mut self, load: &Load) {
         let stranger = |entry: &super::state::Caller| !entry.footprint.known && !entry.footprint.promised;
-        if load.receipt.session != Session::default() && self.state.callers.get(&load.caller).is_some_and(stranger) {
+        if (load.receipt.upto > 0 || load.receipt.map > 0) && self.state.callers.get(&load.caller).is_some_and(stranger) {
             self.commit(Record::Promised(load.caller.0));
         }
     }
