@@ -594,6 +594,9 @@ pub(crate) fn warning(warning: Warning) -> &'static str {
         Warning::HorizonShort => "statements are published for less than 72 hours: run `porchlight line publish`",
         Warning::RenewDeskCertificate => "the certificate is past half its life: run `porchlight line renew` with the root words",
         Warning::Doubtful => "the vault was restored, and it is not known what was sent: leave `porchlight desk watch` running",
+        Warning::Crowded => {
+            "letters of people nobody here knows take half of their room: look at them, or have the relay ask for stamps"
+        }
         Warning::CarouselSlow => "a round of the carousel takes longer than the slow days: lower slow_s on the relays",
     }
 }

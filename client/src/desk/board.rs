@@ -8,7 +8,7 @@ use crate::desk::{
 use porchlight_proto::{
     answer::Answer,
     event::{AnswerKind, Event},
-    letter::{Letter, Status},
+    letter::{Letter, Session, Status},
     line::{CallerId, DeviceId},
     phrase::Language,
     time::{LETTER_TIME_STEP, Seconds},
@@ -301,8 +301,9 @@ impl Desk {
         let entry = self.state.callers.get(&caller).filter(|entry| entry.has_row()).ok_or(DeskError::NoSuchCaller)?;
         let places: Vec<LetterPlace> = entry.letters.keys().copied().collect();
         let mut items: Vec<((usize, u64, u64), Item)> = Vec::new();
+        let asked_back = entry.asked_back();
         for (at, place) in (1..).zip(&places) {
-            items.push(((at, 0, 0), self.letter_item(caller, *place)));
+            items.push(((at, 0, 0), self.letter_item(caller, *place, &asked_back)));
         }
         for answer in self.answers_to(caller).filter(|answer| !answer.tells_withdrawal()) {
             let after = answered_place(&places, answer).map_or(0, |answered| places.partition_point(|place| *place <= answered));
@@ -389,15 +390,15 @@ impl Desk {
         waiting.map(|((time, ..), _)| *time).next()
     }
 
-    fn letter_item(&self, caller: CallerId, place: LetterPlace) -> Item {
+    fn letter_item(&self, caller: CallerId, place: LetterPlace, asked_back: &[(Session, u16)]) -> Item {
         let (time, session, seq) = place;
         let entry = self.state.callers.get(&caller);
         let letter = entry.and_then(|entry| entry.letters.get(&place));
         let content = letter.and_then(|letter| letter.content.as_ref());
         let opened = content.and_then(|content| unseal(&self.ring, &bound::letter(&caller.0, &session, seq), content));
         let parsed = opened.as_ref().and_then(|content| Letter::parse(content).ok()).unwrap_or_default();
-        let asked_back =
-            entry.is_some_and(|entry| entry.asked_back().contains(&(session, seq)) && !entry.shown.contains(&(session, seq)));
+        let asked_back = asked_back.binary_search(&(session, seq)).is_ok()
+            && entry.is_some_and(|entry| !entry.shown.contains(&(session, seq)));
         let state = match letter {
             Some(letter) if letter.withdrawn || asked_back => LetterState::Withdrawn,
             Some(letter) if !letter.readable => LetterState::Unreadable,

@@ -3,7 +3,7 @@ use crate::desk::{
     Admission, Desk, DeskError, JoinRequest,
     record::{DeviceRecord, LineRecord, Record, RelayRecord},
     state,
-    team::SEALING_KEY_EVERY,
+    team::{SEALING_KEY_AGE_MAX, SEALING_KEY_EVERY},
 };
 use crate::vault::KeyName;
 use porchlight_proto::{
@@ -175,6 +175,8 @@ pub enum Warning {
     Doubtful,
     /// A round of the carousel takes longer than the slow days: lower `slow_s`.
     CarouselSlow,
+    /// Letters of people the team does not know take half of their room: look at them, or ask the relay for stamps.
+    Crowded,
 }
 
 pub(super) fn secret_name(period: u32, key: &SealingKey) -> KeyName {
@@ -635,23 +637,16 @@ impl Desk {
     }
 
     /// Erases the secrets whose time is over: desk secrets the up TTL and twelve hours after their period's end, and this
-    /// device's own sealing secrets as long after the day in which the next one took their place.
+    /// device's own sealing secrets as long after the week in which leads seal to them.
     pub(super) fn erase_secrets(&mut self, now: Seconds) {
         let Some(line) = &self.state.line else { return };
         let grace = line.record.up_ttl_s + SECRET_GRACE;
         let held = self.ring.names().filter_map(|name| if let KeyName::Period(period, _) = name { Some(period) } else { None });
         let periods: BTreeSet<u32> = self.state.periods.keys().copied().chain(held).collect();
         let over: BTreeSet<u32> = periods.into_iter().filter(|period| self.period_is_over(*period, grace, now)).collect();
-        // Each was in use for a day at least, so the newest one's age tells when those before it were given up.
-        let (newest_sealing, since) = (line.record.sealing_number, line.record.sealing_since);
-        let given_up = |number: u64| since.saturating_sub((newest_sealing - number - 1).saturating_mul(SEALING_KEY_EVERY));
-        let is_over = |name: &KeyName| match name {
-            KeyName::Period(period, _) => over.contains(period),
-            KeyName::Sealing(number) => *number < newest_sealing && given_up(*number) + grace <= now.0,
-            _ => false,
-        };
-        let names: Vec<KeyName> = self.ring.names().filter(is_over).collect();
-        for name in names {
+        let names: Vec<KeyName> =
+            self.ring.names().filter(|name| matches!(name, KeyName::Period(period, _) if over.contains(period))).collect();
+        for name in names.into_iter().chain(self.sealing_keys_over(now, grace)) {
             self.forget_key(name);
         }
         // The newest period stays, so that numbers go on without a gap.
@@ -667,6 +662,19 @@ impl Desk {
         let span = self.state.periods.get(&period);
         let later = || self.state.periods.range(period.saturating_add(1)..).next().map(|(_, span)| span.begins);
         span.map(|span| span.ends).or_else(later).is_some_and(|ended| ended + grace <= now.0)
+    }
+
+    /// Sealing keys of this device that nothing can be sealed to any more: a lead seals to one for a week after it was made,
+    /// and the relay keeps that for `grace` with some hours more. Keys are renewed at most once a day, so the number of one
+    /// says when it was made at the latest.
+    fn sealing_keys_over(&self, now: Seconds, grace: u64) -> Vec<KeyName> {
+        let Some(line) = &self.state.line else { return Vec::new() };
+        let (newest, since) = (line.record.sealing_number, line.record.sealing_since);
+        let over = |number: u64| {
+            let made = since.saturating_sub((newest - number).saturating_mul(SEALING_KEY_EVERY));
+            made + SEALING_KEY_AGE_MAX + grace <= now.0
+        };
+        self.ring.names().filter(|name| matches!(name, KeyName::Sealing(number) if *number < newest && over(*number))).collect()
     }
 
     /// What `line show` tells.
@@ -724,6 +732,7 @@ impl Desk {
             (self.state.line.as_ref().is_some_and(half_over), Warning::RenewDeskCertificate),
             (self.doubtful(), Warning::Doubtful),
             (self.carousel_is_slow(now), Warning::CarouselSlow),
+            (self.state.is_crowded(), Warning::Crowded),
         ]
         .into_iter()
         .filter_map(|(holds, warning)| holds.then_some(warning))
@@ -824,10 +833,9 @@ impl Desk {
         for device in &admission.devices {
             self.commit(Record::Device(device.clone()));
         }
-        let relay = self.relays().first().map_or(0, |relay| relay.number);
         for cell in admission.secrets.iter().chain(&admission.events) {
             let cell = cell.as_slice().try_into().map_err(|_| DeskError::BadAdmission)?;
-            self.take_cell(cell, relay, now.millis(), rng)?.ok_or(DeskError::BadAdmission)?;
+            self.take_cell(cell, now.millis(), rng)?.ok_or(DeskError::BadAdmission)?;
         }
         Ok(())
     }

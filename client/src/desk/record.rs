@@ -259,6 +259,12 @@ pub(crate) enum Record {
         #[cbor(n(1), with = "minicbor::bytes")] [u8; 8],
         #[n(2)] ReceiptRecord,
     ),
+    /// A stranger to whom nothing was promised had to make room.
+    #[n(18)]
+    Evicted(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]),
+    /// A receipt for a stranger is about to leave: her letters stay.
+    #[n(19)]
+    Promised(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]),
 }
 
 /// What a visit has been told, and how often.

@@ -3,6 +3,7 @@
 //! [`State::apply`] takes one record; applying a journal from its beginning gives the state, and [`State::records`] gives a
 //! short journal that yields the same state. Sets only grow and claims are folded in the merged order of events, so that
 //! devices which hold the same events hold the same board, in whatever order those came.
+use crate::desk::crowd::{self, Crowd, MARKS_HALF, Marks};
 use crate::desk::record::{
     DeviceRecord, EventRecord, LetterRecord, LineRecord, OutRecord, Pace, PartRecord, ReceiptRecord, Record, RelayRecord,
     ReplyRecord, Sealed,
@@ -14,13 +15,14 @@ use porchlight_proto::{
     event::{Admitted, AnswerEvent, AnswerId, AnswerKind, Event},
     have::Have,
     letter::{Letter, Session},
+    limits::LETTER_PART_LEN,
     line::{CallerId, DeviceId, LineId},
     roster::{Rosters, SignedRoster, UncheckedRoster},
     seal::SealingKey,
     sign::PublicKey,
     time::Timing,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use zeroize::Zeroizing;
 
 /// The place of an event in the merged order: Lamport time, then device, then its count.
@@ -36,8 +38,11 @@ pub(crate) struct State {
     pub(crate) last_roster: Option<(u32, u32, [u8; 32])>,
     pub(crate) periods: BTreeMap<u32, Period>,
     pub(crate) relays: BTreeMap<u8, RelayRecord>,
-    pub(crate) replayed: BTreeMap<u32, HashSet<[u8; 16]>>,
+    pub(crate) replayed: BTreeMap<u32, Marks>,
     pub(crate) callers: HashMap<CallerId, Caller>,
+    pub(crate) crowd: Crowd,
+    /// Callers with a letter that asks for another one back.
+    pub(crate) asking: BTreeSet<CallerId>,
     pub(crate) answers: BTreeMap<AnswerId, AnswerEntry>,
     pub(crate) devices: BTreeMap<DeviceId, Device>,
     pub(crate) log: BTreeMap<DeviceId, Vec<Logged>>,
@@ -107,6 +112,7 @@ pub(crate) struct Caller {
     pub(crate) answers: BTreeMap<Place, AnswerId>,
     /// Stops: their contents say which answers they cover, whichever comes first.
     pub(crate) stops: Vec<Answer>,
+    pub(crate) footprint: crowd::Footprint,
 }
 
 #[derive(Default)]
@@ -122,6 +128,8 @@ pub(crate) struct LetterEntry {
     pub(crate) withdrawn: bool,
     pub(crate) readable: bool,
     pub(crate) gist: Gist,
+    /// How many cells its content took when it came.
+    pub(crate) cells: usize,
 }
 
 /// What the board needs of a letter without opening it again.
@@ -140,6 +148,15 @@ pub(crate) struct Waiting {
     pub(crate) time: u64,
     pub(crate) received: u64,
     pub(crate) parts: Vec<Option<Sealed>>,
+    /// When its last part came, in the crowd's own count.
+    pub(crate) grew: u64,
+}
+
+impl Waiting {
+    /// How many parts are here.
+    pub(crate) fn count(&self) -> usize {
+        self.parts.iter().flatten().count()
+    }
 }
 
 #[derive(Clone)]
@@ -270,7 +287,9 @@ impl State {
             }
             Record::Replayed(period, hashes) => {
                 let seen = self.replayed.entry(*period).or_default();
-                seen.extend(hashes.chunks_exact(16).filter_map(|hash| <[u8; 16]>::try_from(hash).ok()));
+                for mark in hashes.chunks_exact(16).filter_map(|hash| <[u8; 16]>::try_from(hash).ok()) {
+                    seen.insert(mark, MARKS_HALF);
+                }
             }
             Record::Part(part) => self.apply_part(part),
             Record::Letter(letter) => self.apply_letter(letter, ring),
@@ -292,9 +311,9 @@ impl State {
                 self.direct_counts.insert(DeviceId(*recipient), *next);
             }
             Record::Doubt(open, since) => self.doubt = Some(Doubt { open: *open, since: *since }),
-            Record::GaveUp(caller, session, seq) => {
-                self.caller(*caller).waiting.remove(&(*session, *seq));
-            }
+            Record::GaveUp(caller, session, seq) => self.drop_half(CallerId(*caller), (*session, *seq)),
+            Record::Evicted(caller) => self.evict(CallerId(*caller)),
+            Record::Promised(caller) => self.promise(CallerId(*caller)),
             Record::Retention(days) => self.retention_days = Some(*days),
             Record::PeriodForgotten(period) => {
                 self.replayed.remove(period);
@@ -328,9 +347,11 @@ impl State {
             time: part.time,
             received: part.received,
             parts: vec![None; usize::from(part.parts)],
+            grew: 0,
         });
-        if let Some(place) = waiting.parts.get_mut(usize::from(part.part)) {
+        if let Some(place) = waiting.parts.get_mut(usize::from(part.part)).filter(|place| place.is_none()) {
             *place = Some(part.content.clone());
+            self.half_grew(CallerId(part.caller), (part.session, part.seq));
         }
     }
 
@@ -338,8 +359,8 @@ impl State {
         let aad = bound::letter(&letter.caller, &letter.session, letter.seq);
         let parsed =
             letter.content.as_ref().and_then(|content| unseal(ring, &aad, content)).map(|content| Letter::parse(&content));
+        self.drop_half(CallerId(letter.caller), (letter.session, letter.seq));
         let caller = self.caller(letter.caller);
-        caller.waiting.remove(&(letter.session, letter.seq));
         let visit = caller.visits.entry(letter.session).or_default();
         visit.have.insert(letter.seq);
         visit.last_received = visit.last_received.max(letter.received);
@@ -351,8 +372,28 @@ impl State {
             withdrawn,
             readable: !matches!(parsed, Some(Err(_))),
             gist: parsed.and_then(Result::ok).map(|letter| gist(&letter)).unwrap_or_default(),
+            cells: letter.content.as_ref().map_or(1, |content| content.bytes.len().div_ceil(LETTER_PART_LEN)).max(1),
         };
-        caller.letters.insert((letter.time, letter.session, letter.seq), entry);
+        let (cells, asks) = (entry.cells, entry.gist.withdraw.is_some());
+        let shown = caller.shown.contains(&(letter.session, letter.seq));
+        let new = caller.letters.insert((letter.time, letter.session, letter.seq), entry).is_none();
+        if asks {
+            self.asking.insert(CallerId(letter.caller));
+        }
+        if new && !shown {
+            self.count_letter(CallerId(letter.caller), cells);
+        }
+    }
+
+    fn apply_shown(&mut self, caller: CallerId, named: (Session, u16)) {
+        let entry = self.caller(caller.0);
+        let new = entry.shown.insert(named);
+        let letter = entry.letters.iter().find(|((_, session, seq), _)| (*session, *seq) == named);
+        let cells = letter.filter(|_| new).map(|(_, letter)| letter.cells);
+        self.deal_with(caller);
+        if let Some(cells) = cells {
+            self.count_shown(caller, cells);
+        }
     }
 
     fn apply_device(&mut self, record: &DeviceRecord) {
@@ -407,18 +448,18 @@ impl State {
                 }
             }
             Event::Claim { caller, lease, reason } => {
+                self.deal_with(caller);
                 self.caller(caller.0).claims.insert(place, ClaimEvent::Claim { device, time, lease, reason });
             }
             Event::Release { caller } => {
                 self.caller(caller.0).claims.insert(place, ClaimEvent::Release { device });
             }
             Event::Note { caller, .. } => {
+                self.deal_with(caller);
                 self.caller(caller.0).notes.insert(place, (time, device));
             }
             Event::Answer(answer) => self.take_answer(&answer, place, time),
-            Event::Shown { caller, session, seq } => {
-                self.caller(caller.0).shown.insert((session, seq));
-            }
+            Event::Shown { caller, session, seq } => self.apply_shown(caller, (session, seq)),
             Event::Seen { answer, .. } => {
                 self.seen.insert(answer);
                 if let Some(entry) = self.answers.get_mut(&answer) {
@@ -486,6 +527,10 @@ impl State {
     fn take_answer(&mut self, event: &AnswerEvent, place: Place, time: u64) {
         let (_, device, seq) = place;
         let parts = event.content.len().div_ceil(porchlight_proto::limits::ANSWER_PART_LEN).clamp(1, 32);
+        if event.flags == 0 {
+            // Word of a withdrawal goes by itself: it says nothing of whether anybody has looked.
+            self.deal_with(event.caller);
+        }
         let caller = self.caller(event.caller.0);
         if event.flags != 0 {
             caller.withdrawals.insert((event.session, event.seq), event.flags);
@@ -544,7 +589,7 @@ impl State {
             records.push(Record::Replayed(*period, hashes.iter().flatten().copied().collect()));
         }
         self.event_records(&mut records);
-        for (caller, entry) in &self.callers {
+        for (caller, entry) in self.callers_in_order() {
             entry.records(caller, &mut records);
         }
         for (id, answer) in &self.answers {
@@ -615,6 +660,21 @@ impl Caller {
         for (session, visit) in &self.visits {
             records.push(Record::Receipted(caller, *session, visit.receipt));
         }
+        if self.footprint.promised {
+            records.push(Record::Promised(caller));
+        }
+    }
+
+    /// Whether nothing at all is known of her.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.has_row()
+            && self.waiting.is_empty()
+            && self.visits.is_empty()
+            && self.claims.is_empty()
+            && self.shown.is_empty()
+            && self.withdrawals.is_empty()
+            && self.reply.is_none()
+            && !self.footprint.known
     }
 
     /// Whether there is anything of hers but a trace of parts: then she has a row.

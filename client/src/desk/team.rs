@@ -33,7 +33,7 @@ const POSITION_EVERY_S: u64 = 3600;
 const SECRET_AGAIN_BEATS: u64 = 12;
 const SECRET_EVERY_S: u64 = 3600;
 /// No desk secret is sent to a sealing key older than this, in seconds.
-const SEALING_KEY_AGE_MAX: u64 = 7 * 86_400;
+pub(super) const SEALING_KEY_AGE_MAX: u64 = 7 * 86_400;
 /// Seconds after which a device of a team renews its sealing key.
 pub(super) const SEALING_KEY_EVERY: u64 = 86_400;
 /// Events of a device that may wait for the ones before them.
@@ -210,7 +210,9 @@ impl Desk {
             return Ok(false);
         }
         let joined = entry.0.take(&part.part);
-        entry.1.push(part);
+        if entry.1.iter().all(|known| known.part.part != part.part.part) {
+            entry.1.push(part);
+        }
         let Joined::Whole(body) = joined else { return Ok(false) };
         let Some((_, mut parts)) = self.presence.parts.parts.remove(&place) else { return Ok(false) };
         parts.sort_by_key(|part| part.part.part);
