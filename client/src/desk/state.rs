@@ -118,6 +118,8 @@ pub(crate) struct Visit {
 
 pub(crate) struct LetterEntry {
     pub(crate) received: u64,
+    /// Counts her letters as they came. Not in a record: the journal keeps them in this order.
+    pub(crate) arrival: usize,
     pub(crate) content: Option<Sealed>,
     pub(crate) withdrawn: bool,
     pub(crate) readable: bool,
@@ -345,14 +347,18 @@ impl State {
         visit.last_received = visit.last_received.max(letter.received);
         let withdrawn =
             letter.withdrawn || caller.withdrawals.get(&(letter.session, letter.seq)).is_some_and(|flags| flags & 1 != 0);
+        let place = (letter.time, letter.session, letter.seq);
+        // A letter that is noted once more, because it was taken back or forgotten, keeps its place.
+        let arrival = caller.letters.get(&place).map_or(caller.letters.len(), |known| known.arrival);
         let entry = LetterEntry {
             received: letter.received,
+            arrival,
             content: letter.content.clone().filter(|_| !withdrawn),
             withdrawn,
             readable: !matches!(parsed, Some(Err(_))),
             gist: parsed.and_then(Result::ok).map(|letter| gist(&letter)).unwrap_or_default(),
         };
-        caller.letters.insert((letter.time, letter.session, letter.seq), entry);
+        caller.letters.insert(place, entry);
     }
 
     fn apply_device(&mut self, record: &DeviceRecord) {
@@ -586,7 +592,9 @@ impl Caller {
         if let Some((week, key)) = &self.reply {
             records.push(Record::Reply(ReplyRecord { caller, week: *week, key: key.clone() }));
         }
-        for ((time, session, seq), letter) in &self.letters {
+        let mut letters: Vec<_> = self.letters.iter().collect();
+        letters.sort_by_key(|(_, letter)| letter.arrival);
+        for ((time, session, seq), letter) in letters {
             records.push(Record::Letter(LetterRecord {
                 caller,
                 session: *session,
