@@ -308,9 +308,6 @@ impl FileTable {
 
 impl Settings {
     fn with_production_warnings(mut self) -> Self {
-        if self.lines.is_empty() {
-            self.warnings.push("line: there is none yet: only the decoy is served. `porchlight line init` writes a [[line]] part; append it to this file".into());
-        }
         let mut found = Vec::new();
         let mut unless = |fine: bool, text: String| {
             if !fine {

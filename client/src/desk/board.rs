@@ -7,11 +7,11 @@ use crate::desk::{
 };
 use porchlight_proto::{
     answer::Answer,
-    event::{AnswerKind, Event},
+    event::{AnswerId, AnswerKind, Event},
     letter::{Letter, Session, Status},
     line::{CallerId, DeviceId},
     phrase::Language,
-    time::{LETTER_TIME_STEP, Seconds},
+    time::{LETTER_TIME_STEP, Millis, Seconds},
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -244,6 +244,15 @@ pub enum AnswerState {
     TakenBack,
 }
 
+/// From when an answer can be read, by the line's clock: its slots have been written, and are shown when they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadableFrom {
+    /// On the carousel, by whoever has her words. None if it has not joined the carousel: then it went to an open page alone.
+    pub words: Option<Millis>,
+    /// On the fast track, by the page of hers that was open when it was sent.
+    pub page: Option<Millis>,
+}
+
 pub(super) const fn status_name(status: Status) -> &'static str {
     match status {
         Status::Safe => "safe",
@@ -332,6 +341,14 @@ impl Desk {
         }
         items.sort_by_key(|(place, _)| *place);
         Ok(Thread { row: self.row_of(caller, entry, now), items: items.into_iter().map(|(_, item)| item).collect() })
+    }
+
+    /// From when an answer can be read, if all of it is in slots: by her words, and by the page that was open.
+    #[must_use]
+    pub fn readable_from(&self, answer: &AnswerId) -> Option<ReadableFrom> {
+        let answer = self.state.answers.get(answer)?;
+        let readable = ReadableFrom { words: answer.readable_from(true), page: answer.readable_from(false) };
+        Some(readable).filter(|readable| readable.words.is_some() || readable.page.is_some())
     }
 
     fn row_of(&self, caller: CallerId, entry: &Caller, now: Seconds) -> Row {

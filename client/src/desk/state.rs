@@ -18,7 +18,7 @@ use porchlight_proto::{
     roster::{Rosters, SignedRoster, UncheckedRoster},
     seal::SealingKey,
     sign::PublicKey,
-    time::Timing,
+    time::{Millis, Timing},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use zeroize::Zeroizing;
@@ -176,8 +176,17 @@ impl AnswerEntry {
     }
     /// Whether every part has been written to a slot on some track of some relay.
     pub(crate) fn with_the_relay(&self) -> bool {
+        self.out.values().any(|out| self.is_whole(out))
+    }
+    /// Whether every part has been written to a slot of this track.
+    pub(crate) fn is_whole(&self, out: &OutRecord) -> bool {
         let all = u32::MAX.checked_shr(32 - u32::from(self.parts.clamp(1, 32))).unwrap_or(u32::MAX);
-        self.out.values().any(|out| out.written & all == all)
+        out.written & all == all
+    }
+    /// From when it can be read on the slow track, or on the fast one; the earliest of all relays.
+    pub(crate) fn readable_from(&self, slow: bool) -> Option<Millis> {
+        let whole = self.out.iter().filter(|((_, track), out)| *track == slow && self.is_whole(out));
+        whole.filter_map(|(_, out)| out.readable_ms).min().map(Millis)
     }
 }
 

@@ -169,9 +169,12 @@ impl Round {
     pub(super) fn tell_answer(&self, output: Output, caller: CallerId, id: &[u8; 8], outcome: Outcome) -> Result<Exit, Trouble> {
         let due = self.is_due(&|desk: &Desk| board::is_on_the_way(desk, caller, id, now()))?;
         let state = if due { "on_the_way" } else { "with_the_relay" };
-        let sentence = if due { "" } else { sentences::WITH_THE_RELAY };
-        output
-            .tell(&json!({"event": "answered", "id": board::hex(&caller.0), "answer": board::hex(id), "state": state}), sentence);
+        let readable = self.duty.view(|desk| desk.readable_from(id)).map_err(|error| sentences::office(&error))?;
+        let readable = readable.filter(|_| !due);
+        let sentence = if due { String::new() } else { sentences::with_the_relay(readable.as_ref()) };
+        let mut object = json!({"event": "answered", "id": board::hex(&caller.0), "answer": board::hex(id), "state": state});
+        board::add_readable(&mut object, readable.as_ref());
+        output.tell(&object, &sentence);
         match (due, outcome) {
             (false, _) => Ok(Exit::Done),
             (true, Outcome::Stopped) => {

@@ -1,0 +1,99 @@
+//! Three callers and a desk on one relay: what is written arrives once, in order, to the byte.
+
+use rand_chacha::ChaCha20Rng;
+use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
+
+use crate::site::{Caller, Plan, Site, text};
+use crate::texts;
+
+/// Letters each way, of all callers together.
+const LETTERS: usize = 60;
+const CALLERS: usize = 3;
+/// Letters in one visit, as `caller write` takes them.
+const A_VISIT: usize = 5;
+
+fn nfc(text: &str) -> String {
+    text.nfc().collect()
+}
+
+fn drawn(rng: &mut ChaCha20Rng) -> Vec<String> {
+    // One of the longest is always there; chance gives the others.
+    let mut texts: Vec<String> = (1..LETTERS / CALLERS).map(|_| texts::draw(rng, 4_000)).collect();
+    texts.push("쌀".repeat(4_000));
+    texts
+}
+
+/// She writes in several visits, each ended before the next begins.
+fn write_all(caller: &Caller, letters: &[String]) {
+    for visit in letters.chunks(A_VISIT) {
+        let texts = visit.iter().flat_map(|text| ["--text", text]);
+        let words: Vec<&str> = ["caller", "write", "--fast-beats", "--wait", "90s"].into_iter().chain(texts).collect();
+        let ran = caller.run(&words).ends(0);
+        let seqs = |name: &str| ran.events(name).iter().map(|event| event["seq"].as_u64().unwrap()).collect::<Vec<_>>();
+        let all: Vec<u64> = (1..).take(visit.len()).collect();
+        let mut receipted = seqs("receipt");
+        receipted.sort_unstable();
+        assert_eq!((seqs("in_box"), receipted), (all.clone(), all), "each once");
+    }
+}
+
+/// She keeps a page open while the desk answers, and looks again until she has everything.
+fn read_all(caller: &Caller, site: &Site, answers: &[String]) -> Vec<(u64, String)> {
+    let mut page = caller.start(&["caller", "read", "--fast-beats", "--wait", "90s"]);
+    page.hear_event("opened");
+    for answer in answers {
+        let words = ["desk", "answer", &caller.id, "--text", "-", "--dir", "desk", "--passphrase-file", "pass", "--json"];
+        let ran = site.machine.run_with(&words, answer.as_bytes()).ends(0);
+        let answered = ran.events("answered").remove(0);
+        assert_eq!(answered["state"], "with_the_relay");
+        assert!(answered["readable_from"].as_u64().is_some(), "{answered}");
+    }
+    assert!(page.ended().success());
+    let mut shown = in_order(&page.rest());
+    for _ in 0..60 {
+        if shown.len() >= answers.len() {
+            break;
+        }
+        let ran = caller.run(&["caller", "read", "--fast-beats", "--wait", "5s"]);
+        // Across visits she may be shown again what the desk had not heard she had read.
+        let again = in_order(&ran.objects());
+        shown.extend(again.into_iter().filter(|(n, _)| shown.iter().all(|(known, _)| known != n)).collect::<Vec<_>>());
+    }
+    shown
+}
+
+/// The answers of one visit, which must come in the desk's order and none twice.
+fn in_order(events: &[Value]) -> Vec<(u64, String)> {
+    let answers = events.iter().filter(|event| event["event"] == "answer");
+    let shown: Vec<(u64, String)> = answers.map(|event| (event["n"].as_u64().unwrap(), text(&event["text"]).to_owned())).collect();
+    let numbers: Vec<u64> = shown.iter().map(|(n, _)| *n).collect();
+    assert!(numbers.is_sorted_by(|one, next| one < next), "out of order or twice: {numbers:?}");
+    shown
+}
+
+#[test]
+fn three_callers_and_a_desk_exchange_sixty_letters_each_way() {
+    let mut rng = texts::rng("sixty");
+    let (site, _relay) = Site::published(Plan::default());
+    let mut watch = site.watch();
+    let stories: Vec<(Caller, Vec<String>, Vec<String>)> =
+        (0..CALLERS).map(|_| (site.caller(), drawn(&mut rng), drawn(&mut rng))).collect();
+    std::thread::scope(|scope| {
+        for (caller, letters, answers) in &stories {
+            let site = &site;
+            scope.spawn(move || {
+                write_all(caller, letters);
+                let shown: Vec<String> = site.letters(caller).iter().map(|letter| text(&letter["text"]).to_owned()).collect();
+                assert_eq!(shown, letters.iter().map(|text| nfc(text)).collect::<Vec<_>>(), "at the desk");
+                let read = read_all(caller, site, answers);
+                let wanted: Vec<(u64, String)> = (1..).zip(answers.iter().map(|text| nfc(text))).collect();
+                assert_eq!(read, wanted, "at the caller's");
+            });
+        }
+    });
+    watch.signal("TERM");
+    assert!(watch.ended().success());
+    let told = watch.rest().into_iter().filter(|event| event["event"] == "letter").count();
+    assert_eq!(told, LETTERS, "the watch tells of each letter once");
+}
