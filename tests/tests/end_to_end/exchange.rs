@@ -24,22 +24,20 @@ fn drawn(rng: &mut ChaCha20Rng) -> Vec<String> {
     texts
 }
 
-/// She writes in several visits, each ended before the next begins.
-fn write_all(caller: &Caller, letters: &[String]) {
-    for visit in letters.chunks(A_VISIT) {
-        let texts = visit.iter().flat_map(|text| ["--text", text]);
-        let words: Vec<&str> = ["caller", "write", "--fast-beats", "--wait", "90s"].into_iter().chain(texts).collect();
-        let ran = caller.run(&words).ends(0);
-        let seqs = |name: &str| ran.events(name).iter().map(|event| event["seq"].as_u64().unwrap()).collect::<Vec<_>>();
-        let all: Vec<u64> = (1..).take(visit.len()).collect();
-        let mut receipted = seqs("receipt");
-        receipted.sort_unstable();
-        assert_eq!((seqs("in_box"), receipted), (all.clone(), all), "each once");
-    }
+/// She writes in one visit.
+fn write(caller: &Caller, letters: &[String]) {
+    let texts = letters.iter().flat_map(|text| ["--text", text]);
+    let words: Vec<&str> = ["caller", "write", "--fast-beats", "--wait", "90s"].into_iter().chain(texts).collect();
+    let ran = caller.run(&words).ends(0);
+    let seqs = |name: &str| ran.events(name).iter().map(|event| event["seq"].as_u64().unwrap()).collect::<Vec<_>>();
+    let all: Vec<u64> = (1..).take(letters.len()).collect();
+    let mut receipted = seqs("receipt");
+    receipted.sort_unstable();
+    assert_eq!((seqs("in_box"), receipted), (all.clone(), all), "each once");
 }
 
-/// She keeps a page open while the desk answers, and looks again until she has everything.
-fn read_all(caller: &Caller, site: &Site, answers: &[String]) -> Vec<(u64, String)> {
+/// She keeps a page open while the desk answers, and gives back what it showed.
+fn read(caller: &Caller, site: &Site, answers: &[String]) -> Vec<(u64, String)> {
     let mut page = caller.start(&["caller", "read", "--fast-beats", "--wait", "90s"]);
     page.hear_event("opened");
     for answer in answers {
@@ -50,16 +48,30 @@ fn read_all(caller: &Caller, site: &Site, answers: &[String]) -> Vec<(u64, Strin
         assert!(answered["readable_from"].as_u64().is_some(), "{answered}");
     }
     assert!(page.ended().success());
-    let mut shown = in_order(&page.rest());
-    for _ in 0..60 {
-        if shown.len() >= answers.len() {
+    in_order(&page.rest())
+}
+
+/// Letters and answers in turn, as in a conversation: several visits, and a page for each few answers.
+fn converse(caller: &Caller, site: &Site, letters: &[String], answers: &[String]) -> Vec<(u64, String)> {
+    let mut shown: Vec<(u64, String)> = Vec::new();
+    // Across visits she may be shown again what the desk had not heard she had read.
+    let mut note = |read: Vec<(u64, String)>| {
+        let new: Vec<_> = read.into_iter().filter(|(n, _)| shown.iter().all(|(known, _)| known != n)).collect();
+        shown.extend(new);
+        shown.len()
+    };
+    for (letters, answers) in letters.chunks(A_VISIT).zip(answers.chunks(A_VISIT)) {
+        write(caller, letters);
+        note(read(caller, site, answers));
+    }
+    for _ in 0..20 {
+        if note(Vec::new()) >= answers.len() {
             break;
         }
-        let ran = caller.run(&["caller", "read", "--fast-beats", "--wait", "5s"]);
-        // Across visits she may be shown again what the desk had not heard she had read.
-        let again = in_order(&ran.objects());
-        shown.extend(again.into_iter().filter(|(n, _)| shown.iter().all(|(known, _)| known != n)).collect::<Vec<_>>());
+        // What came too late for the page is on the carousel.
+        note(in_order(&caller.run(&["caller", "read", "--fast-beats", "--wait", "5s"]).objects()));
     }
+    shown.sort_unstable();
     shown
 }
 
@@ -83,10 +95,9 @@ fn three_callers_and_a_desk_exchange_sixty_letters_each_way() {
         for (caller, letters, answers) in &stories {
             let site = &site;
             scope.spawn(move || {
-                write_all(caller, letters);
+                let read = converse(caller, site, letters, answers);
                 let shown: Vec<String> = site.letters(caller).iter().map(|letter| text(&letter["text"]).to_owned()).collect();
                 assert_eq!(shown, letters.iter().map(|text| nfc(text)).collect::<Vec<_>>(), "at the desk");
-                let read = read_all(caller, site, answers);
                 let wanted: Vec<(u64, String)> = (1..).zip(answers.iter().map(|text| nfc(text))).collect();
                 assert_eq!(read, wanted, "at the caller's");
             });

@@ -25,7 +25,9 @@ const PIECES: [&[&str]; 5] = [
 /// A text of 1 to `longest` characters that stays within 16,000 bytes.
 pub fn draw(rng: &mut ChaCha20Rng, longest: usize) -> String {
     let mut below = |limit: usize| usize::try_from(rng.next_u64() % u64::try_from(limit).unwrap()).unwrap();
-    let wanted = 1 + below(longest);
+    // As many short ones as long ones: up to 4, 16, 64, ... characters.
+    let doublings = below(usize::try_from(longest.ilog2()).unwrap() + 1);
+    let wanted = 1 + below(longest.min(2 << doublings));
     let script = PIECES[below(PIECES.len())];
     let mut text = String::new();
     while text.chars().count() < wanted {

@@ -184,11 +184,16 @@ async fn run(
     done: impl Fn(&Visit, &Telling) -> bool,
 ) -> Ended {
     loop {
+        // Before asking whether all is done: one answer of the relay can bring several receipts.
+        while let Some(news) = session.heard() {
+            telling.take(news);
+        }
         if done(session, telling) {
             return Ended::Done;
         }
         // Looked at again at least so often: being done can be a matter of time alone.
         let look = SystemClock.elapsed() + Duration::from_millis(100);
+        telling.hear_parts(session.visit().parts_read());
         match stop.unless(session.next(until.min(look))).await {
             None => return Ended::Stopped,
             Some(Some(news)) => telling.take(news),
@@ -222,8 +227,9 @@ struct Telling {
     /// When a receipt or the fate of a letter taken back was last told.
     last_fate: Option<Duration>,
     shown: usize,
-    /// When the last answer came that was not there on arrival.
+    /// When the last part of an answer came that was not there on arrival.
     last_new: Option<Duration>,
+    parts_read: usize,
 }
 
 impl Telling {
@@ -241,6 +247,7 @@ impl Telling {
             last_fate: None,
             shown: 0,
             last_new: None,
+            parts_read: 0,
         }
     }
 
@@ -252,6 +259,13 @@ impl Telling {
             Some(_) if wait.is_none() => true,
             Some(Withdraw::One(..)) if self.told => true,
             Some(_) => self.last_fate.is_some_and(|at| SystemClock.elapsed() >= at + quiet_time(session)),
+        }
+    }
+
+    /// Notes how many parts have been read. Nobody leaves in the middle of an answer that keeps coming.
+    fn hear_parts(&mut self, parts_read: usize) {
+        if core::mem::replace(&mut self.parts_read, parts_read) != parts_read && self.slow_read {
+            self.last_new = Some(SystemClock.elapsed());
         }
     }
 
@@ -287,7 +301,6 @@ impl Telling {
             Event::Answer(answer) => {
                 self.held.push(answer);
                 if self.slow_read {
-                    self.last_new = Some(SystemClock.elapsed());
                     self.show_held();
                 }
             }
