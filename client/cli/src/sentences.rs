@@ -5,7 +5,8 @@ use std::path::Path;
 
 use porchlight_client::caller::{OpenError, RelayTrouble};
 use porchlight_client::desk::{
-    AnswerState, Claimed, DeskError, FindError, Item, LetterState, LineView, OfficeError, PromiseState, ReadableFrom, Row, Urgency, Warning,
+    AnswerState, Claimed, DeskError, FindError, Item, LetterState, LineView, OfficeError, PromiseState, ReadableFrom, Row,
+    Urgency, Warning,
 };
 use porchlight_client::duty::DutyError;
 use porchlight_client::transport::Failure;

@@ -24,6 +24,8 @@ use crate::way::Way;
 
 /// How often a round looks whether it is done, and the watch whether its page has ended.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often at most a watch looks for letters that another process of its vault has fetched.
+const LOOK_BESIDE: Duration = Duration::from_secs(1);
 /// Beats a round goes on sending after letters came: receipts ride on them.
 const BEATS_FOR_RECEIPTS: u32 = 6;
 
@@ -194,20 +196,34 @@ pub(super) async fn watch(office: Office, args: &DeskWatch, way: &Way<'_>) -> Re
         .map_err(|error| sentences::duty(&error))?;
     let mut known = duty.view(|desk| board::Known::of(desk, now())).map_err(|error| sentences::office(&error))?;
     let mut pager = Pager::new(args.exec.clone());
+    let mut looked = Duration::ZERO;
     way.output.tell(&json!({"event": "watching"}), sentences::WATCHING);
     loop {
         match stop.unless(duty.next(SystemClock.elapsed() + LOOK)).await {
             None => return Ok(Exit::Done),
             Some(None) => {}
             Some(Some(DutyNews::Letters(_))) => {
-                let fresh = duty.view(|desk| known.update(desk, now())).map_err(|error| sentences::office(&error))?;
-                fresh.iter().for_each(|letter| letter.tell(way.output));
+                tell_letters(&duty, &mut known, way.output)?;
                 pager.ring();
+            }
+            // A `desk sync` or `desk answer` beside this watch may have fetched what it would have.
+            Some(Some(DutyNews::Posted(_))) if SystemClock.elapsed() >= looked + LOOK_BESIDE => {
+                looked = SystemClock.elapsed();
+                if tell_letters(&duty, &mut known, way.output)? {
+                    pager.ring();
+                }
             }
             Some(Some(news)) => note(&news, way.output),
         }
         pager.tend();
     }
+}
+
+/// Tells the letters that have not been told; says whether there were any.
+fn tell_letters(duty: &Duty<SystemClock>, known: &mut board::Known, output: Output) -> Result<bool, Trouble> {
+    let fresh = duty.view(|desk| known.update(desk, now())).map_err(|error| sentences::office(&error))?;
+    fresh.iter().for_each(|letter| letter.tell(output));
+    Ok(!fresh.is_empty())
 }
 
 /// What a watch says besides letters.
