@@ -26,7 +26,9 @@ mod team;
 #[cfg(test)]
 mod tests;
 
-pub use board::{AnswerState, BulletinView, ClaimView, Flags, Item, LetterState, Promise, PromiseState, Row, Thread, Urgency};
+pub use board::{
+    AnswerState, BulletinView, ClaimView, Flags, Item, LetterState, Promise, PromiseState, ReadableFrom, Row, Thread, Urgency,
+};
 pub use deed::{AnswerPlan, Answered, Claimed, FindError};
 pub use lane::Taken;
 pub use line::{DeviceView, Heard, LinePlan, LineView, RelayView, Safeguarding, SafeguardingKeys, SeatView, Warning};

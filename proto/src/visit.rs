@@ -315,6 +315,11 @@ impl Visit {
     pub fn all_named(&self) -> bool {
         self.desk.all_named() && self.safe.all_named()
     }
+    /// How many parts of answers have been read that were not shown yet. While it grows an answer is on its way.
+    #[must_use]
+    pub fn parts_read(&self) -> usize {
+        self.reading.parts_read
+    }
 
     /// This beat's POST to relay `relay_no`: the next unposted part, else the next part of the oldest letter without a
     /// receipt, else a dummy. All three are sealed by one function. Every seventh POST of a visit goes to safeguarding,

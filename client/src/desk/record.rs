@@ -204,6 +204,9 @@ pub(crate) struct OutRecord {
     pub(crate) first_ms: u64,
     #[n(4)]
     pub(crate) last_ms: u64,
+    /// When the last part of the first whole round can be read, Unix milliseconds of the line's clock.
+    #[n(5)]
+    pub(crate) readable_ms: Option<u64>,
 }
 
 /// A change of the state.

@@ -173,36 +173,40 @@ impl Desk {
             }
             slots.push(slot);
             if let (Some(load), SlotOutcome::Written) = (load, reply.fast) {
-                self.went_out(ticket.relay, false, &load, now);
+                let begins = timing.beat_begins(timing.beat_of(slot));
+                self.went_out((ticket.relay, false), &load, begins, now);
             }
         }
         if let Some((slot, load)) = ticket.slow {
             self.presence.slots.slow.insert(ticket.relay, slot);
             if let (Some(load), SlotOutcome::Written) = (load, reply.slow) {
-                self.went_out(ticket.relay, true, &load, now);
+                self.went_out((ticket.relay, true), &load, timing.slow_begins(slot), now);
             }
         }
     }
 
-    /// Notes that a load is in its slot.
-    fn went_out(&mut self, relay: u8, slow: bool, load: &Load, now: Millis) {
+    /// Notes that a load is in its slot, which everyone can read once it `begins`.
+    fn went_out(&mut self, (relay, slow): (u8, bool), load: &Load, begins: Millis, now: Millis) {
         let turn = self.presence.slots.turns.entry((relay, slow)).or_default();
         *turn += 1;
         let turn = *turn;
         self.presence.slots.served.insert((load.caller, slow), turn);
         if let What::Part(id, part) = load.what {
-            self.part_went_out(relay, slow, id, part, now);
+            self.part_went_out((relay, slow), (id, part), begins, now);
         } else if !self.knows(load.caller) {
             self.presence.slots.stranger.insert((relay, slow), turn);
         }
         self.receipt_went_out(slow, load, now);
     }
 
-    fn part_went_out(&mut self, relay: u8, slow: bool, id: AnswerId, part: u8, now: Millis) {
+    fn part_went_out(&mut self, (relay, slow): (u8, bool), (id, part): (AnswerId, u8), begins: Millis, now: Millis) {
         let base = if slow { self.carousel_round(relay) } else { 0 };
         let Some(answer) = self.state.answers.get(&id) else { return };
         let mut out =
             answer.out.get(&(relay, slow)).copied().unwrap_or(OutRecord { round: base, first_ms: now.0, ..OutRecord::default() });
+        if !answer.is_whole(&out) {
+            out.readable_ms = out.readable_ms.max(Some(begins.0));
+        }
         out.written |= 1u32.checked_shl(u32::from(part)).unwrap_or(0);
         out.last_ms = now.0;
         out.next = part + 1;

@@ -20,7 +20,7 @@ use porchlight_proto::{
     roster::{Rosters, SignedRoster, UncheckedRoster},
     seal::SealingKey,
     sign::PublicKey,
-    time::Timing,
+    time::{Millis, Timing},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use zeroize::Zeroizing;
@@ -124,6 +124,8 @@ pub(crate) struct Visit {
 
 pub(crate) struct LetterEntry {
     pub(crate) received: u64,
+    /// Counts her letters as they came. Not in a record: the journal keeps them in this order.
+    pub(crate) arrival: usize,
     pub(crate) content: Option<Sealed>,
     pub(crate) withdrawn: bool,
     pub(crate) readable: bool,
@@ -191,8 +193,17 @@ impl AnswerEntry {
     }
     /// Whether every part has been written to a slot on some track of some relay.
     pub(crate) fn with_the_relay(&self) -> bool {
+        self.out.values().any(|out| self.is_whole(out))
+    }
+    /// Whether every part has been written to a slot of this track.
+    pub(crate) fn is_whole(&self, out: &OutRecord) -> bool {
         let all = u32::MAX.checked_shr(32 - u32::from(self.parts.clamp(1, 32))).unwrap_or(u32::MAX);
-        self.out.values().any(|out| out.written & all == all)
+        out.written & all == all
+    }
+    /// From when it can be read on the slow track, or on the fast one; the earliest of all relays.
+    pub(crate) fn readable_from(&self, slow: bool) -> Option<Millis> {
+        let whole = self.out.iter().filter(|((_, track), out)| *track == slow && self.is_whole(out));
+        whole.filter_map(|(_, out)| out.readable_ms).min().map(Millis)
     }
 }
 
@@ -366,8 +377,12 @@ impl State {
         visit.last_received = visit.last_received.max(letter.received);
         let withdrawn =
             letter.withdrawn || caller.withdrawals.get(&(letter.session, letter.seq)).is_some_and(|flags| flags & 1 != 0);
+        let place = (letter.time, letter.session, letter.seq);
+        // A letter that is noted once more, because it was taken back or forgotten, keeps its place.
+        let arrival = caller.letters.get(&place).map_or(caller.letters.len(), |known| known.arrival);
         let entry = LetterEntry {
             received: letter.received,
+            arrival,
             content: letter.content.clone().filter(|_| !withdrawn),
             withdrawn,
             readable: !matches!(parsed, Some(Err(_))),
@@ -376,7 +391,7 @@ impl State {
         };
         let (cells, asks) = (entry.cells, entry.gist.withdraw.is_some());
         let shown = caller.shown.contains(&(letter.session, letter.seq));
-        let new = caller.letters.insert((letter.time, letter.session, letter.seq), entry).is_none();
+        let new = caller.letters.insert(place, entry).is_none();
         if asks {
             self.asking.insert(CallerId(letter.caller));
         }
@@ -631,7 +646,9 @@ impl Caller {
         if let Some((week, key)) = &self.reply {
             records.push(Record::Reply(ReplyRecord { caller, week: *week, key: key.clone() }));
         }
-        for ((time, session, seq), letter) in &self.letters {
+        let mut letters: Vec<_> = self.letters.iter().collect();
+        letters.sort_by_key(|(_, letter)| letter.arrival);
+        for ((time, session, seq), letter) in letters {
             records.push(Record::Letter(LetterRecord {
                 caller,
                 session: *session,
