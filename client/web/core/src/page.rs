@@ -1,13 +1,14 @@
 //! One visit with its random source and its two buffers: what comes in, what goes out.
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use chacha20::ChaCha20Rng;
 use porchlight_proto::{
     cell::down::Kind,
     letter::{Letter, Status, Withdraw},
-    phrase::{Language, PHRASE_WORDS, Phrase},
+    phrase::{Language, PHRASE_WORDS, Phrase, Stretched},
+    line::LineId,
     sign::PublicKey,
     time::Millis,
-    visit::{Clock, Event, Ticket, To, Visit},
+    visit::{Clock, Event, ShownAnswer, Ticket, To, Visit},
 };
 use rand_core::SeedableRng;
 use zeroize::{Zeroize, Zeroizing};
@@ -29,8 +30,8 @@ pub enum Refusal {
 /// A page's visit. Dropping it wipes it.
 pub struct Page {
     visit: Visit,
+    line: LineId,
     rng: ChaCha20Rng,
-    phrase: Option<Phrase>,
     pictures: [u8; 3],
     /// How many POSTs were made, and the last one's ticket.
     posts: u32,
@@ -46,11 +47,12 @@ impl Page {
     #[must_use]
     pub fn open(root: [u8; 32], seed: [u8; 32]) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
-        let visit = Visit::open(PublicKey::from_bytes(root), &mut rng);
+        let root = PublicKey::from_bytes(root);
+        let visit = Visit::open(root, &mut rng);
         Self {
             visit,
+            line: LineId::from_root(&root),
             rng,
-            phrase: None,
             pictures: [0; 3],
             posts: 0,
             in_flight: None,
@@ -90,45 +92,43 @@ impl Page {
         let days: Vec<String> = self.visit.days(now).iter().map(|day| format!("{day}")).collect();
         let (within, closed) = self.visit.roster().map_or((0, 0), |roster| (roster.answer_within(), roster.closed_until().0));
         let text = format!(
-            r#"{{"up_beat_ms":{},"beat_ms":{},"days":[{}],"answer_within":{within},"closed_until":{closed}}}"#,
+            r#"{{"relay_no":{},"now":{},"up_beat_ms":{},"beat_ms":{},"slow_s":{},"days":[{}],"answer_within":{within},"closed_until":{closed}}}"#,
+            self.visit.relay_no().unwrap_or(0),
+            self.visit.line_now(now).0,
             timing.up_beat_ms,
             timing.beat_ms,
+            timing.slow_s,
             days.join(",")
         );
         self.say(&text);
     }
-    /// Draws a new phrase and says its eight indexes.
+    /// Draws a new phrase and says its eight indexes, two bytes each, and the line's id, as [`stretch`] takes them.
     pub fn draw(&mut self) {
         let phrase = Phrase::generate(&mut self.rng);
-        let indexes: Vec<String> = phrase.indexes().iter().map(|index| format!("{index}")).collect();
-        let text = Zeroizing::new(format!("[{}]", indexes.join(",")));
-        self.say(&text);
-        self.phrase = Some(phrase);
+        self.output.zeroize();
+        for index in phrase.indexes() {
+            self.output.extend_from_slice(&index.to_be_bytes());
+        }
+        self.output.extend_from_slice(self.line.as_bytes());
     }
-    /// Takes the eight indexes in the input, two bytes each.
+    /// Says the line's id.
+    pub fn line(&mut self) {
+        let line = self.line;
+        self.say_bytes(line.as_bytes());
+    }
+    /// Learns who she is from the 32 bytes in the input, which [`stretch`] gave. Says the events.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Usage`] if they are not eight indexes of the list.
-    pub fn choose(&mut self) -> Result<(), Refusal> {
-        let mut indexes = [0u16; PHRASE_WORDS];
-        if self.input.len() != 2 * PHRASE_WORDS {
+    /// [`Refusal::Usage`] if they are not 32.
+    pub fn know(&mut self, now: Millis) -> Result<(), Refusal> {
+        let mut key = Box::new(Zeroizing::new([0; 32]));
+        if self.input.len() != key.len() {
             return Err(Refusal::Usage);
         }
-        for (index, bytes) in indexes.iter_mut().zip(self.input.chunks_exact(2)) {
-            *index = bytes.iter().fold(0, |index, byte| index << 8 | u16::from(*byte));
-        }
-        self.phrase = Some(Phrase::from_indexes(indexes).ok_or(Refusal::Usage)?);
-        Ok(())
-    }
-    /// Stretches the phrase (a second on an old phone) and reads with it. Says the events.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Usage`] without a phrase, [`Refusal::Closed`] before the first notice.
-    pub fn know(&mut self, now: Millis) -> Result<(), Refusal> {
-        let line = *self.visit.roster().ok_or(Refusal::Closed)?.line();
-        let stretched = self.phrase.as_ref().ok_or(Refusal::Usage)?.stretch(&line);
+        key.copy_from_slice(&self.input);
+        self.input.zeroize();
+        let stretched = Stretched::from_key(self.line, key);
         self.pictures = stretched.pictures();
         let events = self.visit.know(stretched, now);
         self.tell(&events);
@@ -219,6 +219,18 @@ impl Page {
     }
 }
 
+/// Stretches a phrase: of 48 bytes, eight indexes of two bytes each and the line's id, come 32. A second on an old phone, so a page
+/// does it in a worker. `None` if an index is none of the list's.
+#[must_use]
+pub fn stretch(words: &[u8; 2 * PHRASE_WORDS], line: [u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+    let mut indexes = Zeroizing::new([0u16; PHRASE_WORDS]);
+    for (index, bytes) in indexes.iter_mut().zip(words.chunks_exact(2)) {
+        *index = bytes.iter().fold(0, |index, byte| index << 8 | u16::from(*byte));
+    }
+    let phrase = Phrase::from_indexes(*indexes)?;
+    Some(phrase.stretch(&LineId::from_bytes(line)).key().clone())
+}
+
 /// What she tapped, as numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Choice {
@@ -261,23 +273,35 @@ fn event_json(event: &Event) -> String {
         Event::Receipt(to, seq) => letter_json("receipt", *to, *seq),
         Event::Withdrawn(to, seq) => letter_json("withdrawn", *to, *seq),
         Event::TooLate(to, seq) => letter_json("too_late", *to, *seq),
+        Event::EarlierReceipt(to) => letter_json("earlier_receipt", *to, 0),
         Event::Bulletin(code) => format!(r#"{{"event":"bulletin","code":{}}}"#, code.code()),
         Event::NewRoster(serial) => format!(r#"{{"event":"new_roster","serial":{serial}}}"#),
         Event::Full => r#"{"event":"full"}"#.into(),
         Event::StampAsked => r#"{"event":"stamp"}"#.into(),
-        Event::Answer(answer) => {
-            let (stop, content) = (answer.kind == Kind::Stop, &answer.content);
-            let text = json_string(&content.text);
-            format!(
-                r#"{{"event":"answer","n":{},"stop":{stop},"safeguarding":{},"written":{},"good_until":{},"text":{text}}}"#,
-                content.n,
-                answer.seat.is_safeguarding(),
-                content.written,
-                answer.good_until.0
-            )
-        }
+        Event::Answer(answer) => answer_json(answer),
         _ => r#"{"event":"other"}"#.into(),
     }
+}
+
+/// `offer`: whether "no, thank you" belongs beside it. `stops`: the ids a stop covers; none of them means every lower `n`.
+fn answer_json(answer: &ShownAnswer) -> String {
+    let (stop, content) = (answer.kind == Kind::Stop, &answer.content);
+    let stops: Vec<String> = content.stops.iter().map(|id| format!("\"{}\"", hex(id))).collect();
+    format!(
+        r#"{{"event":"answer","id":"{}","n":{},"stop":{stop},"stops":[{}],"offer":{},"safeguarding":{},"written":{},"good_until":{},"text":{}}}"#,
+        hex(&answer.answer),
+        content.n,
+        stops.join(","),
+        content.meeting || content.introduction.is_some(),
+        answer.seat.is_safeguarding(),
+        content.written,
+        answer.good_until.0,
+        json_string(&content.text),
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|half| char::from_digit(u32::from(half), 16)).collect()
 }
 
 fn letter_json(event: &str, to: To, seq: u16) -> String {
