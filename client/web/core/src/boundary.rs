@@ -128,6 +128,8 @@ calls! {
     notice(page, now: f64) { let result = page.notice(millis(now)); outcome(page, result) }
     /// Says pace and days.
     plan(page, now: f64) { page.plan(millis(now)); outcome(page, Ok(())) }
+    /// Whether a notice is to be fetched: 1 or 0.
+    wants_notice(page, now: f64) { i32::from(page.wants_notice(millis(now))) }
     /// Draws a phrase and says its words and line, as `stretch` takes them.
     draw(page) { page.draw(); outcome(page, Ok(())) }
     /// Says the line's id.

@@ -86,6 +86,11 @@ impl Page {
         self.tell(&events);
         Ok(())
     }
+    /// Whether the roster is over, so that a notice is to be fetched before the next beat.
+    #[must_use]
+    pub fn wants_notice(&self, now: Millis) -> bool {
+        self.visit.wants_notice(now)
+    }
     /// Says the pace, the days to fetch, and the words a line chooses.
     pub fn plan(&mut self, now: Millis) {
         let timing = self.visit.timing();
