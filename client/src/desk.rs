@@ -12,6 +12,7 @@
 //! Every change is a record: applied to the state at once, handed to the vault at the end of the transaction, and on the disk
 //! before [`Office::act`] returns. So what a desk sends has always been saved before.
 mod board;
+mod crowd;
 mod deed;
 mod doubt;
 mod lane;
@@ -25,7 +26,9 @@ mod team;
 #[cfg(test)]
 mod tests;
 
-pub use board::{AnswerState, BulletinView, ClaimView, Flags, Item, LetterState, Promise, PromiseState, Row, Thread, Urgency};
+pub use board::{
+    AnswerState, BulletinView, ClaimView, Flags, Item, LetterState, Promise, PromiseState, ReadableFrom, Row, Thread, Urgency,
+};
 pub use deed::{AnswerPlan, Answered, Claimed, FindError};
 pub use lane::Taken;
 pub use line::{DeviceView, Heard, LinePlan, LineView, RelayView, Safeguarding, SafeguardingKeys, SeatView, Warning};
@@ -146,9 +149,10 @@ struct Presence {
     devices: HashMap<DeviceId, Millis>,
     listening_since: HashMap<u8, Millis>,
     parts: team::Joins,
+    /// Marks of team cells that this process posted: there is nothing in them to open.
+    own_cells: crowd::Marks,
     sent: team::Sent,
     slots: sending::SlotsWritten,
-    turn: u64,
     /// A desk secret came late: the lanes are to be read from their beginning.
     read_again: bool,
     /// Relays whose slow days were searched after a backup was restored.

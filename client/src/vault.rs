@@ -82,6 +82,10 @@ pub struct Vault {
     key: VaultKey,
     journal: Journal,
     ring: Ring,
+    /// Which writing of the ring's file `ring` is; none before the first reading.
+    ring_mark: Option<ring::Mark>,
+    /// Counts the writings of the ring that this process has read or made.
+    ring_version: u64,
     restored: bool,
 }
 
@@ -108,11 +112,11 @@ impl Vault {
         let key = VaultKey::generate(rng);
         Journal::rewrite(&dir, &key, &[], rng)?;
         let ring = Ring::default();
-        ring.save(&dir, &key, rng)?;
+        let ring_mark = Some(ring.save(&dir, &key, rng)?);
         // The header last: a vault that has one is whole.
         header::write(&dir, passphrase, &key, rng)?;
         let journal = Journal::open(&dir)?;
-        Ok(Self { dir, key, journal, ring, restored: false })
+        Ok(Self { dir, key, journal, ring, ring_mark, ring_version: 1, restored: false })
     }
 
     /// Opens the vault in `dir`. Takes as long as Argon2id does. Nothing of the journal has been read afterwards.
@@ -128,7 +132,7 @@ impl Vault {
         file::require_private(&dir)?;
         let key = header::read(&dir, passphrase)?;
         let journal = Journal::open(&dir)?;
-        Ok(Self { dir, key, journal, ring: Ring::default(), restored: false })
+        Ok(Self { dir, key, journal, ring: Ring::default(), ring_mark: None, ring_version: 0, restored: false })
     }
 
     /// Takes the vault's lock, waiting for other processes to let it go; a transaction of theirs is short.
@@ -147,7 +151,9 @@ impl Vault {
     /// [`VaultError::Damaged`] if a record was changed, is missing or is out of place, except that a last record that a crash
     /// cut short is dropped: nothing that depended on it was sent. [`VaultError::Io`].
     pub fn news(&mut self, _hold: &Hold) -> Result<News, VaultError> {
-        self.ring = Ring::load(&self.dir, &self.key)?;
+        if let Some((ring, mark)) = Ring::load_if_other(&self.dir, &self.key, self.ring_mark.as_ref())? {
+            self.hold_ring(ring, mark);
+        }
         let anew = self.journal.reopen_if_replaced(&self.dir)? || self.journal.is_unread();
         let records = self.journal.read_on(&self.key)?;
         if anew {
@@ -201,9 +207,20 @@ impl Vault {
     ///
     /// [`VaultError::Io`]; the old ring stands then.
     pub fn save_ring(&mut self, _hold: &Hold, ring: Ring, rng: &mut impl CryptoRng) -> Result<(), VaultError> {
-        ring.save(&self.dir, &self.key, rng)?;
-        self.ring = ring;
+        let mark = ring.save(&self.dir, &self.key, rng)?;
+        self.hold_ring(ring, mark);
         Ok(())
+    }
+
+    fn hold_ring(&mut self, ring: Ring, mark: ring::Mark) {
+        (self.ring, self.ring_mark) = (ring, Some(mark));
+        self.ring_version += 1;
+    }
+
+    /// Changes whenever [`Vault::ring`] is another than before.
+    #[must_use]
+    pub const fn ring_version(&self) -> u64 {
+        self.ring_version
     }
 
     /// Whether the journal's file is not the one this program made: copied, or restored from a backup, and perhaps old.

@@ -55,7 +55,8 @@ fn wasm_path(out: &Path) -> Outcome<PathBuf> {
     // target/[TRIPLE/]PROFILE/build/porchlight-web-HASH/out
     let profile = out.ancestors().nth(3).ok_or("OUT_DIR is not below a target directory")?;
     let near = profile.parent().ok_or("a profile's directory has a parent")?;
-    let candidates = [Some(near), near.parent()].into_iter().flatten().map(|dir| dir.join("wasm32v1-none/wasm/porchlight_web_core.wasm"));
+    let candidates =
+        [Some(near), near.parent()].into_iter().flatten().map(|dir| dir.join("wasm32v1-none/wasm/porchlight_web_core.wasm"));
     let mut all: Vec<PathBuf> = candidates.collect();
     let found = all.iter().position(|path| path.exists()).unwrap_or(0);
     Ok(all.swap_remove(found))
@@ -81,12 +82,18 @@ fn page(here: &Path, core: Vec<u8>) -> Outcome<Vec<Part>> {
     let drawings = drawings(&here.join("pictures/buttons"))?;
     let packs = packs(here, &strings, &drawings)?;
     let worker = without_comments(&fs::read_to_string(here.join("page/worker.js"))?);
-    let mut parts = vec![Part::new("core", "application/wasm", core)?, Part::new("worker", "text/javascript; charset=utf-8", worker.into_bytes())?];
+    let mut parts = vec![
+        Part::new("core", "application/wasm", core)?,
+        Part::new("worker", "text/javascript; charset=utf-8", worker.into_bytes())?,
+    ];
     for (tongue, pack) in TONGUES.into_iter().zip(packs) {
         parts.push(Part::new(tongue, "application/json", pack)?);
     }
-    let hashes: BTreeMap<&str, String> =
-        parts.iter().filter(|part| part.name != "worker").map(|part| (part.name, HEXLOWER.encode(&Sha256::digest(&part.plain)))).collect();
+    let hashes: BTreeMap<&str, String> = parts
+        .iter()
+        .filter(|part| part.name != "worker")
+        .map(|part| (part.name, HEXLOWER.encode(&Sha256::digest(&part.plain))))
+        .collect();
     let document = document(here, &strings, &drawings, &json!(hashes))?;
     parts.push(Part::new("document", "text/html; charset=utf-8", document.into_bytes())?);
     Ok(parts)
@@ -102,8 +109,10 @@ fn document(here: &Path, strings: &[Value], drawings: &BTreeMap<String, Value>, 
         let few: serde_json::Map<String, Value> = FIRST.iter().map(|key| ((*key).to_owned(), strings[*key].clone())).collect();
         first.insert((*tongue).to_owned(), few.into());
     }
-    let few: BTreeMap<&str, &Value> =
-        FIRST_DRAWINGS.iter().map(|name| Ok((*name, drawings.get(*name).ok_or(format!("no drawing {name}"))?))).collect::<Outcome<_>>()?;
+    let few: BTreeMap<&str, &Value> = FIRST_DRAWINGS
+        .iter()
+        .map(|name| Ok((*name, drawings.get(*name).ok_or(format!("no drawing {name}"))?)))
+        .collect::<Outcome<_>>()?;
     let mut script = String::from("(function(){\n\"use strict\";\n");
     for name in SCRIPTS {
         script.push_str(&without_comments(&fs::read_to_string(here.join(format!("page/js/{name}.js")))?));
@@ -160,7 +169,8 @@ fn drawing(path: &Path) -> Outcome<Value> {
         if !["path", "circle", "rect", "ellipse"].contains(&name) || node.has_children() {
             return Err(format!("{}: {name} is no plain shape", path.display()).into());
         }
-        let attributes: serde_json::Map<String, Value> = node.attributes().map(|a| (a.name().to_owned(), a.value().into())).collect();
+        let attributes: serde_json::Map<String, Value> =
+            node.attributes().map(|a| (a.name().to_owned(), a.value().into())).collect();
         shapes.push(json!([name, attributes]));
     }
     Ok(shapes.into())
@@ -182,7 +192,7 @@ fn packs(here: &Path, strings: &[Value], drawings: &BTreeMap<String, Value>) -> 
         .map(|(tongue, strings)| {
             let said: serde_json::Map<String, Value> =
                 strings.as_object().into_iter().flatten().filter(|(key, _)| !key.starts_with('_')).map(|(key, text)| (key.clone(), text.clone())).collect();
-            let sounds: String = if *tongue == "zh" { words.iter().filter_map(|row| row["pinyin"].chars().next()).collect() } else { String::new() };
+            let sounds: String = if *tongue == "zh" { words.iter().map(|row| first_two(&row["pinyin"])).collect() } else { String::new() };
             json!({
                 "strings": said, "words": column(&words, tongue, " "), "sounds": sounds, "emoji": emoji, "shelves": column(&names, tongue, "|"),
                 "drawings": later, "marks": marks, "shelf_drawings": shelves,
@@ -193,13 +203,25 @@ fn packs(here: &Path, strings: &[Value], drawings: &BTreeMap<String, Value>) -> 
     equally_long(&bare)
 }
 
+/// The first two letters of a word's pinyin; a space for one that is missing.
+fn first_two(pinyin: &str) -> String {
+    pinyin.chars().chain([' ', ' ']).take(2).collect()
+}
+
 type Row = BTreeMap<String, String>;
 
 fn table(path: &Path) -> Outcome<Vec<Row>> {
     let text = fs::read_to_string(path)?;
     let mut lines = text.lines();
     let keys: Vec<&str> = lines.next().ok_or("a table has a first line")?.split('\t').collect();
-    Ok(lines.map(|line| keys.iter().zip(line.split('\t').chain(std::iter::repeat(""))).map(|(key, cell)| ((*key).to_owned(), cell.to_owned())).collect()).collect())
+    Ok(lines
+        .map(|line| {
+            keys.iter()
+                .zip(line.split('\t').chain(std::iter::repeat("")))
+                .map(|(key, cell)| ((*key).to_owned(), cell.to_owned()))
+                .collect()
+        })
+        .collect())
 }
 
 fn column(rows: &[Row], key: &str, between: &str) -> String {
@@ -218,7 +240,8 @@ fn equally_long(texts: &[String]) -> Outcome<Vec<Vec<u8>>> {
             ChaCha20Rng::seed_from_u64(seed).fill_bytes(&mut noise);
             let noise = BASE64.encode(&noise);
             let padded = |count: usize| {
-                let mut made = format!("{},\"pad\":\"{}\"}}", text.strip_suffix('}').unwrap_or(text), &noise[..count]).into_bytes();
+                let mut made =
+                    format!("{},\"pad\":\"{}\"}}", text.strip_suffix('}').unwrap_or(text), &noise[..count]).into_bytes();
                 made.resize(longest.max(made.len()), b' ');
                 made
             };
@@ -277,8 +300,11 @@ fn write_parts(out: &Path, parts: &[Part]) -> Outcome<()> {
         let to = from + text.get(from..)?.find(end)?;
         Some(BASE64.encode(&Sha256::digest(text.get(from..to)?)))
     };
-    let document = parts.iter().find(|part| part.name == "document").map(|part| String::from_utf8_lossy(&part.plain).into_owned());
-    let hashes = document.as_deref().and_then(|text| Some((between(text, "<script>", "</script>")?, between(text, "<style>", "</style>")?)));
+    let document =
+        parts.iter().find(|part| part.name == "document").map(|part| String::from_utf8_lossy(&part.plain).into_owned());
+    let hashes = document
+        .as_deref()
+        .and_then(|text| Some((between(text, "<script>", "</script>")?, between(text, "<style>", "</style>")?)));
     let (script, style) = hashes.unwrap_or_default();
     fs::write(out.join("script.hash"), script)?;
     fs::write(out.join("style.hash"), style)?;

@@ -2,6 +2,7 @@
 use crate::cbor::{BadCbor, MapWriter, array, infallible, items, read_map};
 use crate::event::AnswerId;
 use crate::letter::{ContentError, language_code, normal, read_language, read_text};
+use crate::limits::CARD_MAX;
 use crate::phrase::Language;
 use alloc::{string::String, vec::Vec};
 use core::fmt;
@@ -49,7 +50,7 @@ impl Answer {
     /// [`ContentError::TooLong`] for its text or card, or for more than 64 stopped answers.
     pub fn to_cbor(&self) -> Result<Vec<u8>, ContentError> {
         let text = normal(&self.text)?;
-        let long_card = self.introduction.as_ref().is_some_and(|card| card.len() > crate::limits::CARD_MAX);
+        let long_card = self.introduction.as_ref().is_some_and(|card| card.len() > CARD_MAX);
         if long_card || self.stops.len() > STOPS_MAX {
             return Err(ContentError::TooLong);
         }
@@ -89,7 +90,7 @@ impl Answer {
                 1 => answer.text = read_text(value)?,
                 2 => answer.language = read_language(value)?,
                 3 => answer.meeting = value.bool()?,
-                4 => answer.introduction = Some(value.bytes()?.into()),
+                4 => answer.introduction = Some(read_card(value)?),
                 5 => (answer.written, dated) = (value.u64()?, true),
                 6 => answer.stops = read_stops(value)?,
                 _ => return Ok(false),
@@ -98,6 +99,11 @@ impl Answer {
         })?;
         if numbered && dated { Ok(answer) } else { Err(ContentError::Malformed) }
     }
+}
+
+/// A card's bytes, as long as a card may be; what they say is for whoever shows it to read.
+fn read_card(value: &mut minicbor::Decoder<'_>) -> Result<Vec<u8>, BadCbor> {
+    Some(value.bytes()?).filter(|card| card.len() <= CARD_MAX).map(Into::into).ok_or(BadCbor)
 }
 
 fn read_stops(value: &mut minicbor::Decoder<'_>) -> Result<Vec<AnswerId>, BadCbor> {

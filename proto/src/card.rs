@@ -96,7 +96,7 @@ impl Card {
         map.uint(0, VERSION).bytes(1, self.root.as_bytes()).field(2, |out| {
             infallible(out.array(relays.len() as u64));
             for relay in &relays {
-                out.writer_mut().extend_from_slice(relay);
+                out.writer_mut().encoded(relay);
             }
         });
         map.finish()

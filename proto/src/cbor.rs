@@ -1,5 +1,6 @@
 //! Maps with ascending integer keys: the one shape of everything that may grow (SPEC §8).
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 use zeroize::Zeroizing;
@@ -14,7 +15,25 @@ impl From<minicbor::decode::Error> for BadCbor {
     }
 }
 
-pub(crate) type Out<'a> = Encoder<&'a mut Vec<u8>>;
+pub(crate) type Out<'a> = Encoder<Sink<'a>>;
+
+/// A vector to write to. minicbor's own needs its feature `alloc`, with which every error carries a string.
+pub(crate) struct Sink<'a>(&'a mut Vec<u8>);
+
+impl Sink<'_> {
+    /// Writes bytes that are CBOR already.
+    pub(crate) fn encoded(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+}
+
+impl minicbor::encode::Write for Sink<'_> {
+    type Error = Infallible;
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.encoded(bytes);
+        Ok(())
+    }
+}
 
 /// Writes a map of the fields that are there. Wiped, because contents pass through it.
 pub(crate) struct MapWriter {
@@ -28,7 +47,7 @@ impl MapWriter {
     }
     /// Adds a field; keys must come in ascending order.
     pub(crate) fn field(&mut self, key: u8, value: impl FnOnce(&mut Out<'_>)) -> &mut Self {
-        let mut out = Encoder::new(&mut *self.body);
+        let mut out = Encoder::new(Sink(&mut self.body));
         infallible(out.u8(key));
         value(&mut out);
         self.fields += 1;
@@ -54,14 +73,14 @@ impl MapWriter {
     /// The whole map.
     pub(crate) fn finish(&self) -> Vec<u8> {
         let mut whole = Vec::with_capacity(self.body.len() + 9);
-        infallible(Encoder::new(&mut whole).map(self.fields));
+        infallible(Encoder::new(Sink(&mut whole)).map(self.fields));
         whole.extend_from_slice(&self.body);
         whole
     }
 }
 
 /// Encoding into a vector cannot fail.
-pub(crate) fn infallible<T>(result: Result<T, minicbor::encode::Error<core::convert::Infallible>>) {
+pub(crate) fn infallible<T>(result: Result<T, minicbor::encode::Error<Infallible>>) {
     let _ = result.expect("a vector takes every byte");
 }
 

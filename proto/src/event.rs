@@ -1,7 +1,7 @@
 //! What devices of a team tell each other (SPEC §8.4).
 use crate::cbor::{BadCbor, MapWriter, array, infallible, items, read_map};
 use crate::letter::{ContentError, Session};
-use crate::limits::{SEALING_KEY_LEN, TEXT_MAX};
+use crate::limits::{DESK_CERT_LEN, DEVICE_CERT_LEN, SEALING_KEY_LEN, TEXT_MAX};
 use crate::line::{CallerId, DeviceId};
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::fmt;
@@ -108,6 +108,13 @@ pub enum Event {
         /// Which.
         answer: AnswerId,
     },
+    /// A device admitted to the team, or vouched for anew. Counts only from a lead, and only if the certificates check.
+    Admitted(Admitted),
+    /// A device that is no longer of the team. Counts only from a lead.
+    Revoked {
+        /// Which.
+        device: DeviceId,
+    },
     /// A type this program does not know: kept, passed on, ignored.
     Unknown(Vec<u8>),
 }
@@ -125,6 +132,17 @@ impl fmt::Debug for DeskSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DeskSecret")
     }
+}
+
+/// A device as a lead makes it known to the team. The bytes are checked by whoever believes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The certificate of the desk key that signed the next (SPEC §5.1).
+    pub desk_cert: Box<[u8; DESK_CERT_LEN]>,
+    /// The device's certificate (SPEC §5.2).
+    pub device_cert: Box<[u8; DEVICE_CERT_LEN]>,
+    /// Its sealing key.
+    pub sealing_key: Box<[u8; SEALING_KEY_LEN]>,
 }
 
 impl Event {
@@ -161,6 +179,12 @@ impl Event {
             }),
             Self::Secret(secret) => map.uint(0, 10).uint(1, u64::from(secret.period)).bytes(2, secret.seed.as_slice()),
             Self::StopSending { caller, answer } => map.uint(0, 11).bytes(1, &caller.0).bytes(2, answer),
+            Self::Admitted(device) => map
+                .uint(0, 12)
+                .bytes(1, device.desk_cert.as_slice())
+                .bytes(2, device.device_cert.as_slice())
+                .bytes(3, device.sealing_key.as_slice()),
+            Self::Revoked { device } => map.uint(0, 13).bytes(1, &device.0),
             Self::Unknown(body) => return body.clone(),
         };
         map.finish()
@@ -224,7 +248,7 @@ impl<'b> Raw<'b> {
             (2, 1) => self.held = Some(read_held(value)?),
             (3, 3) | (5, 2) => self.text = Some(value.str()?),
             (9, 1) => self.slots = Some((0..items(value, 8)?).map(|_| Ok(value.u8()?)).collect::<Result<_, BadCbor>>()?),
-            (1 | 3..=8 | 11, 1) | (2 | 6 | 7 | 8 | 10 | 11, 2) | (6, 3 | 5) => {
+            (1 | 3..=8 | 11..=13, 1) | (2 | 6 | 7 | 8 | 10..=12, 2) | (6, 3 | 5) | (12, 3) => {
                 let bytes = value.bytes()?;
                 *self.bytes.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(bytes);
             }
@@ -265,6 +289,12 @@ impl<'b> Raw<'b> {
             9 => Event::Slots(self.slots.ok_or(BadCbor)?),
             10 => Event::Secret(DeskSecret { period: self.uint(1)?, seed: Zeroizing::new(self.array(2)?) }),
             11 => Event::StopSending { caller: self.caller()?, answer: self.array(2)? },
+            12 => Event::Admitted(Admitted {
+                desk_cert: Box::new(self.array(1)?),
+                device_cert: Box::new(self.array(2)?),
+                sealing_key: Box::new(self.array(3)?),
+            }),
+            13 => Event::Revoked { device: DeviceId(self.array(1)?) },
             _ => Event::Unknown(whole.into()),
         })
     }

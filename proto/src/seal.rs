@@ -110,17 +110,22 @@ impl fmt::Debug for SealingKey {
 /// Boxed once, wiped when dropped, not `Clone`, silent in `Debug`: erasing it is how a period's letters are forgotten.
 pub struct SealingSecret {
     seed: Box<Zeroizing<[u8; 32]>>,
+    /// The seed again with the public key it expands to, made once: a desk opens thousands of cells with one key.
+    /// It wipes its seed when dropped and holds nothing else that is secret.
+    expanded: Box<Expanded>,
     public: SealingKey,
 }
+
+type Expanded = <XWing as Kem>::PrivateKey;
 
 impl SealingSecret {
     /// The key of a 32-byte seed.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let secret = <XWing as Kem>::PrivateKey::from_bytes(seed).expect("any 32 bytes are a seed");
+        let expanded = Box::new(Expanded::from_bytes(seed).expect("any 32 bytes are a seed"));
         let mut public = Box::new([0; SEALING_KEY_LEN]);
-        XWing::sk_to_pk(&secret).write_exact(public.as_mut_slice());
-        Self { seed: Box::new(Zeroizing::new(*seed)), public: SealingKey(public) }
+        XWing::sk_to_pk(&expanded).write_exact(public.as_mut_slice());
+        Self { seed: Box::new(Zeroizing::new(*seed)), expanded, public: SealingKey(public) }
     }
     /// A new random key.
     #[must_use]
@@ -154,11 +159,10 @@ impl SealingSecret {
         if !contributes(enc) {
             return Err(SealError::DoesNotOpen);
         }
-        let secret = <XWing as Kem>::PrivateKey::from_bytes(self.seed.as_slice()).expect("any 32 bytes are a seed");
         let share = <XWing as Kem>::EncappedKey::from_bytes(enc).map_err(|_| SealError::DoesNotOpen)?;
         let mut receiver = hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, XWing>(
             &OpModeR::Base,
-            &secret,
+            &self.expanded,
             &share,
             &info(context, self.public.as_bytes()),
         )
@@ -191,12 +195,46 @@ fn info(context: &Context<'_>, recipient: &[u8]) -> Vec<u8> {
     .concat()
 }
 
+/// The u-coordinates of every point of small order, on the curve and on its twist, in each encoding below 2^255 (SPEC §2).
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    near_p(0x00, 0x00, 0x00),
+    near_p(0x01, 0x00, 0x00),
+    // Order 8: 325606250916557431795983626356110631294008115727848805560023387167927233504.
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09, 0x8d, 0xeb,
+        0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+    ],
+    // Order 8: 39382357235489614581723060781553021112529911719440698176882885853963445705823.
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44, 0x5c, 0xc4,
+        0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ],
+    // p − 1, and p and p + 1, which are 0 and 1 again.
+    near_p(0xec, 0xff, 0x7f),
+    near_p(0xed, 0xff, 0x7f),
+    near_p(0xee, 0xff, 0x7f),
+];
+
+/// A little-endian number whose first and last bytes are given, and all between are alike.
+const fn near_p(first: u8, between: u8, last: u8) -> [u8; 32] {
+    let mut u = [between; 32];
+    u[0] = first;
+    u[31] = last;
+    u
+}
+
 /// Whether the X25519 part, the last 32 bytes, gives a Diffie-Hellman result that is not zero.
 ///
-/// Every clamped scalar is a multiple of eight, so a point of small order gives zero with any of them: one fixed scalar tells.
+/// X25519 ignores the top bit of what it is given and reduces the rest, so a point of small order has these encodings and no others.
+/// What is compared is on the wire; it need not take the same time for every input.
 fn contributes(key_or_share: &[u8]) -> bool {
-    let Some(point) = key_or_share.last_chunk::<32>() else {
+    let Some(mut point) = key_or_share.last_chunk::<32>().copied() else {
         return false;
     };
-    x25519_dalek::x25519([0x42; 32], *point).iter().any(|b| *b != 0)
+    let [.., last] = &mut point;
+    *last &= 0x7f;
+    !SMALL_ORDER.contains(&point)
 }
+
+#[cfg(test)]
+mod tests;

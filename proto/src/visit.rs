@@ -280,8 +280,11 @@ impl Visit {
         self.desk.know(stretched.sign_key(), stretched.reply_key(week), &self.line);
         self.safe.know(stretched.safe_sign_key(), stretched.safe_reply_key(week), &self.line);
         self.stretched = Some(stretched);
-        let unread = core::mem::take(&mut self.slow_unread);
-        unread.into_iter().flat_map(|(relay, cell)| self.read_slow(relay, &cell, now)).collect()
+        let mut events = Vec::new();
+        for (relay, cell) in core::mem::take(&mut self.slow_unread) {
+            events.extend(self.read_slow(relay, &cell, now));
+        }
+        events
     }
 
     /// Takes a letter to send, and gives its number in the visit.
@@ -318,6 +321,11 @@ impl Visit {
     #[must_use]
     pub fn all_named(&self) -> bool {
         self.desk.all_named() && self.safe.all_named()
+    }
+    /// How many parts of answers have been read that were not shown yet. While it grows an answer is on its way.
+    #[must_use]
+    pub fn parts_read(&self) -> usize {
+        self.reading.parts_read
     }
 
     /// This beat's POST to relay `relay_no`: the next unposted part, else the next part of the oldest letter without a
@@ -395,11 +403,13 @@ impl Visit {
     /// [`VisitError::NotARelay`] for another length than two beats have.
     pub fn fast(&mut self, relay_no: u8, bytes: &[u8], now: Millis) -> Result<Vec<Event>, VisitError> {
         let slots = 2 * usize::from(self.timing().fast_slots);
-        let read: Vec<_> = cells(bytes, slots)?.collect();
-        if self.stretched.is_none() {
-            return Ok(Vec::new());
+        let mut events = Vec::new();
+        for cell in cells(bytes, slots)? {
+            if self.stretched.is_some() {
+                events.extend(self.read_fast(relay_no, cell, now));
+            }
         }
-        Ok(read.into_iter().flat_map(|cell| self.read_fast(relay_no, cell, now)).collect())
+        Ok(events)
     }
 
     fn read_fast(&mut self, relay_no: u8, cell: &[u8; DOWN_CELL_LEN], now: Millis) -> Vec<Event> {

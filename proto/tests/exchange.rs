@@ -445,3 +445,23 @@ fn a_roster_that_is_over_seals_no_letter_and_believes_no_answer() {
     let cell = world.post();
     assert!(world.letter(&cell).dummy, "dummies go on, letters wait");
 }
+
+#[test]
+fn a_letter_of_an_earlier_visit_was_taken_back_or_not_and_the_first_word_stays() {
+    let mut world = World::new("earlier visit");
+    let dummy = world.post();
+    let (live, now) = (world.letter(&dummy).live_key.clone(), world.now.seconds());
+    let (earlier, withdrawn) = ([7; 8], Withdrawal { done: true, too_late: false });
+    let mut tell = |i: u16, seq: u16, withdrawal: Withdrawal| {
+        let part = AnswerPart { withdrawal, answers: (earlier, seq), ..AnswerPart::receipt(down::Receipt::default(), now) };
+        let place = Place { relay_no: 0, seat: Seat::new(2).unwrap(), i };
+        let to = (&world.line.id, &world.caller);
+        part.seal(to, (Track::Fast(&live), place), &world.line.seats[2], &mut world.rng)
+    };
+    let too_late = Withdrawal { done: false, too_late: true };
+    let cells = [tell(0, 3, withdrawn), tell(1, 3, withdrawn), tell(2, 3, too_late), tell(3, 4, too_late)];
+    let told = world.fast(&cells);
+    let word = |seq: u16, done: bool| Event::EarlierWithdrawal { session: earlier, seq, done };
+    assert_eq!(told, [word(3, true), word(4, false)]);
+    assert_eq!(world.fast(&cells), [], "read again, it is no news");
+}

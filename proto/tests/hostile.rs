@@ -14,9 +14,9 @@ use porchlight_proto::{
     bulletin::Bulletin,
     card::{Card, Door, RelayAddress},
     cert::{DeskCert, DeviceCert},
-    event::Event,
+    event::{Admitted, Event},
     letter::{Letter, Status},
-    line::Gate,
+    line::{DeviceId, Gate},
     phrase::Phrase,
     root::RootWords,
     roster::UncheckedRoster,
@@ -86,6 +86,72 @@ proptest! {
         bytes.push(0);
         prop_assert!(Letter::parse(&bytes).is_err(), "a trailing byte");
     }
+
+    #[test]
+    fn a_device_is_admitted_with_three_fields_of_their_lengths_only(field in 1u8..4, len in 0usize..1300) {
+        let mut lens = [116, 114, 1216];
+        let right = lens[usize::from(field) - 1] == len;
+        lens[usize::from(field) - 1] = len;
+        let read = Event::parse(&map(12, &lens));
+        prop_assert_eq!(read.is_ok(), right, "field {} of {} bytes", field, len);
+    }
+
+    #[test]
+    fn a_revoked_device_is_named_by_eight_bytes_only(len in 0usize..64) {
+        prop_assert_eq!(Event::parse(&map(13, &[len])).is_ok(), len == 8);
+    }
+
+    #[test]
+    fn an_answer_introduces_no_more_than_a_card_may_hold(len in 1900usize..2200) {
+        let answer = Answer { n: 1, introduction: Some(vec![7; len]), ..Answer::default() };
+        let bytes = introduction(len);
+        prop_assert_eq!(Answer::parse(&bytes).ok(), (len <= 2048).then_some(answer.clone()));
+        prop_assert_eq!(answer.to_cbor().ok(), (len <= 2048).then_some(bytes));
+    }
+
+    #[test]
+    fn enrolments_come_back_as_they_went(desk in any::<u8>(), device in any::<u8>(), key in any::<u8>(), id in any::<[u8; 8]>()) {
+        let admitted =
+            Admitted { desk_cert: Box::new([desk; 116]), device_cert: Box::new([device; 114]), sealing_key: Box::new([key; 1216]) };
+        for event in [Event::Admitted(admitted), Event::Revoked { device: DeviceId(id) }] {
+            let bytes = event.to_cbor();
+            prop_assert_eq!(Event::parse(&bytes).unwrap(), event);
+            for cut in 0..bytes.len() {
+                prop_assert!(Event::parse(&bytes[..cut]).is_err());
+            }
+        }
+    }
+}
+
+/// A map of a type, and byte strings of these lengths under the keys from 1.
+fn map(kind: u8, lens: &[usize]) -> Vec<u8> {
+    let mut out = minicbor::Encoder::new(Vec::new());
+    out.map(1 + lens.len() as u64).unwrap().u8(0).unwrap().u8(kind).unwrap();
+    for (key, len) in (1..).zip(lens) {
+        out.u8(key).unwrap().bytes(&vec![7; *len]).unwrap();
+    }
+    out.into_writer()
+}
+
+/// An answer that says nothing but a card of a length.
+fn introduction(len: usize) -> Vec<u8> {
+    let mut out = minicbor::Encoder::new(Vec::new());
+    out.map(3).unwrap().u8(0).unwrap().u8(1).unwrap().u8(4).unwrap().bytes(&vec![7; len]).unwrap().u8(5).unwrap().u8(0).unwrap();
+    out.into_writer()
+}
+
+#[test]
+fn the_longest_card_is_still_introduced() {
+    assert!(Answer::parse(&introduction(2048)).is_ok());
+    assert!(Answer::parse(&introduction(2049)).is_err());
+}
+
+#[test]
+fn an_enrolment_lacks_nothing() {
+    for lens in [&[][..], &[116], &[116, 114]] {
+        assert!(Event::parse(&map(12, lens)).is_err(), "{lens:?}");
+    }
+    assert!(Event::parse(&map(13, &[])).is_err());
 }
 
 #[test]

@@ -130,3 +130,15 @@ fn hpke_over_xwing_is_that_of_its_draft() {
         assert_eq!(receiver.open(&sealed, &case["aad"]).expect("its own"), case["plaintext"]);
     }
 }
+
+#[test]
+fn every_published_file_is_read_here() {
+    let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/published");
+    let files: Vec<_> =
+        std::fs::read_dir(home).expect("the vectors lie there").map(|entry| entry.expect("readable").path()).collect();
+    assert!(!files.is_empty());
+    for path in files {
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        assert!(include_str!("published.rs").contains(&format!("cases(\"{name}\")")), "{name} is read by no test");
+    }
+}

@@ -195,7 +195,7 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         let s = Duration::from_secs;
-        Self { handshake: s(10), head: s(10), body: s(30), request: s(60), idle: s(60), age: s(600), stop: s(5) }
+        Self { handshake: s(10), head: s(10), body: s(30), request: s(60), idle: s(60), age: s(600), stop: s(4) }
     }
 }
 
@@ -314,11 +314,11 @@ impl FileTable {
 
 impl Settings {
     fn with_production_warnings(mut self) -> Self {
-        if self.lines.is_empty() {
-            self.warnings.push("line: there is none yet: only the decoy is served. `porchlight line init` writes a [[line]] part; append it to this file".into());
-        }
         if !porchlight_web::is_built() {
-            self.warnings.push("this relay was built without the callers' page: gates answer native clients only. `cargo demo` builds both".into());
+            self.warnings.push(
+                "this relay was built without the callers' page: gates answer native clients only. `cargo demo` builds both"
+                    .into(),
+            );
         }
         let mut found = Vec::new();
         let mut unless = |fine: bool, text: String| {
@@ -343,7 +343,9 @@ impl Settings {
             );
             unless(
                 line.leave_to != BLANK_PAGE,
-                format!("line[{at}].leave_to is not set: the page's Close leads to an empty page; name a dull one that opens where callers are"),
+                format!(
+                    "line[{at}].leave_to is not set: the page's Close leads to an empty page; name a dull one that opens where callers are"
+                ),
             );
             unless(timing.beat_ms >= 10_000, format!("line[{at}].beat_ms = {} is below 10000", timing.beat_ms));
             unless(timing.up_beat_ms >= 3_000, format!("line[{at}].up_beat_ms = {} is below 3000", timing.up_beat_ms));

@@ -58,7 +58,7 @@ counters! {
     decoy_answers,
     /// Epochs forgotten, by age or because everyone had them.
     epochs_forgotten,
-    /// Records that were altered on the medium and skipped.
+    /// Records that were altered or lost on the medium and skipped.
     damaged_records,
     /// Times that the store or the keyring refused.
     store_failures,

@@ -1,6 +1,7 @@
 //! `porchlight-relay`: reads a configuration, starts the relay, stops it at a signal.
 //!
-//! One line on stdout, `ready …`, when it accepts; everything else on stderr. Exit codes: 0 stopped as asked, 1 the configuration or what it names cannot
+//! One line on stdout, `ready …`, when it accepts; everything else on stderr. SIGTERM and SIGINT stop it within five seconds, a second one at
+//! once; SIGHUP is answered and changes nothing. Exit codes: 0 stopped as asked, 1 the configuration or what it names cannot
 //! be used, 2 a bug, 3 the address cannot be listened on.
 
 use std::io::Write;
@@ -10,11 +11,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use porchlight_relay::config::{Mode, Settings, Tls};
 use porchlight_relay::door::tls::pin_text;
+use porchlight_relay::relay::Trouble;
 use porchlight_relay::relay::identity;
 use porchlight_relay::store::holds_off_panics;
 use porchlight_relay::{Relay, StartError, World, run};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as UnixSignal, SignalKind, signal};
+use tokio::sync::watch;
 
 const USAGE: u8 = 1;
 const BUG: u8 = 2;
@@ -98,7 +101,7 @@ fn serve(arguments: &ConfigArguments) -> Result<(), Failure> {
     let world = World::system().map_err(|error| Failure(USAGE, format!("cannot tell which boot this is: {error}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure(USAGE, format!("cannot start threads: {error}")))?;
-    let served = runtime.block_on(run(&settings, &world, ready, stop_signal()));
+    let served = runtime.block_on(async { run(&settings, &world, ready, stop_signal()).await });
     served.map_err(|error| match error {
         StartError::Listen(..) => Failure(NETWORK, error.to_string()),
         _ => Failure(USAGE, error.to_string()),
@@ -112,17 +115,85 @@ fn ready(relay: &Relay) {
     // Whoever closed stdout does not want to know.
     let mut out = std::io::stdout();
     let _ = writeln!(out, "ready {}", relay.bound()).and_then(|()| out.flush());
+    tokio::spawn(tell(relay.trouble()));
 }
 
-async fn stop_signal() {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        say("warning: signals cannot be caught; stopping will not be clean");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Says what an operator should hear about, each time it changes.
+async fn tell(mut trouble: watch::Receiver<Trouble>) {
+    let mut before = Trouble::default();
+    while trouble.changed().await.is_ok() {
+        let now = *trouble.borrow_and_update();
+        changes(&before, &now).iter().for_each(|text| say(text));
+        before = now;
+    }
+}
+
+fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
+    let mut said = Vec::new();
+    if now.unreadable_shelf_count > before.unreadable_shelf_count {
+        said.push(format!(
+            "warning: {} of the store's directories cannot be read and are set aside: what they held is lost, everything else is served. \
+             Check the disk",
+            now.unreadable_shelf_count
+        ));
+    }
+    if now.has_skipped && !before.has_skipped {
+        said.push("warning: something stored was altered or lost on the disk and is left out. Check the disk".into());
+    }
+    for (was, is, begins, ends) in [
+        (
+            before.is_full,
+            now.is_full,
+            "warning: the disk or quota_bytes is full: posts are refused until cells die. Make room, or raise quota_bytes",
+            "there is room again: posts are taken",
+        ),
+        (
+            before.is_failing,
+            now.is_failing,
+            "warning: the disk or the keyring refuses to be written: posts are refused meanwhile. Check both",
+            "the disk and the keyring have worked for a minute",
+        ),
+    ] {
+        if was != is {
+            said.push((if is { begins } else { ends }).to_owned());
+        }
+    }
+    said
+}
+
+/// Catches signals from here on. The future ends at the first one to stop; a second one ends the process at once: whatever was acknowledged
+/// is on the medium.
+fn stop_signal() -> impl Future<Output = ()> {
+    let (stop, mut stopped) = watch::channel(false);
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+    match kinds.map(signal) {
+        [Ok(terminate), Ok(interrupt), Ok(hangup)] => {
+            tokio::spawn(heed([terminate, interrupt, hangup], stop));
+        }
+        _ => say("warning: signals cannot be caught; stopping will not be clean"),
+    }
+    async move {
+        if stopped.wait_for(|stops| *stops).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+async fn heed([mut terminate, mut interrupt, mut hangup]: [UnixSignal; 3], stop: watch::Sender<bool>) {
+    loop {
+        tokio::select! {
+            Some(()) = terminate.recv() => {}
+            Some(()) = interrupt.recv() => {}
+            Some(()) = hangup.recv() => {
+                say("SIGHUP changes nothing: restart the relay to use another configuration or certificate");
+                continue;
+            }
+            else => return,
+        }
+        if stop.send_replace(true) {
+            say("stopped at once, at the second signal");
+            std::process::exit(0);
+        }
     }
 }
 

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -38,6 +39,9 @@ const TEND_EVERY: Duration = Duration::from_secs(1);
 /// Every so many rounds shelves that nobody used are closed, and the medium is measured.
 const REST_ROUNDS: u32 = 30;
 const MEASURE_ROUNDS: u32 = 5;
+
+/// Rounds without a failure after which the store counts as sound again.
+const CALM_ROUNDS: u32 = 60;
 
 /// Why the relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +108,23 @@ pub struct Relay {
     _lock: File,
 }
 
+/// What an operator should hear about while the relay goes on: states, not events, and nothing about anybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Shelves of the store that cannot be read and were set aside. What they held is lost, the rest is served.
+    pub unreadable_shelf_count: usize,
+    /// Records were found altered or gone since the start. They were skipped.
+    pub has_skipped: bool,
+    /// The disk or the quota is full: posts are refused until cells die.
+    pub is_full: bool,
+    /// The store or the keyring refused something within the last minute.
+    pub is_failing: bool,
+}
+
 struct Rooms {
+    trouble: watch::Sender<Trouble>,
+    /// Failures counted at the last look, and the rounds since there were new ones.
+    failures: Mutex<(u64, u32)>,
     sealer: Arc<Sealer>,
     clock: Arc<SlotClock>,
     lines: Vec<Arc<Served>>,
@@ -196,6 +216,12 @@ impl Relay {
         self.spki.as_ref()
     }
 
+    /// A watch on what an operator should hear about.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Trouble> {
+        self.rooms.trouble.subscribe()
+    }
+
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> &Counters {
@@ -234,6 +260,21 @@ impl Rooms {
         }
         if round % REST_ROUNDS == REST_ROUNDS - 1 {
             self.sealer.store().rest();
+        }
+        let trouble = self.look();
+        self.trouble.send_if_modified(|held| std::mem::replace(held, trouble) != trouble);
+    }
+
+    fn look(&self) -> Trouble {
+        let failures = self.counters.store_failures.count();
+        let mut seen = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let calm_rounds = if failures == seen.0 { seen.1.saturating_add(1) } else { 0 };
+        *seen = (failures, calm_rounds);
+        Trouble {
+            unreadable_shelf_count: self.sealer.store().unreadable_count(),
+            has_skipped: self.counters.damaged_records.count() > 0,
+            is_full: self.quota.is_full(),
+            is_failing: failures > 0 && calm_rounds < CALM_ROUNDS,
         }
     }
 }
@@ -307,8 +348,11 @@ fn lock_data(dir: &Path) -> Result<File, StartError> {
     let data = |error| StartError::Data(dir.to_path_buf(), error);
     files::make_private_dir(dir).map_err(data)?;
     let file = files::private().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(data)?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| StartError::DataInUse(dir.to_path_buf()))?;
-    Ok(file)
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(StartError::DataInUse(dir.to_path_buf())),
+        Err(error) => Err(data(error.into())),
+    }
 }
 
 fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
@@ -340,5 +384,6 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
         let line = Line::open(line.clone(), &settings.data_dir.join("public"), &ground).map_err(data)?;
         lines.push(Arc::new(Served { line, gate }));
     }
-    Ok(Rooms { sealer, clock, lines, quota, counters })
+    let (trouble, failures) = (watch::Sender::new(Trouble::default()), Mutex::default());
+    Ok(Rooms { trouble, failures, sealer, clock, lines, quota, counters })
 }

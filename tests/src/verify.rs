@@ -77,6 +77,10 @@ fn steps(leash: &Leash) -> Vec<Step> {
         run("licences, bans, sources", Program::typed("cargo deny --offline --locked check licenses bans sources")),
         run("the second implementation's own checks", Program::shell(SECOND_CHECKS)),
         run("tests", tests(leash)),
+        run(
+            "the page's core: its size, no machine's names, the same from any folder",
+            Program::typed("cargo test -q -p porchlight-web-core --test built --locked -- --nocapture"),
+        ),
         run("examples in the docs", Program::typed("cargo test --workspace --doc --locked")),
         run(
             "docs without warnings",

@@ -21,13 +21,14 @@ pub(crate) use words::{new, words};
 pub(crate) async fn checkin(args: CallerCheckin, way: &Way<'_>) -> Result<Exit, Trouble> {
     let text = args.text.as_deref().map(|text| way.inputs.text(text)).transpose()?.unwrap_or_default();
     let letter = Letter { status: Some(status(args.status)), ..letter(&args.letter, text) };
-    visiting::send(&args.visiting, &letter, args.letter.wait, way).await
+    visiting::send(&args.visiting, &[letter], args.letter.wait, way).await
 }
 
 /// `caller write`
 pub(crate) async fn write(args: CallerWrite, way: &Way<'_>) -> Result<Exit, Trouble> {
-    let text = way.inputs.text(&args.text)?;
-    visiting::send(&args.visiting, &letter(&args.letter, text), args.letter.wait, way).await
+    let texts = args.text.iter().map(|text| way.inputs.text(text));
+    let letters = texts.map(|text| text.map(|text| letter(&args.letter, text))).collect::<Result<Vec<_>, _>>()?;
+    visiting::send(&args.visiting, &letters, args.letter.wait, way).await
 }
 
 /// `caller withdraw`
@@ -37,7 +38,7 @@ pub(crate) async fn withdraw(args: CallerWithdraw, way: &Way<'_>) -> Result<Exit
         _ => Withdraw::AllUnshown,
     };
     let letter = Letter { withdraw: Some(which), ..Letter::default() };
-    visiting::send(&args.visiting, &letter, args.wait, way).await
+    visiting::send(&args.visiting, &[letter], args.wait, way).await
 }
 
 /// `caller read`

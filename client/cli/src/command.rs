@@ -321,9 +321,9 @@ pub(crate) struct CallerCheckin {
 pub(crate) struct CallerWrite {
     #[command(flatten)]
     pub(crate) visiting: Visiting,
-    /// What to write (- is stdin)
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    pub(crate) text: String,
+    /// What to write (- is stdin); may be repeated: each is a letter of its own, in this order, in one visit
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, required = true)]
+    pub(crate) text: Vec<String>,
     #[command(flatten)]
     pub(crate) letter: LetterArgs,
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use porchlight_client::caller::{OpenError, RelayTrouble};
 use porchlight_client::desk::{
-    AnswerState, Claimed, DeskError, FindError, Item, LetterState, LineView, OfficeError, PromiseState, Row, Urgency, Warning,
+    AnswerState, Claimed, DeskError, FindError, Item, LetterState, LineView, OfficeError, PromiseState, ReadableFrom, Row,
+    Urgency, Warning,
 };
 use porchlight_client::duty::DutyError;
 use porchlight_client::transport::Failure;
@@ -209,6 +210,11 @@ pub(crate) fn not_receipted() -> &'static str {
     "It is in the box, but the desk has not said yet that it has it. If nobody fetches it in time it is lost; your next visit can write it again."
 }
 
+/// Which of several letters of a visit is not in the box; of one alone the last sentence says it all.
+pub(crate) fn letter_not_in_box(seq: u16, of: usize) -> String {
+    if of > 1 { format!("Letter {seq} is not in the box.") } else { String::new() }
+}
+
 pub(crate) fn interrupted_in_box() -> &'static str {
     "Stopped. The letter is in the box; the desk has not said yet that it has it."
 }
@@ -291,7 +297,6 @@ pub(crate) fn session(session: &str, seq: u16) -> String {
 
 pub(crate) const KEPT: &str =
     "The answer is kept in the vault and goes out with the next `porchlight desk sync` or `desk watch`.";
-pub(crate) const WITH_THE_RELAY: &str = "The answer is with the relay. Whether she has read it is never known.";
 pub(crate) const STILL_DUE: &str =
     "something is still to be sent; run `porchlight desk sync` again, or leave `desk watch` running";
 pub(crate) const WATCHING: &str = "On watch. Ctrl-C ends it; nothing is lost by that.";
@@ -379,6 +384,21 @@ pub(crate) fn no_relay() -> Trouble {
 
 pub(crate) fn no_slot() -> Trouble {
     Trouble::new(Exit::Refused, "the answer has no place in a slot yet", KEPT)
+}
+
+/// What can be said of an answer that is in slots: slots are written ahead, and shown when they begin.
+pub(crate) fn with_the_relay(readable: Option<&ReadableFrom>) -> String {
+    let from = match readable {
+        Some(ReadableFrom { words: Some(from), .. }) => {
+            format!(" Her words find it from {} on.", moment::exact(from.seconds()))
+        }
+        Some(ReadableFrom { page: Some(from), .. }) => format!(
+            " Her open page gets it at {}; if it does not say so, the answer joins the carousel.",
+            moment::exact(from.seconds())
+        ),
+        _ => String::new(),
+    };
+    format!("The answer is with the relay.{from} Whether she has read it is never known.")
 }
 
 pub(crate) fn watched_already() -> Trouble {
@@ -602,6 +622,9 @@ pub(crate) fn warning(warning: Warning) -> &'static str {
         Warning::HorizonShort => "statements are published for less than 72 hours: run `porchlight line publish`",
         Warning::RenewDeskCertificate => "the certificate is past half its life: run `porchlight line renew` with the root words",
         Warning::Doubtful => "the vault was restored, and it is not known what was sent: leave `porchlight desk watch` running",
+        Warning::Crowded => {
+            "letters of people nobody here knows take half of their room: look at them, or have the relay ask for stamps"
+        }
         Warning::CarouselSlow => "a round of the carousel takes longer than the slow days: lower slow_s on the relays",
     }
 }

@@ -279,6 +279,11 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
         }
     }
 
+    /// What has happened and was not given out yet. A visit that is about to end asks for it until there is no more.
+    pub fn heard(&mut self) -> Option<News> {
+        self.news.pop_front()
+    }
+
     fn pulse(&mut self, pulse: Pulse) {
         match pulse {
             // The pulse is the sealing; the POST itself goes on its beat, a constant time later.

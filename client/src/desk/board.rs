@@ -7,13 +7,14 @@ use crate::desk::{
 };
 use porchlight_proto::{
     answer::Answer,
-    event::{AnswerKind, Event},
-    letter::{Letter, Status},
+    event::{AnswerId, AnswerKind, Event},
+    letter::{Letter, Session, Status},
     line::{CallerId, DeviceId},
     phrase::Language,
-    time::{LETTER_TIME_STEP, Seconds},
+    time::{LETTER_TIME_STEP, Millis, Seconds},
 };
 use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Seconds of grace after a promised sign: at least a day, or half the interval she named.
 const GRACE_LEAST: u64 = 86_400;
@@ -243,6 +244,15 @@ pub enum AnswerState {
     TakenBack,
 }
 
+/// From when an answer can be read, by the line's clock: its slots have been written, and are shown when they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadableFrom {
+    /// On the carousel, by whoever has her words. None if it has not joined the carousel: then it went to an open page alone.
+    pub words: Option<Millis>,
+    /// On the fast track, by the page of hers that was open when it was sent.
+    pub page: Option<Millis>,
+}
+
 pub(super) const fn status_name(status: Status) -> &'static str {
     match status {
         Status::Safe => "safe",
@@ -261,17 +271,31 @@ const fn language_name(language: Language) -> &'static str {
 }
 
 impl Caller {
-    /// The newest letter that says something and was not taken back. Among those of the same ten minutes the one that came
-    /// last: the visit's id, by which they are ordered otherwise, is random.
+    /// Her letters as they are shown: by their rounded times; those of the same ten minutes as they came, for a visit's id is
+    /// random and says nothing of time; and those of one visit by their numbers, in whatever order they came.
+    pub(super) fn in_order(&self) -> Vec<LetterPlace> {
+        let mut numbers: BTreeMap<(u64, Session), VecDeque<u16>> = BTreeMap::new();
+        for (time, session, seq) in self.letters.keys() {
+            numbers.entry((*time, *session)).or_default().push_back(*seq);
+        }
+        let mut came: Vec<_> =
+            self.letters.iter().map(|((time, session, _), letter)| (*time, letter.arrival, *session)).collect();
+        came.sort_unstable();
+        let next = |(time, _, session)| Some((time, session, numbers.get_mut(&(time, session))?.pop_front()?));
+        came.into_iter().filter_map(next).collect()
+    }
+    /// The newest letter that says something and was not taken back.
     fn last_said(&self) -> Option<(u64, &Gist)> {
-        let said = self.letters.iter().filter(|(_, letter)| letter.gist.says_something && !letter.withdrawn);
-        let newest = said.max_by_key(|((time, _, seq), letter)| (*time, letter.received, *seq));
-        newest.map(|((time, ..), letter)| (*time, &letter.gist))
+        self.newest(|gist| gist.says_something)
     }
     /// The last status she gave: a text after it says more, and takes nothing back.
     fn last_status(&self) -> Option<Status> {
-        let given = self.letters.iter().filter(|(_, letter)| letter.gist.status.is_some() && !letter.withdrawn);
-        given.max_by_key(|((time, _, seq), letter)| (*time, letter.received, *seq)).and_then(|(_, letter)| letter.gist.status)
+        self.newest(|gist| gist.status.is_some()).and_then(|(_, gist)| gist.status)
+    }
+    fn newest(&self, wanted: impl Fn(&Gist) -> bool) -> Option<(u64, &Gist)> {
+        let letters = self.in_order().into_iter().rev().filter_map(|place| Some((place.0, self.letters.get(&place)?)));
+        let mut standing = letters.filter(|(_, letter)| !letter.withdrawn).map(|(time, letter)| (time, &letter.gist));
+        standing.find(|(_, gist)| wanted(gist))
     }
     pub(super) fn is_quiet(&self) -> bool {
         self.last_said().is_some_and(|(_, gist)| gist.quiet)
@@ -299,13 +323,14 @@ impl Desk {
     /// [`DeskError::NoSuchCaller`].
     pub fn show(&self, caller: CallerId, now: Seconds) -> Result<Thread, DeskError> {
         let entry = self.state.callers.get(&caller).filter(|entry| entry.has_row()).ok_or(DeskError::NoSuchCaller)?;
-        let places: Vec<LetterPlace> = entry.letters.keys().copied().collect();
+        let places = entry.in_order();
         let mut items: Vec<((usize, u64, u64), Item)> = Vec::new();
+        let asked_back = entry.asked_back();
         for (at, place) in (1..).zip(&places) {
-            items.push(((at, 0, 0), self.letter_item(caller, *place)));
+            items.push(((at, 0, 0), self.letter_item(caller, *place, &asked_back)));
         }
         for answer in self.answers_to(caller).filter(|answer| !answer.tells_withdrawal()) {
-            let after = answered_place(&places, answer).map_or(0, |answered| places.partition_point(|place| *place <= answered));
+            let after = up_to_answered(&places, answer).unwrap_or(0);
             items.push((
                 (after.max(written_after(&places, answer.written)), answer.written, answer.n),
                 self.answer_item(answer, now),
@@ -317,6 +342,14 @@ impl Desk {
         }
         items.sort_by_key(|(place, _)| *place);
         Ok(Thread { row: self.row_of(caller, entry, now), items: items.into_iter().map(|(_, item)| item).collect() })
+    }
+
+    /// From when an answer can be read, if all of it is in slots: by her words, and by the page that was open.
+    #[must_use]
+    pub fn readable_from(&self, answer: &AnswerId) -> Option<ReadableFrom> {
+        let answer = self.state.answers.get(answer)?;
+        let readable = ReadableFrom { words: answer.readable_from(true), page: answer.readable_from(false) };
+        Some(readable).filter(|readable| readable.words.is_some() || readable.page.is_some())
     }
 
     fn row_of(&self, caller: CallerId, entry: &Caller, now: Seconds) -> Row {
@@ -374,30 +407,25 @@ impl Desk {
 
     /// When the oldest letter was written that no answer followed. The same on every device, whenever the letter came.
     fn waiting_since(&self, caller: CallerId, entry: &Caller) -> Option<u64> {
-        let places: Vec<LetterPlace> = entry.letters.keys().copied().collect();
+        let places = entry.in_order();
         let answers = self.answers_to(caller).filter(|answer| !answer.tells_withdrawal() && !answer.stopped);
-        let answered = answers.map(|answer| match answered_place(&places, answer) {
-            Some(place) => places.partition_point(|known| *known <= place),
-            None => written_after(&places, answer.written),
-        });
+        let answered =
+            answers.map(|answer| up_to_answered(&places, answer).unwrap_or_else(|| written_after(&places, answer.written)));
         let answered = answered.max().unwrap_or(0);
-        let waiting = entry
-            .letters
-            .iter()
-            .skip(answered)
-            .filter(|(_, letter)| letter.gist.says_something && !letter.withdrawn && !letter.gist.quiet);
-        waiting.map(|((time, ..), _)| *time).next()
+        let unanswered = places.into_iter().skip(answered).filter_map(|place| Some((place.0, entry.letters.get(&place)?)));
+        let mut waiting = unanswered.filter(|(_, letter)| letter.gist.says_something && !letter.withdrawn && !letter.gist.quiet);
+        waiting.next().map(|(time, _)| time)
     }
 
-    fn letter_item(&self, caller: CallerId, place: LetterPlace) -> Item {
+    fn letter_item(&self, caller: CallerId, place: LetterPlace, asked_back: &[(Session, u16)]) -> Item {
         let (time, session, seq) = place;
         let entry = self.state.callers.get(&caller);
         let letter = entry.and_then(|entry| entry.letters.get(&place));
         let content = letter.and_then(|letter| letter.content.as_ref());
         let opened = content.and_then(|content| unseal(&self.ring, &bound::letter(&caller.0, &session, seq), content));
         let parsed = opened.as_ref().and_then(|content| Letter::parse(content).ok()).unwrap_or_default();
-        let asked_back =
-            entry.is_some_and(|entry| entry.asked_back().contains(&(session, seq)) && !entry.shown.contains(&(session, seq)));
+        let asked_back = asked_back.binary_search(&(session, seq)).is_ok()
+            && entry.is_some_and(|entry| !entry.shown.contains(&(session, seq)));
         let state = match letter {
             Some(letter) if letter.withdrawn || asked_back => LetterState::Withdrawn,
             Some(letter) if !letter.readable => LetterState::Unreadable,
@@ -449,9 +477,9 @@ impl Desk {
     }
 }
 
-/// Where the letter stands that an answer names.
-fn answered_place(places: &[LetterPlace], answer: &AnswerEntry) -> Option<LetterPlace> {
-    places.iter().find(|(_, session, seq)| (*session, *seq) == answer.replies_to).copied()
+/// How many letters there are up to the one that an answer names, and with it.
+fn up_to_answered(places: &[LetterPlace], answer: &AnswerEntry) -> Option<usize> {
+    places.iter().position(|(_, session, seq)| (*session, *seq) == answer.replies_to).map(|at| at + 1)
 }
 
 /// How many letters were surely written before `time`: their own times are rounded down to ten minutes.

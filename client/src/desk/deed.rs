@@ -292,7 +292,7 @@ impl Desk {
         now: Seconds,
         rng: &mut impl CryptoRng,
     ) -> Result<AnswerId, DeskError> {
-        let newest = self.row(caller)?.letters.keys().next_back().map(|(_, session, seq)| (*session, *seq));
+        let newest = self.row(caller)?.in_order().last().map(|(_, session, seq)| (*session, *seq));
         let (session, seq) = replies_to.or(newest).unwrap_or_default();
         let mut answer = [0; 8];
         while answer == [0; 8] {

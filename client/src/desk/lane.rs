@@ -1,13 +1,15 @@
 //! The up lane as the desk reads it: every cell opened once, letters joined, team events taken in (SPEC §6).
 use crate::desk::{
     Desk, DeskError, Page,
+    crowd::{HALF_LETTERS_MAX, MARKS_HALF, Mark, OWN_HALF, TELLINGS_MAX},
     record::{LetterRecord, PartRecord, Record, RelayRecord, ReplyRecord, Sealed},
-    state::{bound, unseal},
+    state::{AnswerEntry, bound, unseal},
 };
 use crate::vault::KeyName;
 use porchlight_proto::{
     api::LanePage,
-    cell::up::{self, LetterPart, Opened, Opener, TeamPart},
+    cell::up::{self, LetterPart, Opened, Opener, TeamPart, UpCell},
+    cert::Role,
     event::{AnswerEvent, AnswerKind, Event},
     letter::{Session, Withdraw},
     line::CallerId,
@@ -19,8 +21,6 @@ use rand_core::CryptoRng;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
-/// Letters of one caller that may wait for missing parts: a person writes a few, a flood is another matter.
-const WAITING_MAX: usize = 32;
 /// Open pages of one phrase that are kept apart: tabs and phones. With one more, the page not heard for longest is forgotten.
 pub(super) const PAGES_MAX: usize = 4;
 /// Seconds by which a cell's own time may lie before its arrival for its page still to count as open.
@@ -46,6 +46,8 @@ pub struct Taken {
     pub unreadable: usize,
     /// Cells that had been seen before.
     pub repeated: usize,
+    /// Cells of letters that found no room: not held, not receipted, and sent again by their page.
+    pub refused: usize,
     /// Whether there may be more to fetch at once.
     pub more: bool,
 }
@@ -59,6 +61,7 @@ pub(super) enum Cell {
     Event,
     Other,
     Repeated,
+    Refused,
 }
 
 impl Desk {
@@ -78,7 +81,7 @@ impl Desk {
         let mut taken = Taken { more: !page.cells.is_empty(), ..Taken::default() };
         let mut seen: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         for cell in &page.cells {
-            match self.take_lane_cell(cell, relay, now, &mut seen, rng)? {
+            match self.take_lane_cell(cell, now, &mut seen, rng)? {
                 None => taken.unreadable += 1,
                 Some(cell) => {
                     taken.opened += 1;
@@ -86,6 +89,7 @@ impl Desk {
                         Cell::Letter => taken.letters += 1,
                         Cell::Event => taken.events += 1,
                         Cell::Repeated => taken.repeated += 1,
+                        Cell::Refused => taken.refused += 1,
                         Cell::Other => {}
                     }
                 }
@@ -116,32 +120,48 @@ impl Desk {
     pub(super) fn take_cell(
         &mut self,
         cell: &[u8; 2048],
-        relay: u8,
         now: Millis,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<Cell>, DeskError> {
-        self.take_lane_cell(cell, relay, now, &mut BTreeMap::new(), rng)
+        self.take_lane_cell(cell, now, &mut BTreeMap::new(), rng)
     }
 
     fn take_lane_cell(
         &mut self,
         cell: &[u8; 2048],
-        relay: u8,
         now: Millis,
         seen: &mut BTreeMap<u32, Vec<u8>>,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<Cell>, DeskError> {
+        let mark: Mark = up::enc_hash(cell).first_chunk().copied().unwrap_or_default();
+        if self.presence.own_cells.remove(&mark) {
+            return Ok(Some(Cell::Other));
+        }
         let Some((period, opened)) = self.open_cell(cell, now.seconds())? else { return Ok(None) };
-        let hash = up::enc_hash(cell);
-        let mark: [u8; 16] = hash.first_chunk().copied().unwrap_or_default();
-        if !self.state.replayed.entry(period).or_default().insert(mark) {
+        if self.is_strangers_dummy(&opened) {
+            // It changes nothing, so that nothing needs to be remembered of it.
+            return Ok(Some(Cell::Other));
+        }
+        if !self.state.replayed.entry(period).or_default().insert(mark, MARKS_HALF) {
             return Ok(Some(Cell::Repeated));
         }
         seen.entry(period).or_default().extend(mark);
         match opened {
-            (Use::Desk, Opened::Letter(caller, part)) => self.take_letter_part(caller, part, period, relay, now, rng).map(Some),
+            (Use::Desk, Opened::Letter(caller, part)) => self.take_letter_part(caller, &part, period, now, rng).map(Some),
             (purpose, Opened::Team(part)) => self.take_team(part, purpose, now, rng).map(Some),
             _ => Ok(None),
+        }
+    }
+
+    fn is_strangers_dummy(&self, opened: &(Use, Opened)) -> bool {
+        matches!(opened, (Use::Desk, Opened::Letter(caller, part)) if part.dummy && !self.state.callers.contains_key(caller))
+    }
+
+    /// Remembers team cells that are about to be posted: met again in the lane they need not be opened.
+    pub(super) fn note_own_cells(&mut self, cells: &[UpCell]) {
+        for cell in cells {
+            let mark = up::enc_hash(cell).first_chunk().copied().unwrap_or_default();
+            self.presence.own_cells.insert(mark, OWN_HALF);
         }
     }
 
@@ -161,7 +181,8 @@ impl Desk {
                 return Ok(Some((*period, (Use::Desk, opened))));
             }
         }
-        if self.state.devices.len() < 2 {
+        if !self.has_another_lead() {
+            // Direct letters come from leads.
             return Ok(None);
         }
         let period = self
@@ -176,6 +197,11 @@ impl Desk {
             }
         }
         Ok(None)
+    }
+
+    fn has_another_lead(&self) -> bool {
+        let me = self.state.line.as_ref().map(|line| line.device);
+        self.state.devices.iter().any(|(id, device)| Some(*id) != me && device.cert.role == Role::Lead && !device.record.revoked)
     }
 
     fn secret(&mut self, name: KeyName) -> Option<&SealingSecret> {
@@ -206,21 +232,36 @@ impl Desk {
     fn take_letter_part(
         &mut self,
         caller: CallerId,
-        part: LetterPart,
+        part: &LetterPart,
         period: u32,
-        relay: u8,
+        now: Millis,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Cell, DeskError> {
+        let cell = self.take_letter_cell(caller, part, period, now, rng)?;
+        if self.state.callers.contains_key(&caller) {
+            // Of somebody who left nothing here no page is remembered: there is nothing to send to it.
+            self.note_page(caller, part, now);
+            self.state.hear(caller);
+        }
+        Ok(cell)
+    }
+
+    fn take_letter_cell(
+        &mut self,
+        caller: CallerId,
+        part: &LetterPart,
+        period: u32,
         now: Millis,
         rng: &mut impl CryptoRng,
     ) -> Result<Cell, DeskError> {
         let known = self.state.callers.get(&caller).is_some_and(super::state::Caller::has_row);
-        self.note_page(caller, &part, relay, now);
         if known {
-            self.note_seen(caller, &part, now.seconds(), rng)?;
+            self.note_seen(caller, part, now.seconds(), rng)?;
         }
         if part.dummy {
             self.note_receipt_known(caller, &part.session, now);
             if known {
-                self.note_reply_key(caller, &part, period, now.seconds(), rng);
+                self.note_reply_key(caller, part, period, now.seconds(), rng);
             }
             return Ok(Cell::Other);
         }
@@ -234,7 +275,14 @@ impl Desk {
         if !nameable {
             return Ok(Cell::Other);
         }
-        let Some(content) = self.join(caller, &part, now.seconds(), rng) else { return Ok(Cell::Other) };
+        if !self.has_room(caller, usize::from(part.part.parts)) {
+            return Ok(Cell::Refused);
+        }
+        let Some(content) = self.join(caller, part, now.seconds(), rng) else { return Ok(Cell::Other) };
+        if !self.make_room(caller, usize::from(part.part.parts)) {
+            self.give_up_half(caller, (part.session, part.seq));
+            return Ok(Cell::Refused);
+        }
         let sealed = self.seal(&content, &bound::letter(&caller.0, &part.session, part.seq), now.seconds(), rng);
         self.commit(Record::Letter(LetterRecord {
             caller: caller.0,
@@ -245,8 +293,40 @@ impl Desk {
             content: Some(sealed),
             withdrawn: false,
         }));
-        self.note_reply_key(caller, &part, period, now.seconds(), rng);
+        self.note_reply_key(caller, part, period, now.seconds(), rng);
         Ok(Cell::Letter)
+    }
+
+    /// Whether a letter of so many parts fits into its caller's own share.
+    fn has_room(&self, caller: CallerId, parts: usize) -> bool {
+        self.state.callers.get(&caller).is_none_or(|entry| entry.footprint.has_room(parts))
+    }
+
+    /// Makes room for a stranger's letter among those of all strangers; `false` if all of those have been promised to stay.
+    fn make_room(&mut self, caller: CallerId, parts: usize) -> bool {
+        if self.knows(caller) {
+            return true;
+        }
+        let Ok(leaving) = self.state.make_room(caller, parts) else { return false };
+        for stranger in leaving {
+            self.commit(Record::Evicted(stranger.0));
+            self.presence.pages.remove(&stranger);
+        }
+        true
+    }
+
+    fn give_up_half(&mut self, caller: CallerId, (session, seq): (Session, u16)) {
+        if self.state.callers.get(&caller).is_some_and(|entry| entry.waiting.contains_key(&(session, seq))) {
+            self.give_up((caller, session, seq));
+        }
+    }
+
+    /// Gives up a half letter; of a caller who left nothing else, no page is remembered either.
+    fn give_up(&mut self, (caller, session, seq): (CallerId, Session, u16)) {
+        self.commit(Record::GaveUp(caller.0, session, seq));
+        if !self.state.callers.contains_key(&caller) {
+            self.presence.pages.remove(&caller);
+        }
     }
 
     /// Keeps a part until the others are there; gives the letter when they are.
@@ -280,8 +360,11 @@ impl Desk {
                 }
                 return Some(letter);
             }
-        } else if let Some(oldest) = entry.filter(|entry| entry.waiting.len() >= WAITING_MAX).and_then(oldest_waiting) {
-            self.commit(Record::GaveUp(caller.0, oldest.0, oldest.1));
+        } else if let Some(oldest) = entry.filter(|entry| entry.waiting.len() >= HALF_LETTERS_MAX).and_then(oldest_waiting) {
+            self.give_up((caller, oldest.0, oldest.1));
+        }
+        if let Some(half) = self.state.half_to_drop() {
+            self.give_up(half);
         }
         let content: Sealed = self.seal(bytes, &aad(*number), now, rng);
         self.commit(Record::Part(PartRecord {
@@ -298,7 +381,7 @@ impl Desk {
     }
 
     /// A page is open: its live key is kept in memory for as long.
-    fn note_page(&mut self, caller: CallerId, part: &LetterPart, _relay: u8, now: Millis) {
+    fn note_page(&mut self, caller: CallerId, part: &LetterPart, now: Millis) {
         // A cell that lay on the relay for hours says nothing of now.
         if part.time.0 + FRESH < now.seconds().0 {
             return;
@@ -348,10 +431,18 @@ impl Desk {
             return Ok(());
         }
         let mut decisions = Vec::new();
-        for (caller, entry) in &self.state.callers {
+        let mut telling = self.strangers_being_told(now);
+        for (caller, entry) in self.state.asking.iter().filter_map(|caller| Some((caller, self.state.callers.get(caller)?))) {
             for (session, seq) in entry.asked_back() {
                 if entry.withdrawals.contains_key(&(session, seq)) {
                     continue;
+                }
+                if !entry.footprint.known {
+                    // What she asked back is hidden from the board at once; the word of it can wait.
+                    if telling >= TELLINGS_MAX {
+                        break;
+                    }
+                    telling += 1;
                 }
                 let flags = if entry.shown.contains(&(session, seq)) { TOO_LATE } else { WITHDRAWN };
                 decisions.push((*caller, session, seq, flags));
@@ -375,6 +466,12 @@ impl Desk {
         Ok(())
     }
 
+    /// Strangers to whom word of a withdrawal is on its way: each is an event of the team, and kept.
+    fn strangers_being_told(&self, now: Seconds) -> usize {
+        let told = |answer: &&AnswerEntry| answer.tells_withdrawal() && !answer.is_over(now.0) && !self.knows(answer.caller);
+        self.state.answers.values().filter(told).count()
+    }
+
     /// What the clock asks for: secrets whose time is over are erased, letters whose parts never came are given up,
     /// contents older than the line keeps them are forgotten, withdrawals are decided. Once a minute is often enough.
     ///
@@ -388,15 +485,14 @@ impl Desk {
         let mut given_up = Vec::new();
         for (caller, entry) in &self.state.callers {
             let old = entry.waiting.iter().filter(|(_, waiting)| waiting.received + patience < now.0);
-            given_up.extend(old.map(|((session, seq), _)| (caller.0, *session, *seq)));
+            given_up.extend(old.map(|((session, seq), _)| (*caller, *session, *seq)));
         }
-        for (caller, session, seq) in given_up {
-            self.commit(Record::GaveUp(caller, session, seq));
-        }
+        given_up.into_iter().for_each(|half| self.give_up(half));
         if let Some(days) = self.state.retention_days {
             self.forget_days_before(u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX).saturating_sub(days), now, rng);
         }
         self.forget_pages(now.millis());
+        self.tidy_turns(now);
         self.decide_withdrawals(now, rng)
     }
 

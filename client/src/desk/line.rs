@@ -3,7 +3,7 @@ use crate::desk::{
     Admission, Desk, DeskError, JoinRequest,
     record::{DeviceRecord, LineRecord, Record, RelayRecord},
     state,
-    team::Enrolment,
+    team::{SEALING_KEY_AGE_MAX, SEALING_KEY_EVERY},
 };
 use crate::vault::KeyName;
 use porchlight_proto::{
@@ -12,7 +12,7 @@ use porchlight_proto::{
     card::{Card, RelayAddress},
     cell::up::{Recipient, TeamPart},
     cert::{DeskCert, DeviceCert, Role},
-    event::Event,
+    event::{Admitted, Event},
     limits::SEAT_COUNT,
     line::{DeviceId, LineId, Seat},
     roster::{RosterBody, SignedRoster, UncheckedRoster},
@@ -23,6 +23,7 @@ use porchlight_proto::{
 };
 use rand_core::CryptoRng;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 /// Seconds that a desk certificate lives, and that a device certificate does.
@@ -174,6 +175,8 @@ pub enum Warning {
     Doubtful,
     /// A round of the carousel takes longer than the slow days: lower `slow_s`.
     CarouselSlow,
+    /// Letters of people the team does not know take half of their room: look at them, or ask the relay for stamps.
+    Crowded,
 }
 
 pub(super) fn secret_name(period: u32, key: &SealingKey) -> KeyName {
@@ -556,9 +559,9 @@ impl Desk {
             anew.push(DeviceRecord { desk_cert: desk_cert.clone(), device_cert, ..known.record.clone() });
         }
         for record in anew {
-            let DeviceRecord { desk_cert, device_cert, sealing_key, .. } = record.clone();
+            let event = admitted(&record)?;
             self.commit(Record::Device(record));
-            self.tell(&Enrolment::Admitted { desk_cert, device_cert, sealing_key }.to_event(), now, rng)?;
+            self.tell(&event, now, rng)?;
         }
         Ok(())
     }
@@ -633,22 +636,45 @@ impl Desk {
         Ok(credentials.token(spki, request, now, rng))
     }
 
-    /// Erases the desk secrets whose time is over: a period, the up TTL and twelve hours after its beginning.
+    /// Erases the secrets whose time is over: desk secrets the up TTL and twelve hours after their period's end, and this
+    /// device's own sealing secrets as long after the week in which leads seal to them.
     pub(super) fn erase_secrets(&mut self, now: Seconds) {
         let Some(line) = &self.state.line else { return };
         let grace = line.record.up_ttl_s + SECRET_GRACE;
-        let over: Vec<u32> =
-            self.state.periods.iter().filter(|(_, span)| span.ends + grace <= now.0).map(|(period, _)| *period).collect();
-        // The newest period stays, so that numbers go on without a gap.
-        let newest = self.state.periods.keys().last().copied();
+        let held = self.ring.names().filter_map(|name| if let KeyName::Period(period, _) = name { Some(period) } else { None });
+        let periods: BTreeSet<u32> = self.state.periods.keys().copied().chain(held).collect();
+        let over: BTreeSet<u32> = periods.into_iter().filter(|period| self.period_is_over(*period, grace, now)).collect();
         let names: Vec<KeyName> =
             self.ring.names().filter(|name| matches!(name, KeyName::Period(period, _) if over.contains(period))).collect();
-        for name in names {
+        for name in names.into_iter().chain(self.sealing_keys_over(now, grace)) {
             self.forget_key(name);
         }
+        // The newest period stays, so that numbers go on without a gap.
+        let newest = self.state.periods.keys().last().copied();
         for period in over.into_iter().filter(|period| Some(*period) != newest) {
             self.commit(Record::PeriodForgotten(period));
         }
+    }
+
+    /// Whether nothing sealed in a period is held anywhere any more. One that is not known, because its secret came late, was over
+    /// when a later one began: periods follow each other without gaps.
+    fn period_is_over(&self, period: u32, grace: u64, now: Seconds) -> bool {
+        let span = self.state.periods.get(&period);
+        let later = || self.state.periods.range(period.saturating_add(1)..).next().map(|(_, span)| span.begins);
+        span.map(|span| span.ends).or_else(later).is_some_and(|ended| ended + grace <= now.0)
+    }
+
+    /// Sealing keys of this device that nothing can be sealed to any more: a lead seals to one for a week after it was made,
+    /// and the relay keeps that for `grace` with some hours more. Keys are renewed at most once a day, so the number of one
+    /// says when it was made at the latest.
+    fn sealing_keys_over(&self, now: Seconds, grace: u64) -> Vec<KeyName> {
+        let Some(line) = &self.state.line else { return Vec::new() };
+        let (newest, since) = (line.record.sealing_number, line.record.sealing_since);
+        let over = |number: u64| {
+            let made = since.saturating_sub((newest - number).saturating_mul(SEALING_KEY_EVERY));
+            made + SEALING_KEY_AGE_MAX + grace <= now.0
+        };
+        self.ring.names().filter(|name| matches!(name, KeyName::Sealing(number) if *number < newest && over(*number))).collect()
     }
 
     /// What `line show` tells.
@@ -706,6 +732,7 @@ impl Desk {
             (self.state.line.as_ref().is_some_and(half_over), Warning::RenewDeskCertificate),
             (self.doubtful(), Warning::Doubtful),
             (self.carousel_is_slow(now), Warning::CarouselSlow),
+            (self.state.is_crowded(), Warning::Crowded),
         ]
         .into_iter()
         .filter_map(|(holds, warning)| holds.then_some(warning))
@@ -754,12 +781,7 @@ impl Desk {
             revoked: false,
         };
         self.commit(Record::Device(device.clone()));
-        let enrolment = Enrolment::Admitted {
-            desk_cert: device.desk_cert.clone(),
-            device_cert: device.device_cert.clone(),
-            sealing_key: device.sealing_key.clone(),
-        };
-        self.tell(&enrolment.to_event(), now, rng)?;
+        self.tell(&admitted(&device)?, now, rng)?;
         if let Some(seat) = seat {
             self.change_line(now, rng, |record| put_seat(record, seat, &request.seat_pk()))?;
         }
@@ -811,10 +833,9 @@ impl Desk {
         for device in &admission.devices {
             self.commit(Record::Device(device.clone()));
         }
-        let relay = self.relays().first().map_or(0, |relay| relay.number);
         for cell in admission.secrets.iter().chain(&admission.events) {
             let cell = cell.as_slice().try_into().map_err(|_| DeskError::BadAdmission)?;
-            self.take_cell(cell, relay, now.millis(), rng)?.ok_or(DeskError::BadAdmission)?;
+            self.take_cell(cell, now.millis(), rng)?.ok_or(DeskError::BadAdmission)?;
         }
         Ok(())
     }
@@ -828,7 +849,7 @@ impl Desk {
         self.signing_key()?;
         let known = self.state.devices.get(&device).ok_or(DeskError::NoSuchDevice)?;
         let seat = known.cert.seat.filter(|seat| !seat.is_safeguarding());
-        self.tell(&Enrolment::Revoked(device).to_event(), now, rng)?;
+        self.tell(&Event::Revoked { device }, now, rng)?;
         let fresh = [SecretKey::generate(rng).public(), SecretKey::generate(rng).public()];
         self.change_line(now, rng, |record| {
             // The oldest of eight makes room; its certificates have long run out by then.
@@ -850,6 +871,16 @@ impl Desk {
         let parts = |(_, device, seq): (u64, DeviceId, u64)| (0..32).map_while(move |part| self.part_of(device, seq, part));
         places.into_iter().flat_map(parts).collect()
     }
+}
+
+/// What tells the team of a device.
+fn admitted(device: &DeviceRecord) -> Result<Event, DeskError> {
+    let wrong = |_| DeskError::BadAdmission;
+    Ok(Event::Admitted(Admitted {
+        desk_cert: device.desk_cert.clone().into_boxed_slice().try_into().map_err(wrong)?,
+        device_cert: device.device_cert.clone().into_boxed_slice().try_into().map_err(wrong)?,
+        sealing_key: device.sealing_key.clone().into_boxed_slice().try_into().map_err(wrong)?,
+    }))
 }
 
 fn put_seat(record: &mut LineRecord, seat: Seat, key: &PublicKey) {

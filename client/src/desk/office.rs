@@ -1,6 +1,6 @@
 //! The office: a desk and its vault, shared by every process of one directory.
 use crate::desk::{Admission, Desk, DeskError, JoinRequest, LinePlan, SafeguardingKeys, record::Record};
-use crate::vault::{self, Hold, Holding, News, Passphrase, Vault, VaultError};
+use crate::vault::{self, Hold, Holding, News, Passphrase, Ring, Vault, VaultError};
 use porchlight_proto::{sign::SecretKey, time::Seconds};
 use rand_core::CryptoRng;
 use std::path::Path;
@@ -39,6 +39,8 @@ pub struct Office {
     vault: Vault,
     pub(super) desk: Desk,
     base_len: u64,
+    /// The version of the vault's ring that the desk holds.
+    ring_version: u64,
     /// The state in memory may be ahead of the disk: read everything again before going on.
     pub(super) stale: bool,
 }
@@ -84,7 +86,7 @@ impl Office {
 
     fn create(dir: &Path, passphrase: &Passphrase, rng: &mut impl CryptoRng) -> Result<Self, DeskError> {
         let vault = Vault::create(dir, passphrase, rng).map_err(OfficeError::from)?;
-        Ok(Self { vault, desk: Desk::empty(), base_len: 0, stale: true })
+        Ok(Self { vault, desk: Desk::empty(), base_len: 0, ring_version: 0, stale: true })
     }
 
     /// Opens the office in `dir`. Takes as long as Argon2id does.
@@ -94,7 +96,7 @@ impl Office {
     /// [`OfficeError::Vault`]: a wrong passphrase, no vault, a damaged one. [`OfficeError::Newer`].
     pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, OfficeError> {
         let vault = Vault::open(dir, passphrase)?;
-        let mut office = Self { vault, desk: Desk::empty(), base_len: 0, stale: true };
+        let mut office = Self { vault, desk: Desk::empty(), base_len: 0, ring_version: 0, stale: true };
         office.look()?;
         Ok(office)
     }
@@ -177,8 +179,10 @@ impl Office {
             self.vault.read_anew()?;
         }
         let news = self.vault.news(hold)?;
-        self.desk.ring = self.vault.ring().clone();
-        self.desk.ring_changed = false;
+        if self.desk.ring_changed || self.ring_version != self.vault.ring_version() {
+            self.desk.hold_ring(self.vault.ring());
+            self.ring_version = self.vault.ring_version();
+        }
         let records = match news {
             News::Tail(records) => records,
             News::Anew(records) => {
@@ -201,6 +205,7 @@ impl Office {
             // Keys before the records that need them; a crash between leaves a key too many.
             self.vault.save_ring(hold, self.desk.ring.clone(), rng)?;
             self.desk.ring_changed = false;
+            self.ring_version = self.vault.ring_version();
         }
         if !self.desk.pending.is_empty() {
             let batch = Zeroizing::new(minicbor::to_vec(&self.desk.pending).map_err(|_| OfficeError::Newer)?);
@@ -247,6 +252,13 @@ fn batch_records(batch: &vault::Record) -> Result<Vec<Record>, OfficeError> {
 }
 
 impl Desk {
+    /// Takes the ring as it is on the disk. A secret that another process has forgotten is not kept expanded here.
+    fn hold_ring(&mut self, ring: &Ring) {
+        self.ring = ring.clone();
+        self.ring_changed = false;
+        self.secrets.retain(|name, _| ring.key(*name).is_some());
+    }
+
     /// Forgets what came from the journal; what only this process knows stays.
     fn forget_state(&mut self) {
         self.state = super::state::State::default();

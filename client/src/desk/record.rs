@@ -204,6 +204,9 @@ pub(crate) struct OutRecord {
     pub(crate) first_ms: u64,
     #[n(4)]
     pub(crate) last_ms: u64,
+    /// When the last part of the first whole round can be read, Unix milliseconds of the line's clock.
+    #[n(5)]
+    pub(crate) readable_ms: Option<u64>,
 }
 
 /// A change of the state.
@@ -259,6 +262,12 @@ pub(crate) enum Record {
         #[cbor(n(1), with = "minicbor::bytes")] [u8; 8],
         #[n(2)] ReceiptRecord,
     ),
+    /// A stranger to whom nothing was promised had to make room.
+    #[n(18)]
+    Evicted(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]),
+    /// A receipt for a stranger is about to leave: her letters stay.
+    #[n(19)]
+    Promised(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]),
 }
 
 /// What a visit has been told, and how often.

@@ -87,7 +87,9 @@ enum What {
 pub(super) struct SlotsWritten {
     fast: HashMap<u8, (u64, Vec<u64>)>,
     slow: HashMap<u8, u64>,
-    served: HashMap<CallerId, u64>,
+    /// Loads written, per relay and track.
+    turns: HashMap<(u8, bool), u64>,
+    served: HashMap<(CallerId, bool), u64>,
     stranger: HashMap<(u8, bool), u64>,
 }
 
@@ -112,6 +114,7 @@ impl Desk {
     pub fn bundle(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<Bundle, DeskError> {
         self.presence.listening_since.entry(relay).or_insert(now);
         let team_cells = self.team_cells(relay, now, rng)?;
+        self.note_own_cells(&team_cells);
         let team = self.carried();
         let timing = self.timing();
         let ahead = now.plus((self.beat_every(relay).0 / 4).min(1000));
@@ -141,7 +144,18 @@ impl Desk {
         }
         let floor = self.floor(relay, now.seconds());
         let beat = DeskBeat { fast_slot, slow_slot, floor, fast_cell, slow_cell, team_cells };
+        for load in [&fast, &slow].into_iter().filter_map(|named| named.as_ref()?.1.as_ref()) {
+            self.promise_receipt(load);
+        }
         Ok(Bundle { beat, ticket: Ticket { relay, fast, slow, team } })
+    }
+
+    /// From now on a receipt of hers may be out: her letters do not have to make room for others any more.
+    fn promise_receipt(&mut self, load: &Load) {
+        let stranger = |entry: &super::state::Caller| !entry.footprint.known && !entry.footprint.promised;
+        if (load.receipt.upto > 0 || load.receipt.map > 0) && self.state.callers.get(&load.caller).is_some_and(stranger) {
+            self.commit(Record::Promised(load.caller.0));
+        }
     }
 
     /// Notes what became of a bundle. What was not written goes again, under the next tag.
@@ -159,35 +173,40 @@ impl Desk {
             }
             slots.push(slot);
             if let (Some(load), SlotOutcome::Written) = (load, reply.fast) {
-                self.went_out(ticket.relay, false, &load, now);
+                let begins = timing.beat_begins(timing.beat_of(slot));
+                self.went_out((ticket.relay, false), &load, begins, now);
             }
         }
         if let Some((slot, load)) = ticket.slow {
             self.presence.slots.slow.insert(ticket.relay, slot);
             if let (Some(load), SlotOutcome::Written) = (load, reply.slow) {
-                self.went_out(ticket.relay, true, &load, now);
+                self.went_out((ticket.relay, true), &load, timing.slow_begins(slot), now);
             }
         }
     }
 
-    /// Notes that a load is in its slot.
-    fn went_out(&mut self, relay: u8, slow: bool, load: &Load, now: Millis) {
-        self.presence.turn += 1;
-        let turn = self.presence.turn;
-        self.presence.slots.served.insert(load.caller, turn);
+    /// Notes that a load is in its slot, which everyone can read once it `begins`.
+    fn went_out(&mut self, (relay, slow): (u8, bool), load: &Load, begins: Millis, now: Millis) {
+        let turn = self.presence.slots.turns.entry((relay, slow)).or_default();
+        *turn += 1;
+        let turn = *turn;
+        self.presence.slots.served.insert((load.caller, slow), turn);
         if let What::Part(id, part) = load.what {
-            self.part_went_out(relay, slow, id, part, now);
+            self.part_went_out((relay, slow), (id, part), begins, now);
         } else if !self.knows(load.caller) {
             self.presence.slots.stranger.insert((relay, slow), turn);
         }
         self.receipt_went_out(slow, load, now);
     }
 
-    fn part_went_out(&mut self, relay: u8, slow: bool, id: AnswerId, part: u8, now: Millis) {
+    fn part_went_out(&mut self, (relay, slow): (u8, bool), (id, part): (AnswerId, u8), begins: Millis, now: Millis) {
         let base = if slow { self.carousel_round(relay) } else { 0 };
         let Some(answer) = self.state.answers.get(&id) else { return };
         let mut out =
             answer.out.get(&(relay, slow)).copied().unwrap_or(OutRecord { round: base, first_ms: now.0, ..OutRecord::default() });
+        if !answer.is_whole(&out) {
+            out.readable_ms = out.readable_ms.max(Some(begins.0));
+        }
         out.written |= 1u32.checked_shl(u32::from(part)).unwrap_or(0);
         out.last_ms = now.0;
         out.next = part + 1;
@@ -195,6 +214,14 @@ impl Desk {
             (out.next, out.round) = (0, out.round + 1);
         }
         self.commit(Record::Out(id, relay, slow, out));
+    }
+
+    /// Forgets whose turn it was, of callers who are gone, and the counts of live keys of days that are over.
+    pub(super) fn tidy_turns(&mut self, now: Seconds) {
+        let callers = &self.state.callers;
+        self.presence.slots.served.retain(|(caller, _), _| callers.contains_key(caller));
+        let today = u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX);
+        self.state.fast_counts.retain(|_, (_, day)| day.saturating_add(2) >= today);
     }
 
     fn receipt_went_out(&mut self, slow: bool, load: &Load, now: Millis) {
@@ -305,21 +332,20 @@ impl Desk {
         pages.filter(move |page| page.heard.0 + PAGE_BEATS * u64::from(timing.up_beat_ms) >= now.0)
     }
 
-    /// Whether the desk knows her from before this visit: somebody has claimed or answered, or she came twice.
-    fn knows(&self, caller: CallerId) -> bool {
-        let known =
-            |entry: &super::state::Caller| !entry.answers.is_empty() || !entry.claims.is_empty() || entry.visits.len() > 1;
-        self.state.callers.get(&caller).is_some_and(known)
+    /// Whether somebody of the team has dealt with her. That she came twice says nothing: anybody can.
+    pub(super) fn knows(&self, caller: CallerId) -> bool {
+        self.state.callers.get(&caller).is_some_and(|entry| entry.footprint.known)
     }
 
     fn fast_load(&mut self, relay: u8, now: Millis) -> Option<Load> {
         let mut best: Option<(Rank, Load)> = None;
+        let strangers = self.strangers_turn(relay, false, now);
         for caller in self.presence.pages.keys() {
             let Some(entry) = self.state.callers.get(caller) else { continue };
             let held = |page: &Page| entry.visits.get(&page.session).map(|visit| visit.have.receipt(page.session));
             for page in self.live_pages(*caller, now) {
                 let (Some(visit), Some(receipt)) = (entry.visits.get(&page.session), held(page)) else { continue };
-                if let Some(rank) = self.receipt_rank(*caller, (relay, false), &visit.receipt, &receipt, page.idle, now) {
+                if let Some(rank) = self.receipt_rank(*caller, (strangers, false), &visit.receipt, &receipt, page.idle, now) {
                     offer(&mut best, rank, Load { caller: *caller, what: What::Receipt, receipt, page: Some(page.session) });
                 }
             }
@@ -349,14 +375,14 @@ impl Desk {
             return None;
         }
         let class = if answer.tells_withdrawal() { 3 } else { u8::from(out.next > 0) };
-        let served = self.presence.slots.served.get(&answer.caller).copied().unwrap_or(0);
+        let served = self.served(answer.caller, false);
         Some(((answer.kind != AnswerKind::Stop, out.round, class, served, answer.n), out.next))
     }
 
     fn receipt_rank(
         &self,
         caller: CallerId,
-        (relay, slow): (u8, bool),
+        (strangers, slow): (bool, bool),
         told: &ReceiptRecord,
         held: &Receipt,
         idle: bool,
@@ -373,14 +399,24 @@ impl Desk {
         if done || waiting {
             return None;
         }
-        let known = self.knows(caller);
-        let last = self.presence.slots.stranger.get(&(relay, slow)).copied();
-        if !known && last.is_some_and(|last| self.presence.turn < last + STRANGERS_ONE_IN) && self.busy(now) {
+        let footprint = &self.state.callers.get(&caller)?.footprint;
+        if !footprint.known && !strangers {
             return None;
         }
         let times = if current { times } else { 0 };
-        let served = self.presence.slots.served.get(&caller).copied().unwrap_or(0);
-        Some((true, times, if known { 4 } else { 5 }, served, 0))
+        // Among strangers the one who came first: an id can be ground until it is the lowest, an arrival cannot.
+        Some((true, times, if footprint.known { 4 } else { 5 }, self.served(caller, slow), footprint.came))
+    }
+
+    fn served(&self, caller: CallerId, slow: bool) -> u64 {
+        self.presence.slots.served.get(&(caller, slow)).copied().unwrap_or(0)
+    }
+
+    /// Whether the next slot of a track may go to a receipt for a stranger.
+    fn strangers_turn(&self, relay: u8, slow: bool, now: Millis) -> bool {
+        let turn = self.presence.slots.turns.get(&(relay, slow)).copied().unwrap_or(0);
+        let last = self.presence.slots.stranger.get(&(relay, slow)).copied();
+        last.is_none_or(|last| turn >= last + STRANGERS_ONE_IN) || !self.busy(now)
     }
 
     /// Whether anything but strangers' receipts waits for slots: while nothing does, no slot is taken from anyone.
@@ -396,6 +432,7 @@ impl Desk {
 
     fn slow_load(&mut self, relay: u8, day: u32, now: Millis) -> Option<Load> {
         let base = self.carousel_round(relay);
+        let strangers = self.strangers_turn(relay, true, now);
         let mut best: Option<(Rank, Load)> = None;
         for (id, answer) in &self.state.answers {
             if !self.on_carousel(answer, now) || !self.has_slow_tags(answer.caller, relay, day, now.seconds()) {
@@ -433,7 +470,7 @@ impl Desk {
             }
             let receipt = visit.have.receipt(*session);
             if let Some((first, times, class, served, n)) =
-                self.receipt_rank(*caller, (relay, true), &visit.receipt, &receipt, false, now)
+                self.receipt_rank(*caller, (strangers, true), &visit.receipt, &receipt, false, now)
             {
                 let load = Load { caller: *caller, what: What::Receipt, receipt, page: None };
                 offer(&mut best, (first, base + times, class, served, n), load);

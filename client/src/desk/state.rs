@@ -3,6 +3,7 @@
 //! [`State::apply`] takes one record; applying a journal from its beginning gives the state, and [`State::records`] gives a
 //! short journal that yields the same state. Sets only grow and claims are folded in the merged order of events, so that
 //! devices which hold the same events hold the same board, in whatever order those came.
+use crate::desk::crowd::{self, Crowd, MARKS_HALF, Marks};
 use crate::desk::record::{
     DeviceRecord, EventRecord, LetterRecord, LineRecord, OutRecord, Pace, PartRecord, ReceiptRecord, Record, RelayRecord,
     ReplyRecord, Sealed,
@@ -11,16 +12,17 @@ use crate::vault::{self, KeyName, Ring};
 use porchlight_proto::{
     answer::Answer,
     cert::{DeskCert, DeviceCert},
-    event::{AnswerEvent, AnswerId, AnswerKind, Event},
+    event::{Admitted, AnswerEvent, AnswerId, AnswerKind, Event},
     have::Have,
     letter::{Letter, Session},
+    limits::LETTER_PART_LEN,
     line::{CallerId, DeviceId, LineId},
     roster::{Rosters, SignedRoster, UncheckedRoster},
     seal::SealingKey,
     sign::PublicKey,
-    time::Timing,
+    time::{Millis, Timing},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use zeroize::Zeroizing;
 
 /// The place of an event in the merged order: Lamport time, then device, then its count.
@@ -36,8 +38,11 @@ pub(crate) struct State {
     pub(crate) last_roster: Option<(u32, u32, [u8; 32])>,
     pub(crate) periods: BTreeMap<u32, Period>,
     pub(crate) relays: BTreeMap<u8, RelayRecord>,
-    pub(crate) replayed: BTreeMap<u32, HashSet<[u8; 16]>>,
+    pub(crate) replayed: BTreeMap<u32, Marks>,
     pub(crate) callers: HashMap<CallerId, Caller>,
+    pub(crate) crowd: Crowd,
+    /// Callers with a letter that asks for another one back.
+    pub(crate) asking: BTreeSet<CallerId>,
     pub(crate) answers: BTreeMap<AnswerId, AnswerEntry>,
     pub(crate) devices: BTreeMap<DeviceId, Device>,
     pub(crate) log: BTreeMap<DeviceId, Vec<Logged>>,
@@ -107,6 +112,7 @@ pub(crate) struct Caller {
     pub(crate) answers: BTreeMap<Place, AnswerId>,
     /// Stops: their contents say which answers they cover, whichever comes first.
     pub(crate) stops: Vec<Answer>,
+    pub(crate) footprint: crowd::Footprint,
 }
 
 #[derive(Default)]
@@ -118,10 +124,14 @@ pub(crate) struct Visit {
 
 pub(crate) struct LetterEntry {
     pub(crate) received: u64,
+    /// Counts her letters as they came. Not in a record: the journal keeps them in this order.
+    pub(crate) arrival: usize,
     pub(crate) content: Option<Sealed>,
     pub(crate) withdrawn: bool,
     pub(crate) readable: bool,
     pub(crate) gist: Gist,
+    /// How many cells its content took when it came.
+    pub(crate) cells: usize,
 }
 
 /// What the board needs of a letter without opening it again.
@@ -140,6 +150,15 @@ pub(crate) struct Waiting {
     pub(crate) time: u64,
     pub(crate) received: u64,
     pub(crate) parts: Vec<Option<Sealed>>,
+    /// When its last part came, in the crowd's own count.
+    pub(crate) grew: u64,
+}
+
+impl Waiting {
+    /// How many parts are here.
+    pub(crate) fn count(&self) -> usize {
+        self.parts.iter().flatten().count()
+    }
 }
 
 #[derive(Clone)]
@@ -174,8 +193,17 @@ impl AnswerEntry {
     }
     /// Whether every part has been written to a slot on some track of some relay.
     pub(crate) fn with_the_relay(&self) -> bool {
+        self.out.values().any(|out| self.is_whole(out))
+    }
+    /// Whether every part has been written to a slot of this track.
+    pub(crate) fn is_whole(&self, out: &OutRecord) -> bool {
         let all = u32::MAX.checked_shr(32 - u32::from(self.parts.clamp(1, 32))).unwrap_or(u32::MAX);
-        self.out.values().any(|out| out.written & all == all)
+        out.written & all == all
+    }
+    /// From when it can be read on the slow track, or on the fast one; the earliest of all relays.
+    pub(crate) fn readable_from(&self, slow: bool) -> Option<Millis> {
+        let whole = self.out.iter().filter(|((_, track), out)| *track == slow && self.is_whole(out));
+        whole.filter_map(|(_, out)| out.readable_ms).min().map(Millis)
     }
 }
 
@@ -270,7 +298,9 @@ impl State {
             }
             Record::Replayed(period, hashes) => {
                 let seen = self.replayed.entry(*period).or_default();
-                seen.extend(hashes.chunks_exact(16).filter_map(|hash| <[u8; 16]>::try_from(hash).ok()));
+                for mark in hashes.chunks_exact(16).filter_map(|hash| <[u8; 16]>::try_from(hash).ok()) {
+                    seen.insert(mark, MARKS_HALF);
+                }
             }
             Record::Part(part) => self.apply_part(part),
             Record::Letter(letter) => self.apply_letter(letter, ring),
@@ -292,9 +322,9 @@ impl State {
                 self.direct_counts.insert(DeviceId(*recipient), *next);
             }
             Record::Doubt(open, since) => self.doubt = Some(Doubt { open: *open, since: *since }),
-            Record::GaveUp(caller, session, seq) => {
-                self.caller(*caller).waiting.remove(&(*session, *seq));
-            }
+            Record::GaveUp(caller, session, seq) => self.drop_half(CallerId(*caller), (*session, *seq)),
+            Record::Evicted(caller) => self.evict(CallerId(*caller)),
+            Record::Promised(caller) => self.promise(CallerId(*caller)),
             Record::Retention(days) => self.retention_days = Some(*days),
             Record::PeriodForgotten(period) => {
                 self.replayed.remove(period);
@@ -328,9 +358,11 @@ impl State {
             time: part.time,
             received: part.received,
             parts: vec![None; usize::from(part.parts)],
+            grew: 0,
         });
-        if let Some(place) = waiting.parts.get_mut(usize::from(part.part)) {
+        if let Some(place) = waiting.parts.get_mut(usize::from(part.part)).filter(|place| place.is_none()) {
             *place = Some(part.content.clone());
+            self.half_grew(CallerId(part.caller), (part.session, part.seq));
         }
     }
 
@@ -338,21 +370,45 @@ impl State {
         let aad = bound::letter(&letter.caller, &letter.session, letter.seq);
         let parsed =
             letter.content.as_ref().and_then(|content| unseal(ring, &aad, content)).map(|content| Letter::parse(&content));
+        self.drop_half(CallerId(letter.caller), (letter.session, letter.seq));
         let caller = self.caller(letter.caller);
-        caller.waiting.remove(&(letter.session, letter.seq));
         let visit = caller.visits.entry(letter.session).or_default();
         visit.have.insert(letter.seq);
         visit.last_received = visit.last_received.max(letter.received);
         let withdrawn =
             letter.withdrawn || caller.withdrawals.get(&(letter.session, letter.seq)).is_some_and(|flags| flags & 1 != 0);
+        let place = (letter.time, letter.session, letter.seq);
+        // A letter that is noted once more, because it was taken back or forgotten, keeps its place.
+        let arrival = caller.letters.get(&place).map_or(caller.letters.len(), |known| known.arrival);
         let entry = LetterEntry {
             received: letter.received,
+            arrival,
             content: letter.content.clone().filter(|_| !withdrawn),
             withdrawn,
             readable: !matches!(parsed, Some(Err(_))),
             gist: parsed.and_then(Result::ok).map(|letter| gist(&letter)).unwrap_or_default(),
+            cells: letter.content.as_ref().map_or(1, |content| content.bytes.len().div_ceil(LETTER_PART_LEN)).max(1),
         };
-        caller.letters.insert((letter.time, letter.session, letter.seq), entry);
+        let (cells, asks) = (entry.cells, entry.gist.withdraw.is_some());
+        let shown = caller.shown.contains(&(letter.session, letter.seq));
+        let new = caller.letters.insert(place, entry).is_none();
+        if asks {
+            self.asking.insert(CallerId(letter.caller));
+        }
+        if new && !shown {
+            self.count_letter(CallerId(letter.caller), cells);
+        }
+    }
+
+    fn apply_shown(&mut self, caller: CallerId, named: (Session, u16)) {
+        let entry = self.caller(caller.0);
+        let new = entry.shown.insert(named);
+        let letter = entry.letters.iter().find(|((_, session, seq), _)| (*session, *seq) == named);
+        let cells = letter.filter(|_| new).map(|(_, letter)| letter.cells);
+        self.deal_with(caller);
+        if let Some(cells) = cells {
+            self.count_shown(caller, cells);
+        }
     }
 
     fn apply_device(&mut self, record: &DeviceRecord) {
@@ -407,18 +463,18 @@ impl State {
                 }
             }
             Event::Claim { caller, lease, reason } => {
+                self.deal_with(caller);
                 self.caller(caller.0).claims.insert(place, ClaimEvent::Claim { device, time, lease, reason });
             }
             Event::Release { caller } => {
                 self.caller(caller.0).claims.insert(place, ClaimEvent::Release { device });
             }
             Event::Note { caller, .. } => {
+                self.deal_with(caller);
                 self.caller(caller.0).notes.insert(place, (time, device));
             }
             Event::Answer(answer) => self.take_answer(&answer, place, time),
-            Event::Shown { caller, session, seq } => {
-                self.caller(caller.0).shown.insert((session, seq));
-            }
+            Event::Shown { caller, session, seq } => self.apply_shown(caller, (session, seq)),
             Event::Seen { answer, .. } => {
                 self.seen.insert(answer);
                 if let Some(entry) = self.answers.get_mut(&answer) {
@@ -438,29 +494,35 @@ impl State {
                     known.slots = Some((place, slots));
                 }
             }
-            Event::Unknown(body) => self.take_enrolment(&body, device, time),
-            Event::Secret(_) => {}
+            Event::Admitted(admitted) if self.is_lead(device) => self.take_admitted(&admitted, time),
+            Event::Revoked { device: revoked } if self.is_lead(device) => self.take_revoked(revoked),
+            Event::Admitted(_) | Event::Revoked { .. } | Event::Secret(_) | Event::Unknown(_) => {}
         }
     }
 
-    fn take_enrolment(&mut self, body: &[u8], from: DeviceId, time: u64) {
-        let by_lead = self.devices.get(&from).is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead);
-        let Some(enrolment) = super::team::Enrolment::parse(body).filter(|_| by_lead) else { return };
-        match enrolment {
-            super::team::Enrolment::Admitted { desk_cert, device_cert, sealing_key } => self.apply_device(&DeviceRecord {
-                // A device that is known has told its newest sealing key itself.
-                sealing_since: self.sealing_since(&device_cert).unwrap_or(time),
-                sealing_key: self.sealing_key(&device_cert).unwrap_or(sealing_key),
-                desk_cert,
-                device_cert,
-                revoked: false,
-            }),
-            super::team::Enrolment::Revoked(device) => {
-                self.revoked.insert(device);
-                if let Some(known) = self.devices.get_mut(&device) {
-                    known.record.revoked = true;
-                }
-            }
+    fn is_lead(&self, device: DeviceId) -> bool {
+        self.devices.get(&device).is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead)
+    }
+
+    fn take_admitted(&mut self, admitted: &Admitted, time: u64) {
+        let known = self.known_by_cert(admitted.device_cert.as_slice());
+        // A device that is known has told its newest sealing key itself.
+        let (sealing_key, sealing_since) = known.map_or((admitted.sealing_key.to_vec(), time), |known| {
+            (known.record.sealing_key.clone(), known.record.sealing_since)
+        });
+        self.apply_device(&DeviceRecord {
+            desk_cert: admitted.desk_cert.to_vec(),
+            device_cert: admitted.device_cert.to_vec(),
+            sealing_key,
+            sealing_since,
+            revoked: false,
+        });
+    }
+
+    fn take_revoked(&mut self, device: DeviceId) {
+        self.revoked.insert(device);
+        if let Some(known) = self.devices.get_mut(&device) {
+            known.record.revoked = true;
         }
     }
 
@@ -476,16 +538,14 @@ impl State {
     fn known_by_cert(&self, device_cert: &[u8]) -> Option<&Device> {
         self.devices.values().find(|known| known.record.device_cert.get(2..34) == device_cert.get(2..34))
     }
-    fn sealing_since(&self, device_cert: &[u8]) -> Option<u64> {
-        self.known_by_cert(device_cert).map(|known| known.record.sealing_since)
-    }
-    fn sealing_key(&self, device_cert: &[u8]) -> Option<Vec<u8>> {
-        self.known_by_cert(device_cert).map(|known| known.record.sealing_key.clone())
-    }
 
     fn take_answer(&mut self, event: &AnswerEvent, place: Place, time: u64) {
         let (_, device, seq) = place;
         let parts = event.content.len().div_ceil(porchlight_proto::limits::ANSWER_PART_LEN).clamp(1, 32);
+        if event.flags == 0 {
+            // Word of a withdrawal goes by itself: it says nothing of whether anybody has looked.
+            self.deal_with(event.caller);
+        }
         let caller = self.caller(event.caller.0);
         if event.flags != 0 {
             caller.withdrawals.insert((event.session, event.seq), event.flags);
@@ -544,7 +604,7 @@ impl State {
             records.push(Record::Replayed(*period, hashes.iter().flatten().copied().collect()));
         }
         self.event_records(&mut records);
-        for (caller, entry) in &self.callers {
+        for (caller, entry) in self.callers_in_order() {
             entry.records(caller, &mut records);
         }
         for (id, answer) in &self.answers {
@@ -586,7 +646,9 @@ impl Caller {
         if let Some((week, key)) = &self.reply {
             records.push(Record::Reply(ReplyRecord { caller, week: *week, key: key.clone() }));
         }
-        for ((time, session, seq), letter) in &self.letters {
+        let mut letters: Vec<_> = self.letters.iter().collect();
+        letters.sort_by_key(|(_, letter)| letter.arrival);
+        for ((time, session, seq), letter) in letters {
             records.push(Record::Letter(LetterRecord {
                 caller,
                 session: *session,
@@ -615,6 +677,21 @@ impl Caller {
         for (session, visit) in &self.visits {
             records.push(Record::Receipted(caller, *session, visit.receipt));
         }
+        if self.footprint.promised {
+            records.push(Record::Promised(caller));
+        }
+    }
+
+    /// Whether nothing at all is known of her.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.has_row()
+            && self.waiting.is_empty()
+            && self.visits.is_empty()
+            && self.claims.is_empty()
+            && self.shown.is_empty()
+            && self.withdrawals.is_empty()
+            && self.reply.is_none()
+            && !self.footprint.known
     }
 
     /// Whether there is anything of hers but a trace of parts: then she has a row.

@@ -33,9 +33,9 @@ const POSITION_EVERY_S: u64 = 3600;
 const SECRET_AGAIN_BEATS: u64 = 12;
 const SECRET_EVERY_S: u64 = 3600;
 /// No desk secret is sent to a sealing key older than this, in seconds.
-const SEALING_KEY_AGE_MAX: u64 = 7 * 86_400;
+pub(super) const SEALING_KEY_AGE_MAX: u64 = 7 * 86_400;
 /// Seconds after which a device of a team renews its sealing key.
-const SEALING_KEY_EVERY: u64 = 86_400;
+pub(super) const SEALING_KEY_EVERY: u64 = 86_400;
 /// Events of a device that may wait for the ones before them.
 const AHEAD_MAX: u64 = 4096;
 
@@ -71,72 +71,6 @@ pub(super) struct Sent {
 pub(super) struct Carried {
     parts: Vec<(DeviceId, u64, u8)>,
     secrets: Vec<(DeviceId, KeyName, u64)>,
-}
-
-/// What makes and ends membership of the team: events of types 12 and 13.
-#[derive(Debug)]
-pub(crate) enum Enrolment {
-    /// A device was admitted.
-    Admitted {
-        /// The certificate of the key that signed the next.
-        desk_cert: Vec<u8>,
-        /// The device's certificate.
-        device_cert: Vec<u8>,
-        /// Its sealing key.
-        sealing_key: Vec<u8>,
-    },
-    /// A device was revoked.
-    Revoked(DeviceId),
-}
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct AdmittedBody {
-    #[n(0)]
-    kind: u8,
-    #[cbor(n(1), with = "minicbor::bytes")]
-    desk_cert: Vec<u8>,
-    #[cbor(n(2), with = "minicbor::bytes")]
-    device_cert: Vec<u8>,
-    #[cbor(n(3), with = "minicbor::bytes")]
-    sealing_key: Vec<u8>,
-}
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct RevokedBody {
-    #[n(0)]
-    kind: u8,
-    #[cbor(n(1), with = "minicbor::bytes")]
-    device: [u8; 8],
-}
-
-const ADMITTED: u8 = 12;
-const REVOKED: u8 = 13;
-
-impl Enrolment {
-    pub(super) fn to_event(&self) -> Event {
-        let body = match self {
-            Self::Admitted { desk_cert, device_cert, sealing_key } => minicbor::to_vec(AdmittedBody {
-                kind: ADMITTED,
-                desk_cert: desk_cert.clone(),
-                device_cert: device_cert.clone(),
-                sealing_key: sealing_key.clone(),
-            }),
-            Self::Revoked(device) => minicbor::to_vec(RevokedBody { kind: REVOKED, device: device.0 }),
-        };
-        Event::Unknown(body.unwrap_or_default())
-    }
-
-    pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        if let Ok(AdmittedBody { kind: ADMITTED, desk_cert, device_cert, sealing_key }) = minicbor::decode(body) {
-            return Some(Self::Admitted { desk_cert, device_cert, sealing_key });
-        }
-        match minicbor::decode(body) {
-            Ok(RevokedBody { kind: REVOKED, device }) => Some(Self::Revoked(DeviceId(device))),
-            _ => None,
-        }
-    }
 }
 
 /// What a new device asks a lead for. Public keys only.
@@ -276,7 +210,9 @@ impl Desk {
             return Ok(false);
         }
         let joined = entry.0.take(&part.part);
-        entry.1.push(part);
+        if entry.1.iter().all(|known| known.part.part != part.part.part) {
+            entry.1.push(part);
+        }
         let Joined::Whole(body) = joined else { return Ok(false) };
         let Some((_, mut parts)) = self.presence.parts.parts.remove(&place) else { return Ok(false) };
         parts.sort_by_key(|part| part.part.part);
@@ -526,13 +462,13 @@ impl Desk {
         Ok(Some(part.seal(&Recipient { line: &line.id, period, purpose: Use::Device, key }, rng)))
     }
 
-    /// Takes a direct letter to this device: a desk secret from a lead. Its roster may not have been seen yet: until one
-    /// names its key, it opens nothing.
+    /// Takes a direct letter to this device: a desk secret from a lead, who signs the rosters as well. One that names the key may
+    /// come later, or never: a roster that was voided still has open pages that seal to it.
     pub(super) fn take_direct(&mut self, part: &TeamPart, now: Seconds) -> bool {
         let Some(line) = &self.state.line else { return false };
         let from = self.state.devices.get(&part.device(&line.id));
         let by_lead = from.is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead);
-        if !by_lead || part.previous != EventStamp::direct(&line.id, &line.device_cert.device_pk) {
+        if !by_lead || part.part.parts != 1 || part.previous != EventStamp::direct(&line.id, &line.device_cert.device_pk) {
             return false;
         }
         let Ok(Event::Secret(secret)) = Event::parse(&part.part.bytes) else { return false };

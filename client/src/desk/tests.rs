@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 mod converge;
 mod disk;
 mod exchange;
+mod flood;
 mod line;
 mod pace;
 
@@ -202,6 +203,7 @@ impl World {
             all.letters += taken.letters;
             all.events += taken.events;
             all.repeated += taken.repeated;
+            all.refused += taken.refused;
             all.unreadable += taken.unreadable;
             all.opened += taken.opened;
             if !taken.more {

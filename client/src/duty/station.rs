@@ -272,9 +272,9 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
 
     fn tidy(&mut self) {
         let now = self.now().seconds();
-        if let Err(error) = self.act(|desk, rng| desk.tidy(now, rng)) {
-            self.news.push_back(DutyNews::Vault(error));
-        }
+        let tidied = self.act(|desk, rng| desk.tidy(now, rng));
+        let compacted = locked(&self.office).compact_if_grown(now, &mut self.rng).map_err(DeskError::from);
+        self.news.extend(tidied.err().into_iter().chain(compacted.err()).map(DutyNews::Vault));
     }
 
     // ── notices and rosters ─────────────────────────────────────────────────────────────────────

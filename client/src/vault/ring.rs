@@ -1,11 +1,19 @@
 //! The ring: small keys that must be forgettable, in a file that is rewritten whole and whose old bytes are overwritten.
 use crate::vault::{VaultError, VaultKey, file, open, seal};
 use rand_core::CryptoRng;
-use std::{collections::BTreeMap, fs::OpenOptions, io::Write, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{Read, Write},
+    path::Path,
+};
 use zeroize::Zeroizing;
 
 const MAGIC: [u8; 8] = *b"PLRING_1";
 const ENTRY_LEN: usize = 1 + 8 + 32;
+
+/// What tells one writing of the ring from every other: the magic and the seal's random nonce, which stand first in its file.
+pub(super) type Mark = [u8; 32];
 
 /// What a key of the ring is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,18 +94,27 @@ impl Ring {
         self.0.keys().copied()
     }
 
-    pub(super) fn load(dir: &Path, key: &VaultKey) -> Result<Self, VaultError> {
-        let bytes = std::fs::read(dir.join("ring"))?;
+    /// Reads the ring, unless its file is the writing `known`: then `None`, and nothing is decrypted.
+    pub(super) fn load_if_other(dir: &Path, key: &VaultKey, known: Option<&Mark>) -> Result<Option<(Self, Mark)>, VaultError> {
+        let mut file = File::open(dir.join("ring"))?;
         let damaged = || VaultError::Damaged("ring");
-        let (magic, sealed) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
-        if *magic != MAGIC {
-            return Err(if magic.starts_with(b"PLRING_") { VaultError::Newer } else { damaged() });
+        let mut mark = [0; 32];
+        file.read_exact(&mut mark).map_err(|_| damaged())?;
+        if known == Some(&mark) {
+            return Ok(None);
         }
-        let plain = open(&key.0, &MAGIC, sealed).ok_or_else(damaged)?;
-        plain.chunks(ENTRY_LEN).map(entry).collect::<Option<_>>().map(Self).ok_or_else(damaged)
+        if !mark.starts_with(&MAGIC) {
+            return Err(if mark.starts_with(b"PLRING_") { VaultError::Newer } else { damaged() });
+        }
+        let mut sealed = mark.get(MAGIC.len()..).unwrap_or_default().to_vec();
+        file.read_to_end(&mut sealed)?;
+        let plain = open(&key.0, &MAGIC, &sealed).ok_or_else(damaged)?;
+        let ring = plain.chunks(ENTRY_LEN).map(entry).collect::<Option<_>>().map(Self).ok_or_else(damaged)?;
+        Ok(Some((ring, mark)))
     }
 
-    pub(super) fn save(&self, dir: &Path, key: &VaultKey, rng: &mut impl CryptoRng) -> Result<(), VaultError> {
+    /// Writes the ring, and gives the mark of this writing.
+    pub(super) fn save(&self, dir: &Path, key: &VaultKey, rng: &mut impl CryptoRng) -> Result<Mark, VaultError> {
         let path = dir.join("ring");
         let old = OpenOptions::new().write(true).open(&path).ok();
         let mut plain = Zeroizing::new(Vec::with_capacity(self.0.len() * ENTRY_LEN));
@@ -107,14 +124,16 @@ impl Ring {
             plain.extend_from_slice(&number.to_be_bytes());
             plain.extend_from_slice(value.as_slice());
         }
-        file::replace(&path, &[&MAGIC[..], &seal(&key.0, &MAGIC, &plain, rng)].concat())?;
+        let bytes = [&MAGIC[..], &seal(&key.0, &MAGIC, &plain, rng)].concat();
+        let mark = *bytes.first_chunk().ok_or(VaultError::Damaged("ring"))?;
+        file::replace(&path, &bytes)?;
         if let Some(mut old) = old {
             // The new one stands: the old one's blocks are overwritten before they are let go.
             let len = usize::try_from(old.metadata()?.len()).unwrap_or(0);
             old.write_all(&vec![0; len])?;
             old.sync_all()?;
         }
-        Ok(())
+        Ok(mark)
     }
 }
 

@@ -15,7 +15,7 @@ const ELEMENTS = {
   rect: { x: NUMBER, y: NUMBER, width: NUMBER, height: NUMBER, rx: NUMBER, fill: COLOUR },
   ellipse: { cx: NUMBER, cy: NUMBER, rx: NUMBER, ry: NUMBER, fill: COLOUR },
 };
-const BUTTONS = ('alone arrived back been_before by_sound clock close cover door first_time help hide in_box languages memory more moving '
+const BUTTONS = ('alone arrived back been_before by_sound clock close cover door first_time go_on help hide in_box languages memory more moving '
   + 'next no_thanks notice offline ok other_browser people private_window quiet read relative send shelves someone_else stop take_back '
   + 'talk undo waiting words write').split(' ');
 

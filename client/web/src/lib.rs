@@ -110,7 +110,12 @@ mod tests {
         let size = |name: &str, of: fn(&Part) -> usize| part(name).map(of).expect("built with the page");
         let first = size("document", |part| part.gzip.len());
         let whole: usize = ["document", "core", "worker", "zh"].map(|name| size(name, |part| part.brotli.len())).iter().sum();
-        println!("first view {first} bytes of gzip (at most {}); all of one language {whole} bytes of brotli (at most {}, aim {})", 14 << 10, 80 << 10, 64 << 10);
+        println!(
+            "first view {first} bytes of gzip (at most {}); all of one language {whole} bytes of brotli (at most {}, aim {})",
+            14 << 10,
+            80 << 10,
+            64 << 10
+        );
         assert!(first <= 14 << 10, "{first}");
         assert!(whole <= 80 << 10, "{whole}");
     }

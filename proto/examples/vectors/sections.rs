@@ -8,7 +8,7 @@ use porchlight_proto::card::{Card, RelayAddress};
 use porchlight_proto::cell::down::{self, AnswerPart, Kind, Place, Receipt, Tags, Track, Withdrawal};
 use porchlight_proto::cell::up::{EventStamp, LetterPart, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
-use porchlight_proto::event::{AnswerEvent, AnswerKind, DeskSecret, Event};
+use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, DeskSecret, Event};
 use porchlight_proto::kdf::digest;
 use porchlight_proto::layout;
 use porchlight_proto::letter::{Letter, Status, Withdraw};
@@ -396,6 +396,8 @@ fn events() -> Vec<(&'static str, Event)> {
         kind: AnswerKind::Stop,
         flags: 1,
     };
+    let admitted =
+        Admitted { desk_cert: Box::new([9; 116]), device_cert: Box::new([10; 114]), sealing_key: Box::new([11; 1216]) };
     vec![
         ("device key", Event::DeviceKey(Box::new([6; 1216]))),
         ("acknowledge", Event::Acknowledge { held, life: [7; 8], position: 4_294_967_296 }),
@@ -408,6 +410,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("slots", Event::Slots(vec![0, 2])),
         ("secret", Event::Secret(DeskSecret { period: PERIOD, seed: [8; 32].into() })),
         ("stop sending", Event::StopSending { caller, answer }),
+        ("admitted", Event::Admitted(admitted)),
+        ("revoked", Event::Revoked { device: DeviceId([5; 8]) }),
     ]
 }
 

@@ -53,6 +53,8 @@ pub(super) struct Reading {
     joins: Vec<(JoinKey, Join)>,
     shown: Vec<(AnswerId, [u8; 32])>,
     stops: Vec<(Seat, Answer)>,
+    /// Parts read of answers that had not been shown: grows as long as one is on its way.
+    pub(super) parts_read: usize,
 }
 
 impl Reading {
@@ -100,7 +102,13 @@ impl Reading {
             self.joins.push((key, Join::of(part.part.parts)));
             self.joins.len() - 1
         });
-        match self.joins.get_mut(at)?.1.take(&part.part) {
+        let join = &mut self.joins.get_mut(at)?.1;
+        let before = join.count();
+        let taken = join.take(&part.part);
+        if join.count() > before && !self.shown.iter().any(|(shown, _)| *shown == part.answer) {
+            self.parts_read += 1;
+        }
+        match taken {
             Joined::Whole(content) => {
                 self.joins.remove(at);
                 Some(content)

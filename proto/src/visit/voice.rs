@@ -56,7 +56,7 @@ pub(super) struct Voice {
     shown: Vec<(AnswerId, bool)>,
     turn: usize,
     /// What was told of letters of earlier visits.
-    earlier: Vec<((Session, u16), Withdrawal)>,
+    earlier: Vec<(Session, u16)>,
     /// Earlier visits of which a receipt was read.
     receipted: Vec<Session>,
 }
@@ -206,9 +206,10 @@ impl Voice {
     }
     /// Takes what became of a withdrawn letter of an earlier visit. `false` if that was known, or says nothing.
     pub(super) fn told_of_earlier(&mut self, letter: (Session, u16), withdrawal: Withdrawal) -> bool {
-        let news = withdrawal != Withdrawal::default() && !self.earlier.contains(&(letter, withdrawal));
+        // Here too the first word is final.
+        let news = withdrawal != Withdrawal::default() && !self.earlier.contains(&letter);
         if news && self.earlier.len() < EARLIER_MAX {
-            self.earlier.push((letter, withdrawal));
+            self.earlier.push(letter);
         }
         news
     }

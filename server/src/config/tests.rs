@@ -149,11 +149,11 @@ fn dev_needs_neither_a_decoy_nor_a_keyring_directory() {
 fn the_example_documents_every_key() {
     let example = include_str!("../../../deploy/relay.toml");
     let live: String = example.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
-    let (top, _) = live.split_once("[[line]]").unwrap();
+    let (top, _) = live.split_once("\n[[line]]\n").unwrap();
     let top = top.replace("self_signed = true\n", "");
     let table: toml::Table = toml::from_str(&live).unwrap();
     assert!(
-        parse(&format!("{top}{}", gates(""))).unwrap_err().to_string().contains("tls"),
+        parse(&format!("{top}\n{}", gates(""))).unwrap_err().to_string().contains("tls"),
         "the example shows every kind of certificate at once"
     );
     let keys = |table: &toml::Table| table.keys().cloned().collect::<std::collections::BTreeSet<_>>();
@@ -165,4 +165,17 @@ fn the_example_documents_every_key() {
     assert_eq!(keys(&table), known(&format!("nonsense = 1\n{TOP}{TLS}")));
     assert_eq!(keys(table["tls"].as_table().unwrap()), known(&format!("{TOP}[tls]\nnonsense = 1\n")));
     assert_eq!(keys(table["line"][0].as_table().unwrap()), known(&format!("{TOP}{TLS}[[line]]\nnonsense = 1\n")));
+}
+
+/// What an operator types: the example, then what `line init` wrote, in one file.
+#[test]
+fn the_example_can_be_used_as_it_stands_and_a_line_can_be_appended() {
+    let example = include_str!("../../../deploy/relay.toml");
+    assert!(example.ends_with('\n'), "what is appended begins on a line of its own");
+    let settings = parse(example).unwrap();
+    assert_eq!((settings.lines.len(), settings.warnings.len()), (0, 1), "only that there is no line: {:?}", settings.warnings);
+    let both = parse(&format!("{example}{}", gates("relay_no = 1"))).unwrap();
+    assert_eq!((both.lines.len(), both.lines[0].relay_no, both.warnings), (1, 1, vec![]));
+    let three = parse(&format!("{example}{}{}", gates(""), line(2, "gates = [\"other2\"]"))).unwrap();
+    assert_eq!(three.lines.len(), 2, "and a second one");
 }

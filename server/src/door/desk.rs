@@ -55,7 +55,7 @@ impl Door {
         loop {
             head.mark_unchanged();
             let reading = Arc::clone(&served);
-            let page = off_thread(move || reading.line.up.page_of(life, after)).await?;
+            let page = off_thread(move || reading.line.up.page_of(life, after)).await?.ok()?;
             if !page.cells.is_empty() || is_over {
                 self.counters.lane_pages.add(1);
                 return Some(reply::octets(self.page_bytes(&page)));

@@ -7,7 +7,11 @@ use super::{Knock, Served, reply};
 
 /// The reply to a GET of the page or a file of its own; nothing for whatever is not exactly that.
 pub(super) fn open(served: &Served, rest: &str, knock: &Knock) -> Option<Response> {
-    if knock.parts.method != Method::GET || knock.parts.uri.query().is_some() || !knock.body.is_empty() || !porchlight_web::is_built() {
+    if knock.parts.method != Method::GET
+        || knock.parts.uri.query().is_some()
+        || !knock.body.is_empty()
+        || !porchlight_web::is_built()
+    {
         return None;
     }
     let name = match rest {
@@ -16,7 +20,11 @@ pub(super) fn open(served: &Served, rest: &str, knock: &Knock) -> Option<Respons
     };
     let settings = &served.line.settings;
     match name {
-        "line" => Some(reply::page("application/json", porchlight_web::facts(settings.root.as_bytes(), &settings.leave_to, &settings.other_door), None)),
+        "line" => Some(reply::page(
+            "application/json",
+            porchlight_web::facts(settings.root.as_bytes(), &settings.leave_to, &settings.other_door),
+            None,
+        )),
         "bye" => Some(reply::bye()),
         name => {
             let part = porchlight_web::part(name)?;

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use porchlight_proto::limits::UP_CELL_LEN;
+
 use crate::seal::Sealer;
 
 /// What a byte handed in may cost on the medium until it is measured: sled writes a leaf of a tree anew when it grows.
@@ -50,21 +52,31 @@ impl Quota {
         self.free.store(free, Ordering::Relaxed);
     }
 
+    /// Whether callers are refused for want of room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !self.fits(UP_CELL_LEN as u64 * GROWTH, Whose::Callers)
+    }
+
     /// Whether `bytes` more may be spent; they count as spent if so.
     #[must_use]
     pub fn take(&self, bytes: u64, whose: Whose) -> bool {
+        let cost = bytes.saturating_mul(GROWTH);
+        let fits = self.fits(cost, whose);
+        if fits {
+            self.since.fetch_add(cost, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    fn fits(&self, cost: u64, whose: Whose) -> bool {
         let (limit, free_min) = match whose {
             Whose::Callers => (self.limit / 4 * 3, FREE_MIN),
             Whose::Desk => (self.limit / 8 * 7, FREE_MIN / 2),
         };
-        let cost = bytes.saturating_mul(GROWTH);
         let spent = self.since.load(Ordering::Relaxed).saturating_add(cost);
-        let fits = self.measured.load(Ordering::Relaxed).saturating_add(spent) <= limit;
-        let has_room = self.free.load(Ordering::Relaxed).saturating_sub(spent) >= free_min;
-        if fits && has_room {
-            self.since.fetch_add(cost, Ordering::Relaxed);
-        }
-        fits && has_room
+        let is_within = self.measured.load(Ordering::Relaxed).saturating_add(spent) <= limit;
+        is_within && self.free.load(Ordering::Relaxed).saturating_sub(spent) >= free_min
     }
 }
 

@@ -2,14 +2,17 @@
 //!
 //! One file per line in `data_dir/public`, replaced whole:
 //! ```text
-//! magic 8 ‖ generation 4 ‖ highest serial 4 ‖ bulletin 80 ‖ rosters 4,096 each
+//! magic 8 ‖ check 16 ‖ generation 4 ‖ highest serial 4 ‖ bulletin 80 ‖ rosters 4,096 each
 //! ```
+//! Rosters and bulletin are signed; `check` is for the two numbers, which only ever grow: one flipped bit in them would refuse every
+//! later roster, or every device, for good. Where it does not fit they are taken from the rosters that are still whole.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::bulletin::Bulletin;
+use porchlight_proto::kdf;
 use porchlight_proto::limits::{BULLETIN_LEN, ROSTER_LEN};
 use porchlight_proto::line::DeviceId;
 use porchlight_proto::roster::{Rosters, SignedRoster, UncheckedRoster};
@@ -18,7 +21,7 @@ use porchlight_proto::time::{Seconds, Timing};
 
 use crate::config::LineSettings;
 
-const MAGIC: &[u8; 8] = b"PLBOARD1";
+const MAGIC: &[u8; 8] = b"PLBOARD2";
 
 /// The most rosters kept: the one in force and what leads publish ahead.
 const ROSTERS_MAX: usize = 17;
@@ -149,14 +152,14 @@ impl Board {
     }
 
     fn save(&self, hung: &Hung) -> io::Result<()> {
-        let mut bytes = Vec::from(MAGIC);
+        let mut bytes = Vec::new();
         bytes.extend_from_slice(&hung.rosters.generation().to_be_bytes());
         bytes.extend_from_slice(&hung.rosters.highest_serial().to_be_bytes());
         bytes.extend_from_slice(&hung.bulletin);
         for roster in hung.rosters.iter() {
             bytes.extend_from_slice(roster.bytes());
         }
-        crate::files::replace(&self.path, &bytes)
+        crate::files::replace(&self.path, &[MAGIC.as_slice(), &check_of(&bytes), &bytes].concat())
     }
 }
 
@@ -164,12 +167,20 @@ fn believe(bytes: &[u8], root: &PublicKey) -> Option<SignedRoster> {
     UncheckedRoster::parse(bytes).ok()?.check_signed(root).ok()
 }
 
+fn check_of(bytes: &[u8]) -> [u8; 16] {
+    let hash = kdf::hash("relay/board", &[bytes]);
+    hash.split_first_chunk().map_or([0; 16], |(check, _)| *check)
+}
+
 fn read(bytes: &[u8], root: &PublicKey, timing: Timing) -> Option<Hung> {
     let (MAGIC, rest) = bytes.split_first_chunk()? else { return None };
+    let (check, rest) = rest.split_first_chunk()?;
+    let is_whole = check_of(rest) == *check;
     let (generation, rest) = rest.split_first_chunk()?;
     let (serial, rest) = rest.split_first_chunk()?;
     let (bulletin, rest) = rest.split_first_chunk()?;
-    let mut rosters = Rosters::after(u32::from_be_bytes(*generation), u32::from_be_bytes(*serial));
+    let [generation, serial] = [*generation, *serial].map(|number| if is_whole { u32::from_be_bytes(number) } else { 0 });
+    let mut rosters = Rosters::after(generation, serial);
     for roster in
         rest.chunks_exact(ROSTER_LEN).filter_map(|bytes| believe(bytes, root)).filter(|roster| roster.timing() == timing)
     {

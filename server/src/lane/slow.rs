@@ -158,9 +158,9 @@ impl SlowTrack {
         if epoch.count == 0 {
             return Ok(BTreeMap::new());
         }
-        // A shelf that cannot be read loses its slots, not the day: they show filler, and the carousel comes round again.
+        // A medium that refuses may give them later: the day waits for it. A shelf that cannot be read loses its slots, not the day: they show filler, and the carousel comes round again.
         let opened = match self.ground.sealer.read(epoch, RecordKey(0), usize::MAX, self.ground.clock.boot()) {
-            Err(SealError::Store(_)) => return Ok(BTreeMap::new()),
+            Err(SealError::Store(StoreError::Unreadable)) => return Ok(BTreeMap::new()),
             opened => opened?,
         };
         self.ground.counters.damaged_records.add(opened.damaged_count as u64);

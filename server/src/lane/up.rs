@@ -44,6 +44,11 @@ const RESERVE_STEP: u64 = 65_536;
 #[error("the lane did not take the cells")]
 pub struct NotTaken;
 
+/// The medium refused to be read: ask again, from the same position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lane could not be read")]
+pub struct NotRead;
+
 /// A run of cells with consecutive positions.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
@@ -89,7 +94,7 @@ struct State {
     next: u64,
     /// Positions below this are promised to the keyring.
     reserved: u64,
-    /// An epoch whose shelf went bad: what it holds may still be readable, but nothing more goes there.
+    /// An epoch that may hold more than was counted, or whose shelf went bad: it is still read, but nothing more goes there.
     closed: Option<Place>,
 }
 
@@ -101,7 +106,10 @@ impl UpLane {
         let after_cells = epochs.iter().map(|epoch| epoch.first.saturating_add(epoch.count)).max();
         // With epochs held the counts are exact. Without any, what was promised is all there is to go by.
         let next = after_cells.unwrap_or_else(|| sealer.reserved(&line)).max(1);
-        let state = State { epochs, next, reserved: sealer.reserved(&line), closed: None };
+        // A process that was killed may have left records that nobody counted, and they would come before what is written later at their
+        // positions: so what was begun before is only read.
+        let closed = epochs.last().map(|epoch| epoch.place);
+        let state = State { epochs, next, reserved: sealer.reserved(&line), closed };
         let ttl_ms = u64::from(settings.up_ttl_s) * 1000;
         let held = Arc::new(Held { line, ttl_ms, ground: ground.clone(), state: Mutex::new(state) });
         let (queue, parcels) = mpsc::channel(QUEUE_LEN);
@@ -134,7 +142,11 @@ impl UpLane {
     /// The cells after position `after` of lane life `life`, as many as are held in one run, at most [`LANE_PAGE_MAX_CELLS`].
     ///
     /// A position of another life is none: reading starts over at the oldest held. May block on the medium.
-    pub fn page_of(&self, life: u64, after: u64) -> Page {
+    ///
+    /// # Errors
+    ///
+    /// [`NotRead`] if the medium refused. What is lost for good is passed over instead.
+    pub fn page_of(&self, life: u64, after: u64) -> Result<Page, NotRead> {
         self.held.page(if life == self.held.ground.sealer.life() { after } else { 0 })
     }
 
@@ -224,13 +236,26 @@ impl Held {
         self.reserve(first.saturating_add(count))?;
         let records: Vec<(u64, Vec<u8>)> = (first..).step_by(RECORD_CELLS).zip(cells.chunks(RECORD_CELLS).map(joined)).collect();
         let plain: Vec<_> = records.iter().map(|(first, bytes)| (RecordKey(u128::from(*first)), bytes.as_slice())).collect();
-        self.ground.sealer.append(&epoch, &plain, count, self.ground.clock.boot())?;
+        let appended = self.ground.sealer.append(&epoch, &plain, count, self.ground.clock.boot());
+        match &appended {
+            Ok(()) => self.pass(&epoch, count),
+            // The records may lie there all the same. Nobody else gets their positions: they would come before what is written later.
+            Err(SealError::Store(StoreError::Medium(_))) if self.ground.sealer.count(&epoch, count).is_ok() => {
+                self.pass(&epoch, count);
+            }
+            Err(SealError::Store(StoreError::Medium(_)) | SealError::Keyring(_)) => self.give_up_newest(),
+            Err(_) => {}
+        }
+        appended
+    }
+
+    /// Moves on by `count` positions of the epoch.
+    fn pass(&self, epoch: &Epoch, count: u64) {
         let mut state = self.state();
-        state.next = first.saturating_add(count);
+        state.next = state.next.saturating_add(count);
         if let Some(held) = state.epochs.iter_mut().find(|held| held.place == epoch.place) {
             held.count = held.count.saturating_add(count);
         }
-        Ok(())
     }
 
     fn reserve(&self, through: u64) -> Result<(), SealError> {
@@ -263,7 +288,7 @@ impl Held {
         state.closed = state.epochs.last().map(|epoch| epoch.place);
     }
 
-    fn page(&self, after: u64) -> Page {
+    fn page(&self, after: u64) -> Result<Page, NotRead> {
         let life = self.ground.sealer.life();
         let (epochs, next) = {
             let state = self.state();
@@ -276,20 +301,28 @@ impl Held {
             if end <= from {
                 continue;
             }
-            if let Some((first, cells)) = self.run(&epoch, from.max(epoch.first), end) {
-                return Page { life, first, cells };
+            if let Some((first, cells)) = self.run(&epoch, from.max(epoch.first), end)? {
+                return Ok(Page { life, first, cells });
             }
         }
-        Page { life, first: next, cells: Vec::new() }
+        Ok(Page { life, first: next, cells: Vec::new() })
     }
 
     /// The first unbroken run of cells at or after `from` in one epoch.
-    fn run(&self, epoch: &Epoch, from: u64, end: u64) -> Option<(u64, Vec<UpCell>)> {
+    fn run(&self, epoch: &Epoch, from: u64, end: u64) -> Result<Option<(u64, Vec<UpCell>)>, NotRead> {
         let mut run = Run { first: None, next: from, end, is_broken: false, cells: Vec::new() };
         let mut key = RecordKey(u128::from(from));
         let boot = self.ground.clock.boot();
         while run.wants_more() {
-            let opened = self.ground.sealer.read(epoch, key, LANE_PAGE_MAX_CELLS * UP_CELL_LEN, boot).ok()?;
+            let opened = match self.ground.sealer.read(epoch, key, LANE_PAGE_MAX_CELLS * UP_CELL_LEN, boot) {
+                Ok(opened) => opened,
+                // A desk that heard of a later position would never ask for these cells again.
+                Err(SealError::Store(StoreError::Medium(_))) => {
+                    self.counters().store_failures.add(1);
+                    return Err(NotRead);
+                }
+                Err(_) => return Ok(None),
+            };
             self.counters().damaged_records.add(opened.damaged_count as u64);
             for (first, bytes) in &opened.records {
                 run.take(u64::try_from(first.0).unwrap_or(u64::MAX), bytes);
@@ -301,7 +334,9 @@ impl Held {
             }
             key = RecordKey(key.0.max(u128::from(run.next)));
         }
-        run.first.map(|first| (first, run.cells))
+        // What was counted and does not come was lost, even where the store does not say so. (Positions of a write that failed look the same.)
+        self.counters().damaged_records.add(u64::from(!run.is_whole(from)));
+        Ok(run.first.map(|first| (first, run.cells)))
     }
 
     fn forget_through(&self, floor: u64) {
@@ -332,6 +367,12 @@ struct Run {
 impl Run {
     fn wants_more(&self) -> bool {
         !self.is_broken && self.cells.len() < LANE_PAGE_MAX_CELLS && self.next < self.end
+    }
+
+    /// Whether it gave every position from `from` until it was full or the epoch over.
+    fn is_whole(&self, from: u64) -> bool {
+        let is_full = self.cells.len() >= LANE_PAGE_MAX_CELLS;
+        self.first == Some(from) && !self.is_broken && (is_full || self.next >= self.end)
     }
 
     fn take(&mut self, first: u64, bytes: &[u8]) {

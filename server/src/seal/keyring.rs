@@ -20,6 +20,7 @@ use std::sync::Arc;
 use porchlight_proto::kdf;
 use porchlight_proto::line::LineId;
 use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::{Epoch, EpochKey, EpochName, Lane, SealError};
@@ -115,7 +116,10 @@ impl Keyring {
             return Err(KeyringError::OnDisk(dir.to_path_buf()));
         }
         let file = open_file(&dir.join(KEYRING_FILE)).map_err(io)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| KeyringError::InUse(dir.to_path_buf()))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            Errno::WOULDBLOCK => KeyringError::InUse(dir.to_path_buf()),
+            error => io(error.into()),
+        })?;
         match load(&file, boot_id).map_err(io)? {
             Some((life, slots)) => Self::take_up(file, life, &slots, now).map_err(io),
             None => Self::begin(file, boot_id, chance).map_err(io),

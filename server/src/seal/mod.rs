@@ -184,6 +184,15 @@ impl Sealer {
         };
         let records: Vec<Record> = plain.iter().map(seal).collect();
         self.store.append(epoch.place, &records).map_err(|error| self.note(epoch, error))?;
+        self.count(epoch, cell_count)
+    }
+
+    /// Counts `cell_count` more positions of the epoch as given out, whether or not the store has them.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Keyring`].
+    pub fn count(&self, epoch: &Epoch, cell_count: u64) -> Result<(), SealError> {
         self.keyring().count(epoch, cell_count).map_err(SealError::Keyring)
     }
 

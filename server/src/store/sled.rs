@@ -5,6 +5,7 @@
 //!   flush is `sync_file_range`, which leaves out the file's metadata and the disk's cache.
 //! - A shelf that sled cannot open or read is quarantined: it answers [`StoreError::Unreadable`] until it is forgotten, and the
 //!   others go on. sled also *panics* at some damage; such a panic is caught here and means the same.
+//! - A shelf is closed when the medium refuses, and opened again at the next use: sled itself never gets over a full disk.
 //! - Small caches; a shelf is opened at its first use and closed when it has rested.
 
 use std::cell::Cell;
@@ -20,6 +21,13 @@ use super::{Place, Record, RecordKey, ShelfId, Store, StoreError};
 
 /// Bytes of cache per open shelf. sled takes about ten times as much (measured while designing).
 const CACHE_BYTES: u64 = 1 << 20;
+
+/// How often each record that was read is touched again.
+///
+/// sled asks what its cache may keep at every 64th access to one of its 256 groups of pages, and so not at all while somebody reads a shelf
+/// once through: the whole of it then stays in RAM. A leaf holds at least eight records when they came in order; eight touches of each make
+/// the 64, and what was read is let go again (200,000 cells read: measured in docs/BENCH.md).
+const TOUCHES: usize = 8;
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -196,7 +204,11 @@ impl Shelf {
 
     fn judge(&self, damage: Damage) -> StoreError {
         match damage {
-            Damage::Medium(error) => error.into(),
+            // sled goes on refusing after the first failure of the medium, even when there is room again: opened anew, it takes what is there.
+            Damage::Medium(error) => {
+                self.close();
+                error.into()
+            }
             Damage::Data => {
                 let mut state = self.write_state();
                 let _ = fenced(|| {
@@ -249,8 +261,11 @@ fn read_tree(tree: &sled::Tree, from: RecordKey, limit: usize) -> sled::Result<V
         }
         room = room.saturating_sub(sealed.len());
         // A key of another length is none of ours: damage that sled did not notice.
-        let Ok(key) = key.as_ref().try_into() else { continue };
-        records.push(Record { key: RecordKey(u128::from_be_bytes(key)), sealed: sealed.to_vec() });
+        let Ok(number) = key.as_ref().try_into() else { continue };
+        records.push(Record { key: RecordKey(u128::from_be_bytes(number)), sealed: sealed.to_vec() });
+        for _ in 0..TOUCHES {
+            tree.contains_key(&key)?;
+        }
     }
     Ok(records)
 }

@@ -166,3 +166,154 @@ async fn the_decoy_is_an_ordinary_site_and_its_pages_are_the_same_over_h2() {
         }
     }
 }
+
+/// Requests as they go over the wire: what makes them odd, and their bytes, with `@` for the path. None of them is a call.
+fn shapes() -> Vec<(&'static str, Vec<u8>)> {
+    let with = |line: &str, headers: &str| format!("{line}\r\nhost: localhost\r\n{headers}\r\n").into_bytes();
+    let get = |headers: &str| with("GET @ HTTP/1.1", headers);
+    let post = |headers: &str, body: &str| [with("POST @ HTTP/1.1", headers), body.as_bytes().to_vec()].concat();
+    let chunked = |body: &str| post("transfer-encoding: chunked\r\n", body);
+    vec![
+        ("an ordinary GET", get("")),
+        ("one that closes", get("connection: close\r\n")),
+        ("one that keeps alive", get("connection: keep-alive\r\n")),
+        ("HEAD", with("HEAD @ HTTP/1.1", "")),
+        ("OPTIONS", with("OPTIONS @ HTTP/1.1", "")),
+        ("a preflight", with("OPTIONS @ HTTP/1.1", "origin: https://a\r\naccess-control-request-method: POST\r\n")),
+        ("PUT", with("PUT @ HTTP/1.1", "")),
+        ("DELETE", with("DELETE @ HTTP/1.1", "")),
+        ("PATCH", with("PATCH @ HTTP/1.1", "")),
+        ("TRACE", with("TRACE @ HTTP/1.1", "")),
+        ("CONNECT", with("CONNECT @ HTTP/1.1", "")),
+        ("PROPFIND", with("PROPFIND @ HTTP/1.1", "depth: 0\r\n")),
+        ("a method in small letters", with("get @ HTTP/1.1", "")),
+        ("a method that is none", with("G@T @ HTTP/1.1", "")),
+        ("HTTP/1.0", b"GET @ HTTP/1.0\r\n\r\n".to_vec()),
+        ("HTTP/1.0 that keeps alive", b"GET @ HTTP/1.0\r\nconnection: keep-alive\r\n\r\n".to_vec()),
+        ("HTTP/0.9", b"GET @\r\n\r\n".to_vec()),
+        ("HTTP/2.0 in words", with("GET @ HTTP/2.0", "")),
+        ("a version that is none", with("GET @ HTTP/1.7", "")),
+        ("no host", b"GET @ HTTP/1.1\r\n\r\n".to_vec()),
+        ("two hosts", get("host: other\r\n")),
+        ("a range", get("range: bytes=0-9\r\n")),
+        ("many ranges", get("range: bytes=0-1,4-5,9-\r\n")),
+        ("if none match", get("if-none-match: *\r\n")),
+        ("if match", get("if-match: \"x\"\r\n")),
+        ("if modified since", get("if-modified-since: Mon, 23 Nov 2026 12:00:00 GMT\r\n")),
+        ("if unmodified since", get("if-unmodified-since: Thu, 01 Jan 1970 00:00:00 GMT\r\n")),
+        ("if range", get("range: bytes=0-9\r\nif-range: \"x\"\r\n")),
+        ("compression", get("accept-encoding: gzip, br, zstd\r\n")),
+        ("another kind", get("accept: application/octet-stream\r\n")),
+        ("a language", get("accept-language: ko\r\n")),
+        ("a cookie", get("cookie: a=b\r\n")),
+        ("a password", get("authorization: Basic YTpi\r\n")),
+        ("two tokens", get("authorization: Bearer a\r\nauthorization: Bearer b\r\n")),
+        ("a proxy's address", get("x-forwarded-for: 192.0.2.1\r\nforwarded: for=192.0.2.1\r\n")),
+        ("an origin", get("origin: https://other.example\r\n")),
+        (
+            "a web socket",
+            get(
+                "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
+            ),
+        ),
+        ("h2c", get("connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n")),
+        ("expecting without a body", get("expect: 100-continue\r\n")),
+        ("expecting with one", post("expect: 100-continue\r\ncontent-length: 4\r\n", "body")),
+        ("expecting with one too long", post("expect: 100-continue\r\ncontent-length: 70000\r\n", "")),
+        ("expecting something else", post("expect: 200-ok\r\ncontent-length: 4\r\n", "body")),
+        ("a body", post("content-length: 4\r\n", "body")),
+        ("a form", post("content-type: application/x-www-form-urlencoded\r\ncontent-length: 3\r\n", "a=b")),
+        ("a body of a length no call has", post("content-length: 2079\r\n", &"a".repeat(2079))),
+        ("a body longer than any call's", post("content-length: 65537\r\n", &"a".repeat(65_537))),
+        ("half a body", post("content-length: 2080\r\n", "half")),
+        ("no length", post("", "")),
+        ("two lengths", post("content-length: 4\r\ncontent-length: 5\r\n", "bodyy")),
+        ("one length twice", post("content-length: 4\r\ncontent-length: 4\r\n", "body")),
+        ("a negative length", post("content-length: -4\r\n", "body")),
+        ("a length with a sign", post("content-length: +4\r\n", "body")),
+        ("a length beyond all numbers", post("content-length: 99999999999999999999999\r\n", "")),
+        ("chunks", chunked("4\r\nbody\r\n0\r\n\r\n")),
+        ("trailers", chunked("4\r\nbody\r\n0\r\nx-trailer: 1\r\n\r\n")),
+        ("many trailers", chunked(&format!("4\r\nbody\r\n0\r\n{}\r\n", "x-trailer: 1\r\n".repeat(2000)))),
+        ("extensions of chunks", chunked("4;a=b\r\nbody\r\n0\r\n\r\n")),
+        ("a chunk that is none", chunked("zz\r\nbody\r\n0\r\n\r\n")),
+        ("chunks longer than any call's", chunked(&format!("11000\r\n{}\r\n0\r\n\r\n", "a".repeat(0x11000)))),
+        ("chunks and a length", post("transfer-encoding: chunked\r\ncontent-length: 4\r\n", "4\r\nbody\r\n0\r\n\r\n")),
+        ("another encoding", post("transfer-encoding: gzip, chunked\r\n", "4\r\nbody\r\n0\r\n\r\n")),
+        ("an encoding that is none", post("transfer-encoding: identity\r\ncontent-length: 4\r\n", "body")),
+        ("a head too large", get(&format!("x-large: {}\r\n", "a".repeat(20_000)))),
+        ("too many headers", get(&"x-many: 1\r\n".repeat(150))),
+        ("a header without a colon", get("nothing here\r\n")),
+        ("a header with a blank in its name", get("x y: 1\r\n")),
+        ("a blank before the colon", get("x-blank : 1\r\n")),
+        ("a folded header", get("x-folded: 1\r\n  2\r\n")),
+        ("a zero byte in a header", get("x-zero: \0\r\n")),
+        ("an empty header", get("x-empty:\r\n")),
+        ("lines ended by LF alone", b"GET @ HTTP/1.1\nhost: localhost\n\n".to_vec()),
+        ("empty lines before", b"\r\n\r\nGET @ HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec()),
+        ("two blanks", b"GET  @ HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec()),
+        ("the whole address", with("GET https://localhost@ HTTP/1.1", "")),
+        ("the whole address of another", with("GET http://other.example:81@ HTTP/1.1", "")),
+        ("an address of another kind", with("GET ftp://localhost@ HTTP/1.1", "")),
+        ("a fragment", with("GET @#part HTTP/1.1", "")),
+        ("an empty query", with("GET @? HTTP/1.1", "")),
+        ("a query", with("GET @?a=b&c=%00 HTTP/1.1", "")),
+        ("a parameter", with("GET @;v=1 HTTP/1.1", "")),
+        ("an escaped slash after it", with("GET @%2f HTTP/1.1", "")),
+        ("an escape that is none", with("GET @%zz HTTP/1.1", "")),
+        ("a slash more", with("GET /@ HTTP/1.1", "")),
+        ("a dot before", with("GET /.@ HTTP/1.1", "")),
+        ("two dots after", with("GET @/.. HTTP/1.1", "")),
+        ("bytes that are no text", [b"GET @\xff\xfe HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec()].concat()),
+        ("an address too long", with(&format!("GET @?{} HTTP/1.1", "a".repeat(9_000)), "")),
+        ("an address far too long", with(&format!("GET @?{} HTTP/1.1", "a".repeat(70_000)), "")),
+        ("no address", with("GET HTTP/1.1", "")),
+        ("three in a row", [get(""), get(""), get("connection: close\r\n")].concat()),
+    ]
+}
+
+/// All that comes back until the relay closes, without dates, and whether it closed as TLS says it should.
+async fn talk(running: &Running<'_>, shape: &[u8], path: &str) -> (String, bool) {
+    let mut stream = tls(running.address(), running.spki, b"http/1.1").await;
+    // Another request behind it shows whether the connection goes on.
+    let next = b"GET /index.html HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let mut words = Vec::new();
+    for byte in [shape, next].concat() {
+        if byte == b'@' { words.extend_from_slice(path.as_bytes()) } else { words.push(byte) }
+    }
+    // Whoever is refused before all is said cannot say the rest.
+    let _ = stream.write_all(&words).await;
+    let mut reply = Vec::new();
+    let is_clean = stream.read_to_end(&mut reply).await.is_ok();
+    let text = String::from_utf8_lossy(&reply);
+    (text.split("\r\n").filter(|line| !line.starts_with("date: ")).collect::<Vec<_>>().join("\r\n"), is_clean)
+}
+
+/// The same decoy twice: at a relay with a line, and at one without. Whatever shape a request has, a path near a gate, a path nowhere, and a
+/// site that has no line at all answer it alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_shape_of_a_request_tells_a_gate_from_a_missing_page() {
+    let (site, alone) = (Site::new(33), Site::new(33));
+    let short = std::time::Duration::from_millis(700);
+    let hasty = |site: &Site| {
+        let mut settings = site.settings();
+        (settings.deadlines.head, settings.deadlines.body, settings.deadlines.idle) = (short, short, short);
+        settings
+    };
+    let running = site.start_with(&hasty(&site)).await;
+    let mut settings = hasty(&alone);
+    settings.lines.clear();
+    let bare = alone.start_with(&settings).await;
+    let paths = [format!("/{GATE}/v1/nothing"), format!("/{GATE}/v1/desk/up"), "/wrong1/v1/notice".to_owned()];
+    let shapes = shapes();
+    assert!(shapes.len() >= 60, "{} shapes", shapes.len());
+    for (name, shape) in &shapes {
+        let nowhere = talk(&running, shape, NOWHERE).await;
+        assert_eq!(talk(&bare, shape, NOWHERE).await, nowhere, "{name}: nowhere");
+        for path in &paths {
+            assert_eq!(talk(&running, shape, path).await, nowhere, "{name}: {path}");
+            assert_eq!(talk(&bare, shape, path).await, nowhere, "{name}: {path}, without a line");
+        }
+    }
+    println!("{} shapes at {} paths", shapes.len(), paths.len());
+}

@@ -1,14 +1,15 @@
 //! The binary as an operator has it: its one line, its exit codes, its signals, and that it can be killed at any moment.
 
-use std::io::{BufRead, BufReader, Read};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::support::*;
-use porchlight_proto::api::{LanePage, UpOutcome, UpReply};
+use porchlight_proto::api::{DeskOutcome, DeskReply, LanePage, UpOutcome, UpPost, UpReply};
 use porchlight_proto::time::Seconds;
 use porchlight_relay::clock::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,39 +21,102 @@ fn now() -> Seconds {
     SystemClock.wall().seconds()
 }
 
+/// Long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 struct Process {
     child: Child,
     address: SocketAddr,
     spki: [u8; 32],
+    said: mpsc::Receiver<String>,
 }
 
 impl Process {
     fn start(config: &Path) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(["run", "--dev", "--config"])
-            .arg(config)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.strip_prefix("ready https://").unwrap_or_else(|| panic!("{line:?}")).trim().parse().unwrap();
-        let (sender, pins) = mpsc::channel();
+        let mut command = Command::new(BINARY);
+        command.args(["run", "--dev", "--config"]).arg(config);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, said) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         // Read to the end, so that the relay never waits for somebody to read its warnings.
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                if let Some((_, pin)) = line.split_once("pin sha256/") {
-                    let _ = sender.send(data_encoding::BASE64.decode(pin.as_bytes()).unwrap().try_into().unwrap());
-                }
+                let _ = sender.send(line);
             }
         });
-        Self { spki: pins.recv_timeout(Duration::from_secs(20)).unwrap(), child, address }
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Some(address) = line.strip_prefix("ready https://") else {
+            panic!("{line:?}, {:?}", said.iter().collect::<Vec<String>>())
+        };
+        let mut process = Self { child, address: address.trim().parse().unwrap(), spki: [0; 32], said };
+        let pin = process.hear("pin sha256/");
+        let (_, pin) = pin.split_once("pin sha256/").unwrap();
+        process.spki = data_encoding::BASE64.decode(pin.as_bytes()).unwrap().try_into().unwrap();
+        process
+    }
+
+    /// Waits until the relay says something on stderr.
+    fn hear(&self, text: &str) -> String {
+        loop {
+            let line = self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never said {text:?}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
     }
 
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(self.address, self.spki, Http::Two).await
+    }
+
+    /// Ends it as an operator does.
+    async fn stop(mut self) {
+        self.signal(Signal::TERM);
+        let status = tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap();
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+async fn desk(
+    process: &Process,
+    client: &mut Client,
+    line: &TestLine,
+    device: &Device,
+    call: (&str, &str),
+    body: &[u8],
+) -> Reply {
+    let path = format!("/v1/{}", call.1);
+    let token = line.token(device, &process.spki, (call.0, &path), body, now());
+    client.send(call.0, &format!("/{GATE}{path}"), Some(&token), body).await
+}
+
+/// The outcome of one post.
+async fn post(client: &mut Client, post: &UpPost) -> UpOutcome {
+    let reply = client.send("POST", &format!("/{GATE}/v1/up"), None, post.to_bytes().as_slice()).await;
+    UpReply::parse(&reply.ok()).unwrap().outcome
+}
+
+/// Every cell that a desk reads.
+async fn held(process: &Process, client: &mut Client, line: &TestLine) -> BTreeSet<Vec<u8>> {
+    let (mut cells, mut after, mut life) = (BTreeSet::new(), 0, 0);
+    loop {
+        let call = format!("desk/up?after={life:016x}-{after}&wait=0");
+        let page = LanePage::parse(&desk(process, client, line, &line.worker, ("GET", &call), &[]).await.ok()).unwrap();
+        if page.cells.is_empty() {
+            return cells;
+        }
+        assert!(page.first > after, "positions go forward");
+        (life, after) = (page.life, page.last());
+        cells.extend(page.cells.iter().map(|cell| cell.to_vec()));
     }
 }
 
@@ -92,7 +156,7 @@ const KILLS: u64 = 12;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_loses_no_acknowledged_cell() {
     let site = site(51);
-    let mut acknowledged = std::collections::BTreeSet::new();
+    let mut acknowledged = BTreeSet::new();
     let kills = std::env::var("PORCHLIGHT_KILLS").map_or(KILLS, |count| count.parse().unwrap());
     for round in 0..kills {
         let mut process = Process::start(&site.path("relay.toml"));
@@ -123,7 +187,7 @@ async fn a_kill_loses_no_acknowledged_cell() {
     }
     let mut process = Process::start(&site.path("relay.toml"));
     let mut client = Client::connect(process.address, process.spki, Http::Two).await;
-    let (mut held, mut count, mut after, mut life) = (std::collections::BTreeSet::new(), 0, 0, 0);
+    let (mut held, mut count, mut after, mut life) = (BTreeSet::new(), 0, 0, 0);
     loop {
         let path = format!("/v1/desk/up?after={life:016x}-{after}&wait=0");
         let token = site.line.token(&site.line.worker, &process.spki, ("GET", &path), &[], now());
@@ -220,4 +284,206 @@ async fn a_socket_serves_plain_http_and_is_gone_afterwards() {
         stdout.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "", "one line and no more");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_long_polls_and_silent_connections_and_a_hangup_stops_nothing() {
+    let site = site(55);
+    let process = Process::start(&site.path("relay.toml"));
+    process.signal(Signal::HUP);
+    process.hear("SIGHUP changes nothing");
+    let mut client = process.client().await;
+    let mut other = client.another();
+    let silent = [tls(process.address, process.spki, b"http/1.1").await, tls(process.address, process.spki, b"h2").await];
+    let poll =
+        desk(&process, &mut client, &site.line, &site.line.worker, ("GET", "desk/up?after=0000000000000000-0&wait=30"), &[]);
+    let stopped = async {
+        // On the same connection and after the poll: so the poll has begun when this is answered.
+        other.get("notice").await.ok();
+        process.signal(Signal::TERM);
+    };
+    let (page, ()) = tokio::join!(poll, stopped);
+    assert!(LanePage::parse(&page.ok()).unwrap().cells.is_empty(), "the poll ends with an ordinary answer");
+    let began = SystemClock.boot();
+    let Process { mut child, said, .. } = process;
+    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    println!("ended {} ms after the poll", SystemClock.boot().since(began));
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(said.iter().collect::<Vec<_>>(), [""; 0], "nothing more to say");
+    drop(silent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let site = site(56);
+    let mut process = Process::start(&site.path("relay.toml"));
+    let mut slow = tls(process.address, process.spki, b"http/1.1").await;
+    let half = format!("POST /{GATE}/v1/up HTTP/1.1\r\nhost: a\r\ncontent-length: 2080\r\n\r\nhalf");
+    tokio::io::AsyncWriteExt::write_all(&mut slow, half.as_bytes()).await.unwrap();
+    process.signal(Signal::TERM);
+    // It has heard the first when it accepts nobody any more.
+    while std::net::TcpStream::connect(process.address).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    process.signal(Signal::TERM);
+    process.hear("stopped at once");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_second_relay_on_the_same_keyring_is_refused() {
+    let site = site(57);
+    let mut process = Process::start(&site.path("relay.toml"));
+    std::fs::write(site.path("other.toml"), site.text().replace("\"data\"", "\"other\"")).unwrap();
+    let output = output("run", &site.path("other.toml"), &["--dev"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("another relay is using the keyring"));
+    process.signal(Signal::TERM);
+    process.child.wait().unwrap();
+}
+
+fn files_under(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] }).collect()
+}
+
+/// Every file that the relay keeps, with a bit flipped in five places, cut in half, emptied, and gone. The binary must start, hand out nothing
+/// that was not posted, take and hand out what is posted then, and stop cleanly.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_to_any_file_costs_what_it_held_and_nothing_else() {
+    let site = site(58);
+    let config = site.path("relay.toml");
+    let process = Process::start(&config);
+    let mut client = process.client().await;
+    let mut posted = BTreeSet::new();
+    for _ in 0..60 {
+        let up = site.line.post();
+        assert_eq!(post(&mut client, &up).await, UpOutcome::Stored);
+        posted.insert(up.cell.to_vec());
+    }
+    let roster = site.line.roster(5, porchlight_proto::time::Timing::PRODUCTION, None);
+    desk(&process, &mut client, &site.line, &site.line.lead, ("PUT", "desk/roster"), roster.bytes()).await.ok();
+    process.stop().await;
+    let [data, keys] = ["data", "keys"].map(|name| site.path(name));
+    let kept: Vec<(PathBuf, Vec<u8>)> =
+        [&data, &keys].iter().flat_map(|dir| files_under(dir)).map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    let hurt = |path: &Path| !path.starts_with(data.join("tls")) && !path.ends_with("lock");
+    let (mut case_count, mut whole, mut said) = (0, 0, 0);
+    for (path, bytes) in kept.iter().filter(|(path, _)| hurt(path)) {
+        let len = bytes.len();
+        // The head of the public file holds its numbers: bytes 24 and 28.
+        let flips = [24, 28, len / 4, len / 2, len / 4 * 3].map(|at| {
+            let mut bytes = bytes.clone();
+            bytes[at.min(len - 1)] ^= 0x10;
+            Some(bytes)
+        });
+        let cuts = [Some(bytes[..bytes.len() / 2].to_vec()), Some(Vec::new()), None];
+        for (nth, damaged) in flips.into_iter().chain(cuts).enumerate() {
+            for dir in [&data, &keys] {
+                std::fs::remove_dir_all(dir).unwrap();
+            }
+            for (path, bytes) in &kept {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, bytes).unwrap();
+            }
+            match damaged {
+                Some(bytes) => std::fs::write(path, bytes).unwrap(),
+                None => std::fs::remove_file(path).unwrap(),
+            }
+            let name = format!("{} hurt in way {nth}", path.strip_prefix(site.dir.path()).unwrap().display());
+            let process = Process::start(&config);
+            let mut client = process.client().await;
+            client.get("notice").await.ok();
+            let old = held(&process, &mut client, &site.line).await;
+            assert!(old.is_subset(&posted), "{name}: altered cells were served");
+            let next = site.line.roster(6, porchlight_proto::time::Timing::PRODUCTION, None);
+            let put = desk(&process, &mut client, &site.line, &site.line.lead, ("PUT", "desk/roster"), next.bytes()).await.ok();
+            assert_eq!(DeskReply::parse(&put).unwrap().outcome, DeskOutcome::Done, "{name}: the next roster");
+            let up = site.line.post();
+            assert_eq!(post(&mut client, &up).await, UpOutcome::Stored, "{name}");
+            assert!(
+                held(&process, &mut client, &site.line).await.contains(up.cell.as_slice()),
+                "{name}: what comes later is kept"
+            );
+            let is_store = path.starts_with(data.join("cells"));
+            if is_store && old.len() < posted.len() {
+                process.hear("Check the disk");
+                said += 1;
+            }
+            whole += usize::from(old == posted);
+            case_count += 1;
+            process.stop().await;
+        }
+    }
+    println!("{case_count} cases: {whole} lost nothing, {said} losses of the store were said");
+    assert!(case_count >= 24);
+}
+
+/// Needs root: the relay gets a mount namespace of its own with a small disk in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_and_loses_nothing_and_is_got_over() {
+    assert!(rustix::process::geteuid().is_root(), "this test mounts a small tmpfs in a namespace of its own: run it as root");
+    let site = site(59);
+    let data = site.path("data");
+    std::fs::create_dir(&data).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "--propagation", "private", "sh", "-c"]);
+    command.arg("mount -t tmpfs -o size=64m,mode=700 tmpfs \"$1\" && exec \"$2\" run --dev --config \"$3\"");
+    command.arg("sh").arg(&data).arg(BINARY).arg(site.path("relay.toml"));
+    let process = Process::spawn(command);
+    let mut client = process.client().await;
+    let (mut taken, mut refused_count) = (BTreeSet::new(), 0);
+    for round in 0..3 {
+        for _ in 0..30 {
+            let up = site.line.post();
+            assert_eq!(post(&mut client, &up).await, UpOutcome::Stored, "round {round}");
+            taken.insert(up.cell.to_vec());
+        }
+        // Filled at one blow, so that the store meets the end of the disk before the quota sees it coming.
+        let filler = PathBuf::from(format!("/proc/{}/root{}/filler", process.child.id(), data.display()));
+        let mut file = std::fs::File::create(&filler).unwrap();
+        while file.write_all(&[7; 4096]).is_ok() {}
+        let mut is_full = false;
+        while !is_full {
+            let up = site.line.post();
+            match post(&mut client, &up).await {
+                UpOutcome::Stored => _ = taken.insert(up.cell.to_vec()),
+                outcome => is_full = outcome == UpOutcome::Full,
+            }
+        }
+        process.hear("is full");
+        std::fs::remove_file(&filler).unwrap();
+        drop(file);
+        process.hear("there is room again");
+        let up = site.line.post();
+        while post(&mut client, &up).await != UpOutcome::Stored {
+            refused_count += 1;
+        }
+        taken.insert(up.cell.to_vec());
+        let held = held(&process, &mut client, &site.line).await;
+        assert_eq!(taken.difference(&held).count(), 0, "round {round}: acknowledged cells were lost");
+    }
+    println!("{} taken, {refused_count} refused after there was room", taken.len());
+    process.stop().await;
+}
+
+/// The quota, and how it ends: nobody makes room but time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_quota_refuses_until_cells_die() {
+    let mut site = site(60);
+    site.top += "quota_bytes = 8388608\nepoch_s = 2\n";
+    site.more = "up_ttl_s = 5\ncap_per_minute = 1000000".into();
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let process = Process::start(&site.path("relay.toml"));
+    let mut client = process.client().await;
+    let mut stored_count = 0;
+    while post(&mut client, &site.line.post()).await == UpOutcome::Stored {
+        stored_count += 1;
+    }
+    process.hear("is full");
+    process.hear("there is room again");
+    assert_eq!(post(&mut client, &site.line.post()).await, UpOutcome::Stored);
+    println!("{stored_count} cells filled it");
+    assert!(stored_count > 100);
+    process.stop().await;
 }

@@ -23,7 +23,7 @@ use rand_core::SeedableRng;
 
 const CELLS: u16 = 10_000;
 /// Letters of one caller.
-const LETTERS: u16 = 50;
+const LETTERS: u16 = 16;
 const AIM_MS: f64 = 4000.0;
 
 pub(crate) fn measure() {
@@ -86,7 +86,7 @@ fn whole_desk() {
     say(&format!("desk: list its {rows} callers"), ms(look), "ms");
 }
 
-fn plan() -> LinePlan {
+pub(crate) fn plan() -> LinePlan {
     let gates = vec![Gate::parse("abcd").unwrap()];
     LinePlan {
         relays: vec![RelayAddress { url: "https://relay.example".into(), gates, pin: None, number: RELAY }],
@@ -100,7 +100,7 @@ fn plan() -> LinePlan {
 }
 
 /// Publishes the line's rosters, and gives the one in force.
-fn publish(office: &mut Office, root: &SecretKey, now: Millis, rng: &mut ChaCha20Rng) -> SignedRoster {
+pub(crate) fn publish(office: &mut Office, root: &SecretKey, now: Millis, rng: &mut ChaCha20Rng) -> SignedRoster {
     let told = notice(None, now);
     office
         .act(rng, |desk, rng| {

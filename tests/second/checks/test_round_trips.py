@@ -6,7 +6,8 @@ That proves little, since both sides are its own; the test against the first imp
 import random
 import unittest
 
-from second import contents, verbs, xwing
+from second import cert, contents, mailbox, refused, sign, stamp, token, verbs, xwing
+from second.line import line_id
 
 
 def bits(rng, n):
@@ -73,6 +74,49 @@ class RoundTrips(unittest.TestCase):
         for key in (secret.public[:1184] + bytes(32), secret.public[:1184] + b"\1" + bytes(31)):
             with self.assertRaises(xwing.Refused):
                 xwing.encapsulate(key)
+
+    def refuses(self, kind, act, *args):
+        with self.assertRaises(refused.Refused) as caught:
+            act(*args)
+        self.assertEqual(caught.exception.kind, kind)
+
+    def test_a_gate_takes_each_token_once_and_rosters_from_leads_only(self):
+        root, desk, device = (self.rng.randbytes(32) for _ in range(3))
+        line, now = line_id(sign.public(root)), 1_790_000_000
+        desk_cert = cert.sign_desk(cert.DeskCert(sign.public(desk), 1, now - 9, now + 9_000), root, line)
+        gate = token.Gate(sign.public(root))
+        for role, path, kind in [(2, "/v1/desk/roster", None), (1, "/v1/desk/bulletin", None), (1, "/v1/desk/roster", "role")]:
+            made = cert.DeviceCert(role, 3, sign.public(device), now - 9, now + 9_000)
+            request = token.Request(line, bytes(32), "PUT", path, bytes(32))
+            args = (desk_cert, cert.sign_device(made, desk, line), device, request)
+            text = token.build(*args, now, self.rng.randbytes(16))
+            if kind:
+                self.refuses(kind, gate.admit, text, request, now)
+            else:
+                gate.admit(text, request, now)
+                self.refuses("seen", gate.admit, text, request, now + 300)
+                # A nonce is remembered for ten minutes; after five the token's time alone refuses it.
+                self.refuses("expired", gate.admit, text, request, now + 301)
+
+    def test_a_till_takes_each_stamp_once_of_this_epoch_or_the_last(self):
+        salt, cell, line = self.rng.randbytes(16), self.rng.randbytes(2048), self.rng.randbytes(32)
+        till, stamps = stamp.Till(), {epoch: stamp.mint(salt, cell, line, epoch, 12) for epoch in (6, 7, 8)}
+        args = (salt, cell, line, 8, 12)
+        till.take(stamps[8], *args)
+        till.take(stamps[7], *args)
+        self.refuses("seen", till.take, stamps[8], *args)
+        self.refuses("weak", till.take, stamps[6], *args)
+        till.take(self.rng.randbytes(32), salt, cell, line, 8, 0)
+
+    def test_a_desk_gives_answers_the_life_that_readers_allow(self):
+        written = 1_790_000_000
+        for meeting in (False, True):
+            data = contents.answer({0: 1, 1: "x", 3: meeting, 5: written})
+            self.assertTrue(mailbox.read(data, mailbox.good_until(written, meeting), written))
+            most = mailbox.MEETING_LIFE_MOST if meeting else mailbox.LIFE_MOST
+            self.assertTrue(mailbox.read(data, written + most, written - 86_400))
+            self.refuses("expired", mailbox.read, data, written + most + 1, written)
+            self.refuses("expired", mailbox.read, data, written + most, written - 86_401)
 
     def test_a_card_comes_back(self):
         card = {"root": bits(self.rng, 32), "relays": [

@@ -14,6 +14,7 @@ SIZE = _INNER.fields["content"].size
 RECEIPT, ANSWER, STOP = 0, 1, 2
 WITHDRAWN, TOO_LATE = 1, 2
 FAST_MOST, SLOW_MOST = 1024, 64
+JOINS_MOST = 64
 _LEAST_MARGIN = 3_600
 _FAST_MARGIN = 86_400
 
@@ -38,6 +39,16 @@ def tag_and_key(line: bytes, key: bytes, place: Place) -> tuple[bytes, bytes]:
         info = label("slow") + line + u8(place.relay_no) + u32(place.day) + u8(place.seat) + u16(place.i)
     both = expand(key, info, 48)
     return both[:16], both[16:]
+
+
+def tags(line: bytes, key: bytes, place: Place) -> dict[bytes, tuple[bytes, Place]]:
+    """The tags of a whole sequence, from `i` 0 on: for each the key it came from and its place."""
+    count = FAST_MOST if place.day is None else SLOW_MOST
+    found = {}
+    for i in range(count):
+        one = Place(place.relay_no, place.day, place.seat, i)
+        found[tag_and_key(line, key, one)[0]] = (key, one)
+    return found
 
 
 def cut(data: bytes) -> list[parts_.Part]:
@@ -142,21 +153,22 @@ def _message(line: bytes, caller: bytes, tag: bytes, inner: bytes) -> bytes:
 
 
 class Joiner:
-    """Joins answers and stops from their parts and lets each be shown once."""
+    """Joins answers and stops from their parts; of more than 64 that are not whole the oldest is forgotten."""
 
     def __init__(self):
-        self._parts = parts_.Joiner()
-        self._shown: set[tuple] = set()
+        self._joins: dict[tuple, parts_.Joiner] = {}
 
     def take(self, opened: dict) -> bytes | None:
-        """Adds an opened part; the answer's bytes when it is whole and has not been shown before."""
+        """Adds an opened part; the answer's bytes with the last one."""
         if opened["kind"] == RECEIPT:
             return None
         names = ("seat", "kind", "answer_id", "parts", "good_until", "answers_session", "answers_seq")
-        whole = self._parts.take(
-            tuple(opened[name] for name in names), opened["part"], opened["parts"], opened["content"]
-        )
-        if whole is None or (opened["answer_id"], whole) in self._shown:
-            return None
-        self._shown.add((opened["answer_id"], whole))
+        key = tuple(opened[name] for name in names)
+        if key not in self._joins:
+            if len(self._joins) >= JOINS_MOST:
+                del self._joins[next(iter(self._joins))]
+            self._joins[key] = parts_.Joiner()
+        whole = self._joins[key].take((), opened["part"], opened["parts"], opened["content"])
+        if whole is not None:
+            del self._joins[key]
         return whole

@@ -3,7 +3,7 @@
 from . import sign
 from .label import label
 from .layout import LAYOUTS, number
-from .refused import insist
+from .refused import Refused, insist
 from .roster import Roster
 
 _LAYOUT = LAYOUTS["bulletin"]
@@ -30,3 +30,28 @@ def check(data: bytes, roster: Roster, now: int) -> dict | None:
     insist(time <= now + _AHEAD, "malformed", "too far ahead")
     insist(time >= roster.numbers["bulletins_void_before"], "void")
     return {"code": code, "seat": seat, "time": time}
+
+
+class Standing:
+    """The newest bulletin a reader has seen. No notice takes it away; a roster may void it."""
+
+    def __init__(self):
+        self._data, self._found = None, None
+
+    def take(self, data: bytes, roster: Roster, now: int) -> dict | None:
+        """Takes the bulletin of a notice; gives it if it is new. One that does not check is as if there were none."""
+        try:
+            found = check(data, roster, now)
+        except Refused:
+            return None
+        if found is None or (self._found and found["time"] <= self._found["time"]):
+            return None
+        self._data, self._found = data, found
+        return found
+
+    def stands(self, roster: Roster, now: int) -> dict | None:
+        """What is still said under the roster in force."""
+        try:
+            return None if self._data is None else check(self._data, roster, now)
+        except Refused:
+            return None

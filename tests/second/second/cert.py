@@ -62,7 +62,7 @@ def check_device(data: bytes, desk_pk: bytes, line: bytes) -> DeviceCert:
     sign.insist_signed(desk_pk, message, fields["signature"], "device certificate")
     role, seat = number(fields["role"]), number(fields["seat"])
     insist(role in (WORKER, LEAD, SAFEGUARDING), "malformed", "role")
-    seats = {8, NO_SEAT} if role == SAFEGUARDING else {*range(8), NO_SEAT}
+    seats = {8} if role == SAFEGUARDING else {*range(8), NO_SEAT}
     insist(seat in seats, "malformed", "seat")
     return DeviceCert(role, seat, fields["device_pk"], number(fields["not_before"]), number(fields["not_after"]))
 

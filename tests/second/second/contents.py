@@ -6,6 +6,7 @@ from .cbor import Pairs, encode, read_map
 from .refused import insist
 
 TEXT_MOST = 16_000
+CARD_MOST = 2048
 LANGUAGES = ("zh", "ko", "en")
 
 
@@ -36,12 +37,16 @@ def _withdraw(value) -> bool:
     return value == [] or (len(value) == 2 and _bytes(8)(value[0]) and _uint(2**16)(value[1]))
 
 
+def _card(value) -> bool:
+    return isinstance(value, bytes) and len(value) <= CARD_MOST
+
+
 def _stops(value) -> bool:
     return isinstance(value, list) and not isinstance(value, Pairs) and len(value) <= 64 and all(map(_bytes(8), value))
 
 
 _LETTER = {0: _is_uint, 1: _text, 2: _is_uint, 3: _bool, 4: _bool, 5: _is_uint, 6: _withdraw}
-_ANSWER = {0: _is_uint, 1: _text, 2: _is_uint, 3: _bool, 4: _bytes(), 5: _is_uint, 6: _stops}
+_ANSWER = {0: _is_uint, 1: _text, 2: _is_uint, 3: _bool, 4: _card, 5: _is_uint, 6: _stops}
 # How many values the enumerations have. A value of a later version is as if its key were absent.
 _LETTER_ENUMERATIONS = {0: 5, 5: 3}
 _ANSWER_ENUMERATIONS = {2: 3}
@@ -131,6 +136,8 @@ _EVENTS = {
     9: {1: _slots},
     10: {1: _uint(2**32), 2: _bytes(32)},
     11: {1: _CALLER, 2: _bytes(8)},
+    12: {1: _bytes(116), 2: _bytes(114), 3: _bytes(1216)},
+    13: {1: _bytes(8)},
 }
 
 

@@ -1,9 +1,7 @@
 """Labels, integers and the hash: the conventions at the head of the SPEC and its §2."""
 
 import hashlib
-
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+import hmac
 
 
 def label(name: str) -> bytes:
@@ -35,4 +33,8 @@ def sha256(*pieces: bytes) -> bytes:
 
 def expand(key: bytes, info: bytes, length: int) -> bytes:
     """`Expand(k, info, n)`: HKDF-Expand with SHA-256 and the key as PRK."""
-    return HKDFExpand(algorithm=SHA256(), length=length, info=info).derive(key)
+    out, block = b"", b""
+    for count in range(1, 1 + -(-length // 32)):
+        block = hmac.digest(key, block + info + u8(count), "sha256")
+        out += block
+    return out[:length]

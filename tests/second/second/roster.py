@@ -3,7 +3,7 @@
 from . import cert, clock, line as lines, sign, xwing
 from .label import label, sha256
 from .layout import LAYOUTS, number
-from .refused import Refused, insist
+from .refused import insist
 
 _LAYOUT = LAYOUTS["roster"]
 LENGTH = _LAYOUT.length
@@ -12,6 +12,7 @@ _NUMBERS = (
     " bulletins_void_before closed_until"
 ).split()
 _LONGEST = 7 * 86_400
+_AHEAD = 8 * 86_400
 
 
 class Roster:
@@ -23,9 +24,14 @@ class Roster:
         self.desk_cert = desk_cert
         self.line = fields["line_id"]
         self.numbers = {name: number(fields[name]) for name in _NUMBERS}
-        self.serial = self.numbers["serial"]
+        self.serial, self.period = self.numbers["serial"], self.numbers["period"]
+        self.rank = (desk_cert.generation, self.serial)
         self.hash = sha256(data)
         self.week = clock.week(self.numbers["not_before"])
+
+    def in_force(self, now: int) -> bool:
+        """Whether it and its certificate are valid now."""
+        return self.numbers["not_before"] <= now < self.numbers["not_after"] and self.desk_cert.covers(now)
 
     def seat_keys(self, seat: int) -> list[bytes]:
         """The current and the previous key of a seat, 0 to 8."""
@@ -69,11 +75,7 @@ def check_signed(data: bytes, root_pk: bytes) -> Roster:
 
 def _check_bounds(roster: Roster) -> None:
     n, fields = roster.numbers, roster.fields
-    insist(n["up_beat_ms"] >= 10, "malformed", "up_beat_ms")
-    insist(n["beat_ms"] >= 100 and 86_400_000 % n["beat_ms"] == 0, "malformed", "beat_ms")
-    insist(1 <= n["fast_slots"] <= 8, "malformed", "fast_slots")
-    insist(n["slow_s"] >= 1 and 86_400 % n["slow_s"] == 0, "malformed", "slow_s")
-    insist(1 <= n["slow_days"] <= 31, "malformed", "slow_days")
+    check_timing(n)
     insist(1 <= n["reply_weeks"] <= 26, "malformed", "reply_weeks")
     insist(n["answer_within"] <= 5, "malformed", "answer_within")
     insist(n["not_before"] < n["not_after"], "malformed", "times")
@@ -83,12 +85,41 @@ def _check_bounds(roster: Roster) -> None:
     xwing.check_public(fields["safe_key"])
 
 
-def choose(rosters: list[bytes], root_pk: bytes, now: int) -> Roster | None:
-    """The roster in force among these: the highest generation, then the highest serial, then the lower hash."""
-    valid = []
-    for data in rosters:
-        try:
-            valid.append(check(data, root_pk, now))
-        except Refused:
-            continue
-    return min(valid, key=lambda roster: (-roster.desk_cert.generation, -roster.serial, roster.hash), default=None)
+def check_timing(n: dict[str, int]) -> None:
+    """The bounds of the timing fields, of a roster or of a notice."""
+    insist(n["up_beat_ms"] >= 10, "malformed", "up_beat_ms")
+    insist(n["beat_ms"] >= 100 and 86_400_000 % n["beat_ms"] == 0, "malformed", "beat_ms")
+    insist(1 <= n["fast_slots"] <= 8, "malformed", "fast_slots")
+    insist(n["slow_s"] >= 1 and 86_400 % n["slow_s"] == 0, "malformed", "slow_s")
+    insist(1 <= n["slow_days"] <= 31, "malformed", "slow_days")
+
+
+class Kept:
+    """The rosters that a relay or a desk has taken, and the rule that chooses among them.
+
+    `after` is the highest generation, and the highest serial in it, that were seen in an earlier life.
+    """
+
+    def __init__(self, after: tuple[int, int] = (0, 0)):
+        self._rosters: dict[bytes, Roster] = {}
+        self._generation = after[0]
+
+    def take(self, roster: Roster, now: int) -> None:
+        """Keeps a roster, unless it begins too far ahead or another has voided it; forgets what it voids."""
+        insist(roster.numbers["not_before"] <= now + _AHEAD, "not yet", "begins more than eight days ahead")
+        insist(roster.desk_cert.generation >= self._generation, "void", "a lower generation")
+        insist(not any(_voids(other, roster) for other in self._rosters.values()), "void", "a newer serial voids it")
+        self._generation = roster.desk_cert.generation
+        self._rosters = {hash_: kept for hash_, kept in self._rosters.items() if not _voids(roster, kept)}
+        self._rosters[roster.hash] = roster
+
+    def in_force(self, now: int) -> Roster | None:
+        """The one in force: the highest generation and serial of those valid now, and of two equals the lower hash."""
+        valid = [roster for roster in self._rosters.values() if roster.in_force(now)]
+        return min(valid, key=lambda roster: (-roster.rank[0], -roster.rank[1], roster.hash), default=None)
+
+
+def _voids(newer: Roster, older: Roster) -> bool:
+    if newer.desk_cert.generation != older.desk_cert.generation:
+        return newer.desk_cert.generation > older.desk_cert.generation
+    return newer.serial > older.serial and newer.period <= older.period

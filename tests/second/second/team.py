@@ -1,7 +1,7 @@
 """Team letters, team dummies and the chain of a device's events (SPEC §6.2)."""
 
 from . import part as parts_
-from . import sign, up
+from . import cert, sign, up, xwing
 from .label import label, sha256, u8, u32, u64
 from .layout import LAYOUTS, number
 from .refused import insist
@@ -9,6 +9,7 @@ from .refused import insist
 _LAYOUT = LAYOUTS["up-team"]
 SIZE = _LAYOUT.fields["content"].size
 LETTER, DUMMY = 2, 3
+SECRET = 10
 
 
 def cut(data: bytes) -> list[parts_.Part]:
@@ -52,6 +53,38 @@ def check(inner: bytes, line: bytes, use: int) -> dict:
         "previous": fields["previous"],
         "content": fields["content"][:length],
     }
+
+
+def check_direct(opened: dict, line: bytes, own_pk: bytes) -> None:
+    """Refuses a direct letter that was written to another device and passed on."""
+    insist(opened["kind"] == DUMMY or opened["previous"] == direct(line, own_pk), "forged", "a direct letter to another")
+
+
+def check_secret(event: dict, use: int, sender_role: int, roster) -> bytes:
+    """The desk secret in an event of type 10, if it came directly from a lead and is the roster's."""
+    insist(event[0] == SECRET, "malformed", "no desk secret")
+    insist(use == up.DEVICE and sender_role == cert.LEAD, "forged", "desk secrets come directly from a lead")
+    insist(event[1] == roster.period, "void", "another period")
+    insist(xwing.Secret(event[2]).public == roster.fields["desk_key"], "forged", "not the secret of the desk key")
+    return event[2]
+
+
+class Joiner:
+    """Joins events from their parts; each event comes once, however often its parts were sealed."""
+
+    def __init__(self):
+        self._parts, self._done = parts_.Joiner(), set()
+
+    def take(self, opened: dict, use: int) -> bytes | None:
+        """Adds an opened part; the event's bytes with the last one. Dummies are nothing."""
+        if opened["kind"] == DUMMY:
+            return None
+        event = (opened["device_pk"], use, opened["device_seq"])
+        whole = self._parts.take((*event, opened["parts"]), opened["part"], opened["parts"], opened["content"])
+        if whole is None or event in self._done:
+            return None
+        self._done.add(event)
+        return whole
 
 
 def direct(line: bytes, recipient_pk: bytes) -> bytes:

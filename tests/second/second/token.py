@@ -12,6 +12,7 @@ from .refused import Refused, insist
 _LAYOUT = LAYOUTS["token"]
 _TEXT_LEN = 424
 _AROUND = 300
+_NONCES_KEPT = 600
 
 
 class Request(NamedTuple):
@@ -51,6 +52,24 @@ def check(text: str, request: Request, root_pk: bytes, now: int, generation: int
         "time": time,
         "nonce": nonce,
     }
+
+
+class Gate:
+    """What a relay lets in: tokens that check, by the right role, each once."""
+
+    def __init__(self, root_pk: bytes, roster=None):
+        self.root_pk, self.roster = root_pk, roster
+        self._nonces: dict[bytes, int] = {}
+
+    def admit(self, text: str, request: Request, now: int) -> dict:
+        """Who speaks, if the call is theirs to make; the nonce is then used up for ten minutes."""
+        generation, revoked = (self.roster.rank[0], self.roster.revoked()) if self.roster else (0, [])
+        found = check(text, request, self.root_pk, now, generation, revoked)
+        insist(request.path != "/v1/desk/roster" or found["role"] == cert.LEAD, "role", "rosters come from leads")
+        self._nonces = {nonce: at for nonce, at in self._nonces.items() if now - at <= _NONCES_KEPT}
+        insist(found["nonce"] not in self._nonces, "seen", "the nonce was used")
+        self._nonces[found["nonce"]] = now
+        return found
 
 
 def _base64url(text: str) -> bytes:

@@ -3,57 +3,11 @@
 In JSON, bytes are hex strings. Functions here only translate; what they mean is in the modules they call.
 """
 
-from . import answer, api, bulletin, card, cert, clock, contents, letter, phrase, roster, sign, stamp, team, token, up
+from . import answer, api, bulletin, card, cert, clock, contents, held, letter, phrase, roster, sign, stamp, team, token, up
 from . import line as lines
 from . import xwing
 from .refused import Refused, insist
-
-VERBS = {}
-
-
-def verb(function):
-    """Makes a function a verb of its own name."""
-    VERBS[function.__name__.rstrip("_")] = function
-    return function
-
-
-def run(request: dict) -> dict:
-    """Carries out one request: `{"ok": value}`, or `{"refused": kind}`."""
-    try:
-        return {"ok": to_json(VERBS[request["do"]](request))}
-    except Refused as refused:
-        return {"refused": refused.kind, "why": refused.why}
-
-
-def to_json(value):
-    if isinstance(value, (bytes, bytearray)):
-        return value.hex()
-    if isinstance(value, dict):
-        return {str(to_json(key)): to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
-    return value
-
-
-def hx(value: str) -> bytes:
-    return bytes.fromhex(value)
-
-
-def hex_or_number(fields: dict) -> dict:
-    """Fields as a layout takes them: hex strings become bytes, numbers stay."""
-    return {key: hx(value) if isinstance(value, str) else value for key, value in fields.items()}
-
-
-def each(function, items) -> list:
-    """What `function` gives for each item, or its refusal in that place."""
-    out = []
-    for item in items:
-        try:
-            out.append({"ok": function(item)})
-        except Refused as refused:
-            out.append({"refused": refused.kind, "why": refused.why})
-    return out
-
+from .request import each, hex_or_number, hx, run, verb
 
 @verb
 def batch(q):
@@ -183,8 +137,12 @@ def check_roster(q):
 
 @verb
 def choose_roster(q):
-    found = roster.choose([hx(data) for data in q["rosters"]], hx(q["root_pk"]), q["now"])
-    return None if found is None else {"serial": found.serial, "hash": found.hash}
+    """The roster in force after these came in this order, and which of them were taken."""
+    kept, root = roster.Kept(tuple(q.get("after", (0, 0)))), hx(q["root_pk"])
+    taken = each(lambda data: kept.take(roster.check_signed(hx(data), root), q["now"]), q["rosters"])
+    found = kept.in_force(q.get("then", q["now"]))
+    chosen = None if found is None else {"serial": found.serial, "hash": found.hash}
+    return {"chosen": chosen, "refused": [one.get("refused") for one in taken]}
 
 
 @verb
@@ -271,6 +229,37 @@ def direct(q):
 
 
 @verb
+def open_direct(q):
+    """A part of a direct letter, taken by the device it was written to."""
+    [holder] = _holders(q)
+    opened = team.open_(hx(q["cell"]), holder)
+    team.check_direct(opened, holder.line, hx(q["own_pk"]))
+    return opened
+
+
+@verb
+def open_events(q):
+    """Team cells in any order, opened and joined: each event once."""
+    holders, joiner, joined = _holders(q), team.Joiner(), []
+
+    def take(cell):
+        holder, _, inner = up.open_first(hx(cell), holders)
+        whole = joiner.take(team.check(inner, holder.line, holder.use), holder.use)
+        if whole is not None:
+            joined.append(whole)
+
+    refused = [one["refused"] for one in each(take, q["cells"]) if "refused" in one]
+    return {"events": joined, "refused": refused}
+
+
+@verb
+def check_secret(q):
+    """The desk secret in an event, if a device with this role sent it in this way and it is the roster's."""
+    stands = roster.check_signed(hx(q["roster"]), hx(q["root_pk"]))
+    return team.check_secret(contents.parse_event(hx(q["event"])), q["use"], q["role"], stands)
+
+
+@verb
 def event_hash(q):
     return team.event_hash(
         hx(q["line"]), hx(q["device_pk"]), q["device_seq"], hx(q["previous"]), q["lamport"], q["time"], hx(q["body"])
@@ -328,7 +317,7 @@ def _seal_answer(q, item: dict) -> list[bytes]:
 @verb
 def open_answers(q):
     """All cells of a lane, looked through with a table of tags as a caller does; joined."""
-    reader, joiner, joined, refused = _reader(q), answer.Joiner(), [], []
+    reader, joiner, joined, refused = _reader(q), answer.Joiner(), {}, []
     table = {}
     for search in q["search"]:
         for i in range(search["from"], search["to"]):
@@ -338,7 +327,7 @@ def open_answers(q):
         if cell[:16] in table:
             for result in each(lambda c: reader.open_(c, *table[c[:16]]), [cell]):
                 _take_answer(result, joiner, joined, refused)
-    return {"answers": joined, "refused": refused}
+    return {"answers": list(joined.values()), "refused": refused}
 
 
 def _take_answer(result, joiner, joined, refused):
@@ -347,7 +336,8 @@ def _take_answer(result, joiner, joined, refused):
         return
     whole = joiner.take(result["ok"])
     if whole is not None:
-        joined.append({**{k: v for k, v in result["ok"].items() if k != "content"}, "bytes": whole})
+        told = {**{k: v for k, v in result["ok"].items() if k != "content"}, "bytes": whole}
+        joined.setdefault((told["answer_id"], whole), told)
 
 
 @verb
@@ -371,6 +361,22 @@ def join_answer(q):
 def have(q):
     opened = {"have_session": hx(q["have_session"]), "have_upto": q["have_upto"], "have_map": q["have_map"]}
     return answer.have(opened, hx(q["session"]), q["seq"])
+
+
+@verb
+def receipt(q):
+    """What a desk that has been handed these letters of one visit says it holds."""
+    kept = held.Held()
+    taken = [kept.take(seq) for seq in q["letters"]]
+    upto, map_ = kept.receipt()
+    return {"taken": taken, "have_upto": upto, "have_map": map_}
+
+
+@verb
+def reachable(q):
+    """Whether a desk may still answer to a reply key of this week under this roster."""
+    stands = roster.check_signed(hx(q["roster"]), hx(q["root_pk"]))
+    return q["week"] + stands.numbers["reply_weeks"] > stands.week
 
 
 # Contents.

@@ -133,7 +133,7 @@ impl Lane {
             .zip(&sent.parts)
             .map(|(i, part)| {
                 let cell = AnswerPart {
-                    kind: Kind::Answer,
+                    kind: sent.kind,
                     withdrawal: sent.withdrawal,
                     answer: sent.id,
                     part: part.clone(),
@@ -224,6 +224,7 @@ fn there_has_all(lane: &Lane, answers: &[Value], python: &mut Python) {
         let got = by_id[id.as_str().unwrap()];
         for (name, value) in [
             ("seat", json!(lane.places[sent.lane].seat.number())),
+            ("kind", json!(if sent.kind == Kind::Stop { 2 } else { 1 })),
             ("flags", json!(sent.withdrawal.flags())),
             ("time", json!(sent.time.0)),
             ("good_until", json!(sent.good_until.0)),

@@ -19,15 +19,19 @@ mod python;
 mod refusals;
 mod statements;
 mod text;
+mod visits;
 mod world;
 
 use python::Python;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 
 /// Letters, and answers, each way.
 const COUNT: usize = 1_000;
+/// Stories of two visits in step.
+const VISITS: usize = 3;
 
 #[expect(clippy::disallowed_methods, reason = "a test draws its seed from the machine once, and prints it")]
 /// A fresh seed, or the one in `PORCHLIGHT_SEED`; printed, because a failure is worth nothing without it.
@@ -67,7 +71,10 @@ fn rosters_and_bulletins_are_believed_each_way() {
 
 #[test]
 fn team_cells_are_opened_each_way() {
-    statements::team(60, &mut chance("team"), &mut Python::start());
+    let mut python = Python::start();
+    statements::team(60, &mut chance("team"), &mut python);
+    statements::events(30, &mut chance("events"), &mut python);
+    statements::direct_letters(&mut chance("direct letters"), &mut python);
 }
 
 #[test]
@@ -86,6 +93,32 @@ fn the_calls_of_a_relay_have_the_same_bytes() {
 #[test]
 fn contents_have_the_same_bytes() {
     statements::contents(200, &mut chance("contents"), &mut Python::start());
+}
+
+#[test]
+fn two_visits_in_step_tell_and_post_the_same() {
+    let (mut python, mut told) = (Python::start(), BTreeMap::<String, usize>::new());
+    for _ in 0..VISITS {
+        for (what, count) in visits::in_step(chance("a visit"), &mut python) {
+            *told.entry(what).or_default() += count;
+        }
+    }
+    eprintln!("{told:?}");
+    assert!(
+        !told.contains_key("the fast track refused") && !told.contains_key("a slow day refused"),
+        "lanes of the right length"
+    );
+    for what in
+        ["answer", "receipt", "in the box", "withdrawn", "too late", "earlier", "bulletin", "new roster", "a notice refused"]
+    {
+        assert!(told.contains_key(what), "no story told of: {what}");
+    }
+}
+
+#[test]
+fn receipts_and_windows_are_counted_alike() {
+    statements::receipts(200, &mut chance("receipts"), &mut Python::start());
+    statements::windows(&mut chance("windows"), &mut Python::start());
 }
 
 #[test]

@@ -99,20 +99,26 @@ fn mutate_text(text: &str, rng: &mut ChaCha20Rng) -> String {
 /// The same for phrases and the text form of cards, letter by letter; and what is read must be the same.
 pub(crate) fn agree_on_text(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) -> (usize, usize) {
     let (mut taken, mut refused) = (0, 0);
-    for n in 0..count {
-        let phrase = Phrase::generate(rng);
-        let language = *one_of(rng, &Language::ALL);
-        let (verb, text) = match n % 2 {
-            0 => ("read_phrase", mutate_text(&phrase.words(language).join(one_of::<&str>(rng, &[" ", ", ", "、", ""])), rng)),
-            _ => ("parse_card", mutate_text(&card(rng).to_text(), rng)),
+    let texts: Vec<_> = (0..count).map(|n| mutated_text(n, rng)).collect();
+    let asked: Vec<_> = texts.iter().map(|(verb, text)| json!({"do": verb, "text": text})).collect();
+    let there = python.get("batch", json!({"of": asked}));
+    for ((verb, text), there) in texts.iter().zip(list(&there)) {
+        let here = match *verb {
+            "read_phrase" => Phrase::parse(text).ok().map(|phrase| json!(phrase.indexes())),
+            _ => Card::parse_text(text).ok().map(|card| card_json(&card)),
         };
-        let here = match verb {
-            "read_phrase" => Phrase::parse(&text).ok().map(|phrase| json!(phrase.indexes())),
-            _ => Card::parse_text(&text).ok().map(|card| card_json(&card)),
-        };
-        let there = python.ask(verb, json!({"text": text})).ok();
-        assert_eq!(here, there, "{verb} of {text:?}");
+        assert_eq!(here.as_ref(), there.get("ok"), "{verb} of {text:?}");
         *if here.is_some() { &mut taken } else { &mut refused } += 1;
     }
     (taken, refused)
+}
+
+/// A phrase or a card as somebody may have typed it, and the verb that reads it.
+fn mutated_text(n: usize, rng: &mut ChaCha20Rng) -> (&'static str, String) {
+    if n % 2 == 1 {
+        return ("parse_card", mutate_text(&card(rng).to_text(), rng));
+    }
+    let (phrase, language) = (Phrase::generate(rng), *one_of(rng, &Language::ALL));
+    let separator = one_of::<&str>(rng, &[" ", ", ", "、", ""]);
+    ("read_phrase", mutate_text(&phrase.words(language).join(separator), rng))
 }

@@ -1,18 +1,19 @@
 //! Everything else that one side says and the other reads: words, rosters, bulletins, team cells, cards, tokens, stamps, calls, contents.
 use crate::letters;
 use crate::python::{Python, array, bytes, hex, list};
-use crate::text::{below, length, one_of, random, text};
+use crate::text::{below, length, one_of, random, shuffle, text};
 use crate::world::World;
 use porchlight_proto::api::{DeskBeat, DeskOutcome, DeskReply, Floor, LanePage, Notice, SlotOutcome, UpOutcome, UpPost, UpReply};
 use porchlight_proto::bulletin::{Bulletin, Code};
 use porchlight_proto::card::{Card, Door, RelayAddress};
 use porchlight_proto::cell::up::{self, EventStamp, Opened, Opener, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
-use porchlight_proto::event::{AnswerEvent, AnswerKind, DeskSecret, Event};
+use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, DeskSecret, Event};
+use porchlight_proto::have::Have;
 use porchlight_proto::letter::{Letter, normal};
 use porchlight_proto::limits::TEAM_PART_LEN;
 use porchlight_proto::line::{CallerId, DeviceId, Gate, LineId, Seat};
-use porchlight_proto::parts::cut;
+use porchlight_proto::parts::{Part, cut};
 use porchlight_proto::phrase::{Language, Phrase};
 use porchlight_proto::root::RootWords;
 use porchlight_proto::roster::{RosterError, Rosters, UncheckedRoster};
@@ -41,8 +42,9 @@ pub(crate) fn phrases(rng: &mut ChaCha20Rng, python: &mut Python) {
     let text = root.words(Language::Ko).join(" ");
     let indexes = python.get("read_root", json!({"text": text}));
     let there = python.get("root_key", json!({"indexes": indexes}));
-    assert_eq!(there["public"], hex(root.key().public().as_bytes()));
-    assert_eq!(there["seed"], hex(RootWords::parse(&text).unwrap().key().seed().as_slice()));
+    let key = RootWords::parse(&text).expect("its own words").key();
+    assert_eq!(there["public"], hex(key.public().as_bytes()));
+    assert_eq!(there["seed"], hex(key.seed().as_slice()));
 }
 
 fn keys_of_a_phrase(rng: &mut ChaCha20Rng, python: &mut Python) {
@@ -78,12 +80,14 @@ fn spellings_of_a_phrase(rng: &mut ChaCha20Rng, python: &mut Python) {
     if language == Language::Zh {
         spellings.push(words.concat());
     }
-    for text in spellings {
-        let here = Phrase::parse(&text).map(|phrase| json!(phrase.indexes())).map_err(|_| ());
-        let there = python.ask("read_phrase", json!({"text": text})).map_err(|_| ());
+    let asked: Vec<_> = spellings.iter().map(|text| json!({"do": "read_phrase", "text": text})).collect();
+    let read = python.get("batch", json!({"of": asked}));
+    for (text, there) in spellings.iter().zip(list(&read)) {
+        let here = Phrase::parse(text).map(|phrase| json!(phrase.indexes())).map_err(|_| ());
+        let there = there.get("ok").cloned().ok_or(());
         // Chinese without spaces may be cut elsewhere than it was written; both sides must then cut alike.
         assert_eq!(here, there, "a spelling");
-        assert!(here == Ok(json!(phrase.indexes())) || text == words.concat(), "a spelling");
+        assert!(here == Ok(json!(phrase.indexes())) || *text == words.concat(), "a spelling");
     }
 }
 
@@ -216,38 +220,46 @@ fn bulletins(world: &World, rng: &mut ChaCha20Rng, python: &mut Python) {
     assert_eq!(Bulletin::check(&[0; 80], &world.roster, world.now), Ok(None));
 }
 
-/// Several rosters of one line, some of one serial: both choose the same.
+/// Several rosters of one line, some of one serial, some far ahead: both take the same ones and choose the same.
 fn choice(rng: &mut ChaCha20Rng, python: &mut Python) {
+    const DAY: u64 = 86_400;
     let world = World::new(rng);
-    let life = (Seconds(world.now.0 - 9), world.now.plus(9));
+    let life = (Seconds(world.now.0 - 9), world.now.plus(29 * DAY));
     let raised = DeskCert::sign(&world.root, &world.desk.public(), 8, life.0, life.1);
-    let mut rosters = Rosters::new();
-    let all: Vec<_> = (0..6)
+    let all: Vec<_> = (0..8)
         .map(|_| {
+            let from = world.now.0 + *one_of(rng, &[0, 0, 0, 1, DAY, 8 * DAY, 8 * DAY + 1]);
             let mut fields = roster_fields(&world);
-            fields["serial"] = (1 + below(rng, 3)).into();
-            fields["period"] = 7.into();
-            if below(rng, 6) == 0 {
+            fields["serial"] = (1 + below(rng, 4)).into();
+            fields["period"] = (7 + below(rng, 3)).into();
+            if below(rng, 9) == 0 {
                 fields["desk_cert"] = hex(raised.bytes());
             }
-            fields["not_before"] = (world.now.0 + below(rng, 3) - 1).into();
-            fields["not_after"] = (world.now.0 + below(rng, 2) * 1_000 + 2).into();
+            fields["not_before"] = from.into();
+            fields["not_after"] = (from + *one_of(rng, &[2, 1_000, 3 * DAY])).into();
             fields["closed_until"] = below(rng, 1_000).into();
             python.get("build_roster", json!({"fields": fields, "desk_seed": hex(world.desk.seed().as_slice())}))
         })
         .collect();
     let root = world.root.public();
-    let there = python.get("choose_roster", json!({"rosters": all, "root_pk": hex(root.as_bytes()), "now": world.now.0}));
-    for roster in &all {
+    let (after, then) = (below(rng, 9) as u32, world.now.plus(*one_of(rng, &[0, 1, DAY, 8 * DAY])));
+    let there = python.get(
+        "choose_roster",
+        json!({"rosters": all, "root_pk": hex(root.as_bytes()), "now": world.now.0, "then": then.0, "after": [after, 0]}),
+    );
+    let mut rosters = Rosters::after(after, 0);
+    for (roster, there) in all.iter().zip(list(&there["refused"])) {
         let signed = UncheckedRoster::parse(&bytes(roster)).unwrap().check_signed(&root).expect("an honest roster");
-        // One that is not valid now is not in the choice of a client that knows only these.
-        if signed.in_force_at(world.now) {
-            let taken = rosters.insert(signed, world.now);
-            assert!(matches!(taken, Ok(()) | Err(RosterError::Expired | RosterError::OldGeneration)), "{taken:?}");
-        }
+        let here = match rosters.insert(signed, world.now) {
+            Ok(()) => Value::Null,
+            Err(RosterError::NotYet) => json!("not yet"),
+            Err(RosterError::OldGeneration | RosterError::Expired) => json!("void"),
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(here, *there, "whether a roster is taken");
     }
-    let here = rosters.in_force(world.now).map(|roster| json!({"serial": roster.serial(), "hash": hex(roster.hash())}));
-    assert_eq!(there, here.unwrap_or_default());
+    let here = rosters.in_force(then).map(|roster| json!({"serial": roster.serial(), "hash": hex(roster.hash())}));
+    assert_eq!(there["chosen"], here.unwrap_or_default(), "which roster is in force");
 }
 
 // Team cells.
@@ -279,6 +291,100 @@ pub(crate) fn team(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
         }
         let dummy = TeamPart::dummy(world.now, (&world.line, purpose), &device, rng);
         team_part(&dummy, &device, (&world, purpose, period), rng, python);
+    }
+}
+
+/// Events of several parts, in any order and some twice: each comes once.
+pub(crate) fn events(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
+    let world = World::new(rng);
+    let device = SecretKey::generate(rng);
+    let key = world.desk_secret.public();
+    let to = Recipient { line: &world.line, period: 5, purpose: Use::Desk, key };
+    let (mut cells, mut bodies) = (Vec::new(), Vec::new());
+    for device_seq in 1..=count as u64 {
+        let stamp = EventStamp { device_seq, previous: random(rng), lamport: device_seq, time: world.now };
+        let body = event(rng).to_cbor();
+        for part in cut(&body, TEAM_PART_LEN).expect("an event fits") {
+            let signed = TeamPart::sign(&stamp, part, (&world.line, Use::Desk), &device);
+            cells.extend((0..1 + below(rng, 2)).map(|_| hex(signed.seal(&to, rng).as_slice())));
+        }
+        cells.push(hex(TeamPart::dummy(world.now, (&world.line, Use::Desk), &device, rng).seal(&to, rng).as_slice()));
+        bodies.push(hex(body).as_str().unwrap().to_owned());
+    }
+    shuffle(rng, &mut cells);
+    let keys = json!([{"seed": hex(world.desk_secret.seed()), "period": 5, "use": 1}]);
+    let there = python.get("open_events", json!({"line": hex(world.line.as_bytes()), "keys": keys, "cells": cells}));
+    assert_eq!(there["refused"], json!([]));
+    let mut joined: Vec<_> = list(&there["events"]).iter().map(|body| body.as_str().unwrap().to_owned()).collect();
+    joined.sort();
+    bodies.sort();
+    assert_eq!(joined, bodies);
+}
+
+/// A direct letter is its recipient's alone, and a desk secret comes only in one of a lead, and only if it is the one.
+pub(crate) fn direct_letters(rng: &mut ChaCha20Rng, python: &mut Python) {
+    let world = World::new(rng);
+    let [sender, own, other] = [0; 3].map(|_| SecretKey::generate(rng));
+    let line = hex(world.line.as_bytes());
+    let sealed = |to: &SecretKey, rng: &mut ChaCha20Rng| {
+        let previous = EventStamp::direct(&world.line, &to.public());
+        let stamp = EventStamp { device_seq: 1, previous, lamport: 1, time: world.now };
+        let [part] = <[Part; 1]>::try_from(cut(b"event", TEAM_PART_LEN).unwrap()).unwrap();
+        let to = Recipient { line: &world.line, period: 5, purpose: Use::Device, key: world.desk_secret.public() };
+        TeamPart::sign(&stamp, part, (&world.line, Use::Device), &sender).seal(&to, rng)
+    };
+    let keys = json!([{"seed": hex(world.desk_secret.seed()), "period": 5, "use": 2}]);
+    for (to, taken) in [(&own, Ok(())), (&other, Err("forged".to_owned()))] {
+        let cell = hex(sealed(to, rng).as_slice());
+        let asked = json!({"line": line, "keys": keys, "cell": cell, "own_pk": hex(own.public().as_bytes())});
+        assert_eq!(python.ask("open_direct", asked).map(drop), taken);
+    }
+    let secret = |period: u32, seed: [u8; 32]| hex(Event::Secret(DeskSecret { period, seed: seed.into() }).to_cbor());
+    let (period, seed) = (world.roster.period(), array(&hex(world.desk_secret.seed())));
+    for (name, event, purpose, role, taken) in [
+        ("a lead's", secret(period, seed), 2, 2, true),
+        ("to everyone", secret(period, seed), 1, 2, false),
+        ("a worker's", secret(period, seed), 2, 1, false),
+        ("of another period", secret(period + 1, seed), 2, 2, false),
+        ("another", secret(period, random(rng)), 2, 2, false),
+    ] {
+        let (roster, root) = (hex(world.roster.bytes()), hex(world.root.public().as_bytes()));
+        let asked = json!({"event": event, "use": purpose, "role": role, "roster": roster, "root_pk": root});
+        assert_eq!(python.ask("check_secret", asked).is_ok(), taken, "a desk secret, {name}");
+    }
+}
+
+/// What a desk that holds some letters of a visit says it holds.
+pub(crate) fn receipts(count: usize, rng: &mut ChaCha20Rng, python: &mut Python) {
+    for _ in 0..count {
+        let mut have = Have::default();
+        let letters: Vec<_> = (0..below(rng, 150)).map(|at| (below(rng, at + 9) + u64::from(at > 9)) as u16).collect();
+        let taken: Vec<_> = letters.iter().map(|seq| *seq > 0 && (have.insert(*seq) || have.holds(*seq))).collect();
+        let receipt = have.receipt(random(rng));
+        let there = python.get("receipt", json!({"letters": letters}));
+        assert_eq!(there, json!({"taken": taken, "have_upto": receipt.upto, "have_map": receipt.map}), "{letters:?}");
+        for seq in 1..200 {
+            assert_eq!(receipt.holds(&receipt.session, seq), letters.contains(&seq) && have.holds(seq), "letter {seq}");
+        }
+    }
+}
+
+/// The windows in which a caller looks for her tags are those that the SPEC counts.
+pub(crate) fn windows(rng: &mut ChaCha20Rng, python: &mut Python) {
+    let mut world = World::new(rng);
+    for (slow_days, weeks, days, tags) in [(7, 10, 9, 51_840), (8, 11, 9, 57_024), (9, 11, 10, 63_360), (1, 10, 9, 51_840)] {
+        world.body.timing = Timing { slow_days, ..Timing::PRODUCTION };
+        world.publish();
+        let (week, day) = (world.roster.week(), world.day());
+        let asked = json!({"roster": hex(world.roster.bytes()), "root_pk": hex(world.root.public().as_bytes()), "day": day});
+        let there = python.get("visit_places", asked.clone());
+        let here = json!({"weeks": [week + 1 - weeks, week], "days": [day + 2 - days, day + 1], "tags": tags});
+        assert_eq!(there, here, "{slow_days} slow days");
+        for (age, reached) in [(0, true), (8, true), (9, false), (20, false)] {
+            let mut asked = asked.clone();
+            asked["week"] = (week - age).into();
+            assert_eq!(python.get("reachable", asked), reached, "a reply key {age} weeks old");
+        }
     }
 }
 
@@ -320,7 +426,7 @@ fn team_part(
 pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
     let (caller, session, answer) = (CallerId(random(rng)), random(rng), random(rng));
     let length = length(rng, usize::MAX);
-    match below(rng, 11) {
+    match below(rng, 13) {
         0 => Event::DeviceKey(Box::new(random(rng))),
         1 => {
             let held = (0..below(rng, 5)).map(|_| (DeviceId(random(rng)), rng.next_u64())).collect::<BTreeMap<_, _>>();
@@ -343,6 +449,12 @@ pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
         7 => Event::Seen { caller, answer },
         8 => Event::Slots((0..below(rng, 5) as u8).collect()),
         9 => Event::Secret(DeskSecret { period: rng.next_u32(), seed: random::<32>(rng).into() }),
+        10 => Event::Admitted(Admitted {
+            desk_cert: Box::new(random(rng)),
+            device_cert: Box::new(random(rng)),
+            sealing_key: Box::new(random(rng)),
+        }),
+        11 => Event::Revoked { device: DeviceId(random(rng)) },
         _ => Event::StopSending { caller, answer },
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct World {
     pub(crate) safe_secret: SealingSecret,
     pub(crate) seats: Vec<SecretKey>,
     pub(crate) seats_previous: Vec<SecretKey>,
+    pub(crate) body: RosterBody,
     pub(crate) roster: SignedRoster,
 }
 
@@ -56,7 +57,11 @@ impl World {
         };
         let roster = body.sign(&desk, &desk_cert, &root.public()).expect("an honest roster");
         let line = LineId::from_root(&root.public());
-        Self { now, root, line, desk, desk_cert, desk_secret, safe_secret, seats, seats_previous, roster }
+        Self { now, root, line, desk, desk_cert, desk_secret, safe_secret, seats, seats_previous, body, roster }
+    }
+    /// Signs the roster anew, after its body was changed.
+    pub(crate) fn publish(&mut self) {
+        self.roster = self.body.sign(&self.desk, &self.desk_cert, &self.root.public()).expect("an honest roster");
     }
     /// The key of a seat.
     pub(crate) fn seat(&self, seat: Seat) -> &SecretKey {

@@ -87,7 +87,10 @@ impl ModelRelay {
         self.lane.insert(self.next, (now, cell));
         self.next += 1;
         let dead = now.0.saturating_sub(UP_TTL_S * 1000);
-        self.lane.retain(|_, (posted, _)| posted.0 >= dead);
+        // Positions go up with time: the dead ones come first.
+        while self.lane.first_entry().is_some_and(|first| first.get().0.0 < dead) {
+            self.lane.pop_first();
+        }
     }
 
     pub fn up(&mut self, body: &[u8], now: Millis) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Visits: sending a letter, reading answers.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
 use porchlight_client::caller::{News, Pace, Session, Setting};
@@ -30,20 +31,24 @@ const BEATS_A_PART: u32 = 4;
 
 type Visit = Session<SystemClock, ChaCha20Rng>;
 
-/// Sends a letter and stays until it is in the box, or with `wait` until the desk has it.
-pub(super) async fn send(args: &Visiting, letter: &Letter, wait: Option<Duration>, way: &Way<'_>) -> Result<Exit, Trouble> {
-    let bytes = letter.to_cbor().map_err(|error| sentences::bad_content(&error))?;
+/// Sends letters and stays until they are in the box, or with `wait` until the desk has them.
+pub(super) async fn send(args: &Visiting, letters: &[Letter], wait: Option<Duration>, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let parts = parts_of(letters)?;
+    let withdraw = letters.iter().find_map(|letter| letter.withdraw);
     let mut stop = Stop::listen()?;
     let mut session = stop.unless(open(args, way)).await.unwrap_or_else(|| Err(sentences::interrupted()))?;
-    let seq = session.write(letter, To::Desk).map_err(|error| sentences::visit_error(&error))?;
-    let limit = wait.unwrap_or_else(|| time_for(bytes.len(), &session));
-    let mut telling = Telling::new(way.output, &session, seq);
+    let mut telling = Telling::new(way.output, &session);
+    for letter in letters {
+        let seq = session.write(letter, To::Desk).map_err(|error| sentences::visit_error(&error))?;
+        telling.stands.insert(seq, Stand::Unsent);
+    }
+    let limit = wait.unwrap_or_else(|| time_for(parts, &session));
     session.begin();
     let until = SystemClock.elapsed() + limit;
     let done = |session: &Visit, telling: &Telling| {
         let visit = session.visit();
         let sent = if wait.is_some() { visit.all_receipted() } else { visit.all_in_box() };
-        sent && visit.all_named() && telling.has_heard(letter, wait, session)
+        sent && visit.all_named() && telling.has_heard(withdraw, wait, session)
     };
     let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
     telling.show_held();
@@ -58,19 +63,33 @@ enum Ended {
     Stopped,
 }
 
-/// Says how the letter stands, and nothing better than that.
+/// How many cells letters take.
+fn parts_of(letters: &[Letter]) -> Result<u32, Trouble> {
+    letters.iter().try_fold(0u32, |sum, letter| {
+        let bytes = letter.to_cbor().map_err(|error| sentences::bad_content(&error))?;
+        let parts = bytes.len().div_ceil(porchlight_proto::limits::LETTER_PART_LEN);
+        Ok(sum.saturating_add(u32::try_from(parts).unwrap_or(u32::MAX)))
+    })
+}
+
+/// Says how each letter stands, and nothing better than that.
 fn conclude(ended: Ended, session: &Visit, waited: bool, telling: &Telling) -> Result<Exit, Trouble> {
     let visit = session.visit();
     // Receipted is in the box, and an answer not named only comes again.
     if visit.all_receipted() || (ended == Ended::Done && !waited) || (!waited && visit.all_in_box()) {
         return Ok(Exit::Done);
     }
+    let in_box = if ended == Ended::Stopped { sentences::interrupted_in_box() } else { sentences::not_receipted() };
+    for (seq, stand) in &telling.stands {
+        match stand {
+            Stand::Receipted => {}
+            Stand::InBox => telling.letter("not_receipted", *seq, in_box),
+            Stand::Unsent => telling.letter("not_in_box", *seq, &sentences::letter_not_in_box(*seq, telling.stands.len())),
+        }
+    }
     if visit.all_in_box() {
-        let sentence = if ended == Ended::Stopped { sentences::interrupted_in_box() } else { sentences::not_receipted() };
-        telling.letter("not_receipted", telling.seq, sentence);
         return Ok(Exit::NothingNew);
     }
-    telling.letter("not_in_box", telling.seq, "");
     Err(match ended {
         Ended::Stopped => sentences::interrupted(),
         _ if telling.full => sentences::box_full(),
@@ -83,7 +102,7 @@ pub(super) async fn read(args: &Visiting, wait: Option<Duration>, way: &Way<'_>)
     let mut stop = Stop::listen()?;
     let Some(session) = stop.unless(open(args, way)).await else { return Ok(Exit::NothingNew) };
     let mut session = session?;
-    let mut telling = Telling::new(way.output, &session, 0);
+    let mut telling = Telling::new(way.output, &session);
     session.begin();
     let until = SystemClock.elapsed() + wait.unwrap_or(USUAL_WAIT);
     let quiet = quiet_time(&session);
@@ -145,8 +164,7 @@ fn tell_opening(session: &Visit, output: Output) {
 }
 
 /// Several beats for each part: mobile networks lose some.
-fn time_for(bytes: usize, session: &Visit) -> Duration {
-    let parts = u32::try_from(bytes.div_ceil(porchlight_proto::limits::LETTER_PART_LEN)).unwrap_or(u32::MAX);
+fn time_for(parts: u32, session: &Visit) -> Duration {
     let beat = Duration::from_millis(u64::from(session.visit().timing().up_beat_ms));
     USUAL_WAIT.max(beat.saturating_mul(parts.saturating_mul(BEATS_A_PART)))
 }
@@ -166,11 +184,16 @@ async fn run(
     done: impl Fn(&Visit, &Telling) -> bool,
 ) -> Ended {
     loop {
+        // Before asking whether all is done: one answer of the relay can bring several receipts.
+        while let Some(news) = session.heard() {
+            telling.take(news);
+        }
         if done(session, telling) {
             return Ended::Done;
         }
         // Looked at again at least so often: being done can be a matter of time alone.
         let look = SystemClock.elapsed() + Duration::from_millis(100);
+        telling.hear_parts(session.visit().parts_read());
         match stop.unless(session.next(until.min(look))).await {
             None => return Ended::Stopped,
             Some(Some(news)) => telling.take(news),
@@ -180,11 +203,20 @@ async fn run(
     }
 }
 
+/// How a letter of this visit stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stand {
+    Unsent,
+    InBox,
+    Receipted,
+}
+
 /// What has been told in a visit.
 struct Telling {
     output: Output,
     session: String,
-    seq: u16,
+    /// Each letter of this visit.
+    stands: BTreeMap<u16, Stand>,
     /// Answers that came before all of the carousel was read: they are shown in their order.
     held: Vec<ShownAnswer>,
     slow_read: bool,
@@ -195,17 +227,18 @@ struct Telling {
     /// When a receipt or the fate of a letter taken back was last told.
     last_fate: Option<Duration>,
     shown: usize,
-    /// When the last answer came that was not there on arrival.
+    /// When the last part of an answer came that was not there on arrival.
     last_new: Option<Duration>,
+    parts_read: usize,
 }
 
 impl Telling {
-    fn new(output: Output, session: &Visit, seq: u16) -> Self {
+    fn new(output: Output, session: &Visit) -> Self {
         let session = HEXLOWER.encode(session.visit().session());
         Self {
             output,
             session,
-            seq,
+            stands: BTreeMap::new(),
             held: Vec::new(),
             slow_read: false,
             fast_read: false,
@@ -214,17 +247,25 @@ impl Telling {
             last_fate: None,
             shown: 0,
             last_new: None,
+            parts_read: 0,
         }
     }
 
     /// Whether nothing more is worth waiting for. What became of letters taken back comes within a few beats of the receipt
     /// or, where there was nothing to take back, never.
-    fn has_heard(&self, letter: &Letter, wait: Option<Duration>, session: &Visit) -> bool {
-        match letter.withdraw {
+    fn has_heard(&self, withdraw: Option<Withdraw>, wait: Option<Duration>, session: &Visit) -> bool {
+        match withdraw {
             None => true,
             Some(_) if wait.is_none() => true,
             Some(Withdraw::One(..)) if self.told => true,
             Some(_) => self.last_fate.is_some_and(|at| SystemClock.elapsed() >= at + quiet_time(session)),
+        }
+    }
+
+    /// Notes how many parts have been read. Nobody leaves in the middle of an answer that keeps coming.
+    fn hear_parts(&mut self, parts_read: usize) {
+        if core::mem::replace(&mut self.parts_read, parts_read) != parts_read && self.slow_read {
+            self.last_new = Some(SystemClock.elapsed());
         }
     }
 
@@ -244,11 +285,14 @@ impl Telling {
         match event {
             Event::InBox(_, seq) => {
                 self.full = false;
+                // A receipt that came first stands.
+                self.stands.entry(seq).and_modify(|stand| *stand = (*stand).max(Stand::InBox));
                 self.letter("in_box", seq, sentences::in_box());
                 self.output.say(&sentences::session(&self.session, seq));
             }
             Event::Receipt(_, seq) => {
                 self.last_fate = Some(SystemClock.elapsed());
+                self.stands.insert(seq, Stand::Receipted);
                 self.letter("receipt", seq, sentences::receipt());
             }
             Event::Withdrawn(_, seq) => self.letter("withdrawn", seq, sentences::withdrawn()),
@@ -257,7 +301,6 @@ impl Telling {
             Event::Answer(answer) => {
                 self.held.push(answer);
                 if self.slow_read {
-                    self.last_new = Some(SystemClock.elapsed());
                     self.show_held();
                 }
             }

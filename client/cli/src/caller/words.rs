@@ -92,8 +92,15 @@ fn words_json(phrase: &Phrase) -> Value {
 
 /// Writes the words to a file that is made now, and made for its owner alone.
 fn write_private(path: &Path, words: &str) -> Result<(), Trouble> {
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    opened
-        .and_then(|mut file| writeln!(file, "{words}").and_then(|()| file.sync_all()))
-        .map_err(|error| sentences::cannot_write(path, &error))
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| sentences::cannot_write(path, &error))?;
+    writeln!(file, "{words}").and_then(|()| file.sync_all()).map_err(|error| {
+        // An empty file would only be in the way of the next try.
+        let _nothing_more_to_do = std::fs::remove_file(path);
+        sentences::cannot_write(path, &error)
+    })
 }

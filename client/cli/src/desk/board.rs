@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use porchlight_client::desk::{AnswerState, Desk, Item, LetterState, PromiseState, Row};
+use porchlight_client::desk::{AnswerState, Desk, Item, LetterState, PromiseState, ReadableFrom, Row};
 use porchlight_proto::line::CallerId;
 use porchlight_proto::time::Seconds;
 use serde_json::{Value, json};
@@ -46,9 +46,24 @@ pub(super) fn show(desk: &Desk, caller: CallerId, now: Seconds, output: Output) 
     let thread = desk.show(caller, now).map_err(|error| sentences::desk(&error))?;
     output.say(&sentences::row(&thread.row));
     for item in &thread.items {
-        output.tell(&item_json(item), &sentences::item(item));
+        let mut object = item_json(item);
+        if let Item::Answer { id, .. } = item {
+            let id = data_encoding::HEXLOWER.decode(id.as_bytes()).ok().and_then(|id| id.try_into().ok());
+            add_readable(&mut object, id.and_then(|id| desk.readable_from(&id)).as_ref());
+        }
+        output.tell(&object, &sentences::item(item));
     }
     Ok(())
+}
+
+/// Adds from when an answer can be read (milliseconds), and on which track; null while it is not in slots whole.
+pub(super) fn add_readable(object: &mut Value, readable: Option<&ReadableFrom>) {
+    let from = readable.and_then(|readable| readable.words.or(readable.page));
+    let track = readable.map(|readable| if readable.words.is_some() { "carousel" } else { "live" });
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("readable_from".to_owned(), json!(from.map(|from| from.0)));
+        fields.insert("track".to_owned(), json!(track));
+    }
 }
 
 /// An item with the kind under the name that the other events use, too.

@@ -24,6 +24,8 @@ use crate::way::Way;
 
 /// How often a round looks whether it is done, and the watch whether its page has ended.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often at most a watch looks for letters that another process of its vault has fetched.
+const LOOK_BESIDE: Duration = Duration::from_secs(1);
 /// Beats a round goes on sending after letters came: receipts ride on them.
 const BEATS_FOR_RECEIPTS: u32 = 6;
 
@@ -169,9 +171,12 @@ impl Round {
     pub(super) fn tell_answer(&self, output: Output, caller: CallerId, id: &[u8; 8], outcome: Outcome) -> Result<Exit, Trouble> {
         let due = self.is_due(&|desk: &Desk| board::is_on_the_way(desk, caller, id, now()))?;
         let state = if due { "on_the_way" } else { "with_the_relay" };
-        let sentence = if due { "" } else { sentences::WITH_THE_RELAY };
-        output
-            .tell(&json!({"event": "answered", "id": board::hex(&caller.0), "answer": board::hex(id), "state": state}), sentence);
+        let readable = self.duty.view(|desk| desk.readable_from(id)).map_err(|error| sentences::office(&error))?;
+        let readable = readable.filter(|_| !due);
+        let sentence = if due { String::new() } else { sentences::with_the_relay(readable.as_ref()) };
+        let mut object = json!({"event": "answered", "id": board::hex(&caller.0), "answer": board::hex(id), "state": state});
+        board::add_readable(&mut object, readable.as_ref());
+        output.tell(&object, &sentence);
         match (due, outcome) {
             (false, _) => Ok(Exit::Done),
             (true, Outcome::Stopped) => {
@@ -191,20 +196,34 @@ pub(super) async fn watch(office: Office, args: &DeskWatch, way: &Way<'_>) -> Re
         .map_err(|error| sentences::duty(&error))?;
     let mut known = duty.view(|desk| board::Known::of(desk, now())).map_err(|error| sentences::office(&error))?;
     let mut pager = Pager::new(args.exec.clone());
+    let mut looked = Duration::ZERO;
     way.output.tell(&json!({"event": "watching"}), sentences::WATCHING);
     loop {
         match stop.unless(duty.next(SystemClock.elapsed() + LOOK)).await {
             None => return Ok(Exit::Done),
             Some(None) => {}
             Some(Some(DutyNews::Letters(_))) => {
-                let fresh = duty.view(|desk| known.update(desk, now())).map_err(|error| sentences::office(&error))?;
-                fresh.iter().for_each(|letter| letter.tell(way.output));
+                tell_letters(&duty, &mut known, way.output)?;
                 pager.ring();
+            }
+            // A `desk sync` or `desk answer` beside this watch may have fetched what it would have.
+            Some(Some(DutyNews::Posted(_))) if SystemClock.elapsed() >= looked + LOOK_BESIDE => {
+                looked = SystemClock.elapsed();
+                if tell_letters(&duty, &mut known, way.output)? {
+                    pager.ring();
+                }
             }
             Some(Some(news)) => note(&news, way.output),
         }
         pager.tend();
     }
+}
+
+/// Tells the letters that have not been told; says whether there were any.
+fn tell_letters(duty: &Duty<SystemClock>, known: &mut board::Known, output: Output) -> Result<bool, Trouble> {
+    let fresh = duty.view(|desk| known.update(desk, now())).map_err(|error| sentences::office(&error))?;
+    fresh.iter().for_each(|letter| letter.tell(output));
+    Ok(!fresh.is_empty())
 }
 
 /// What a watch says besides letters.

@@ -217,7 +217,7 @@ fn settle(world: &mut World, hers: &mut [Her; 2], seed: u64) {
 #[test]
 fn random_histories_converge() {
     let first: u64 = std::env::var("PORCHLIGHT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1000);
-    let count: u64 = std::env::var("PORCHLIGHT_HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(3);
+    let count: u64 = std::env::var("PORCHLIGHT_HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(5);
     for seed in first..first + count {
         history(seed);
     }

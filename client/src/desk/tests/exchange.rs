@@ -313,3 +313,75 @@ fn a_stop_goes_first_and_what_it_stops_goes_no_more() {
         .collect();
     assert_eq!(states, [(false, AnswerState::TakenBack), (true, AnswerState::WithTheRelay), (false, AnswerState::WithTheRelay)]);
 }
+
+/// What the letters of a thread say, and whether she waits.
+fn shown(world: &mut World, caller: CallerId) -> (Vec<String>, bool) {
+    let thread = world.thread(0, caller);
+    let says = |item: Item| match item {
+        Item::Letter { text, .. } => Some(text),
+        Item::Answer { text, .. } => Some(format!("> {text}")),
+        Item::Note { .. } => None,
+    };
+    (thread.items.into_iter().filter_map(says).collect(), thread.row.waiting_since.is_some())
+}
+
+/// Found when three runs of `caller write` within a second were shown in the order of their random visits, and an answer
+/// was taken to answer a letter that came after it.
+#[test]
+fn letters_of_several_visits_within_ten_minutes_are_shown_as_they_came() {
+    for seed in 30..38 {
+        let mut world = World::new("several visits", seed);
+        let mut her = Her::new(&mut world);
+        let mut written = vec![];
+        for round in 0..5 {
+            for letter in ["a", "b"] {
+                let text = format!("{round} {letter}");
+                her.write(&world, &text);
+                her.post(&mut world, false);
+                written.push(text);
+            }
+            world.sync(0);
+            her.come_again(&mut world);
+        }
+        assert_eq!(shown(&mut world, her.caller), (written.clone(), true), "seed {seed}");
+        world.answer(0, her.caller, "thank you");
+        her.write(&world, "and this");
+        her.post(&mut world, false);
+        world.sync(0);
+        written.extend(["> thank you".to_owned(), "and this".to_owned()]);
+        assert_eq!(shown(&mut world, her.caller), (written.clone(), true), "seed {seed}: what came after an answer waits");
+        let now = world.now.seconds();
+        world.offices[0].compact(now, &mut world.rng).unwrap();
+        world.offices[0] = Office::open(world.dirs[0].path(), &words()).unwrap();
+        assert_eq!(shown(&mut world, her.caller), (written, true), "seed {seed}: the vault keeps the order");
+    }
+}
+
+#[test]
+fn of_many_open_pages_the_one_heard_last_is_answered() {
+    let mut world = World::new("pages", 40);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    let mut pages = vec![];
+    for _ in 0..6 {
+        her.post(&mut world, false);
+        let line = porchlight_proto::line::LineId::from_root(&world.relay.root);
+        let visit = Her::open(&mut world, her.phrase.stretch(&line));
+        pages.push(core::mem::replace(&mut her.visit, visit));
+    }
+    world.sync(0);
+    let heard_last = 1;
+    core::mem::swap(&mut her.visit, &mut pages[heard_last]);
+    her.post(&mut world, false);
+    core::mem::swap(&mut her.visit, &mut pages[heard_last]);
+    world.sync(0);
+    assert!(world.answer(0, her.caller, "here").live);
+    world.bundle(0, false);
+    world.tick(30_000);
+    let bytes = world.relay.down_fast(world.now);
+    let now = world.now;
+    let read: Vec<Vec<String>> = pages.iter_mut().map(|page| texts(&page.fast(R, &bytes, now).unwrap())).collect();
+    for (at, texts) in read.iter().enumerate() {
+        assert_eq!(*texts, if at == heard_last { vec!["here"] } else { vec![] }, "page {at}");
+    }
+}

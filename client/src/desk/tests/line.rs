@@ -157,3 +157,55 @@ fn a_desk_is_silent_in_debug() {
     let ticket = world.act(0, |desk, rng| desk.bundle(R, now, rng)).unwrap().ticket;
     assert!(!format!("{ticket:?}").contains("[1"), "{ticket:?}");
 }
+
+#[test]
+fn a_device_forgets_sealing_secrets_that_nothing_can_be_sealed_to_any_more() {
+    let mut world = World::new("sealing", 27);
+    let worker = world.join(Role::Worker, 1);
+    let day = 86_400_000;
+    let sealing = |world: &mut World| -> Vec<u64> {
+        let desk = world.offices[worker].look().unwrap();
+        desk.ring.names().filter_map(|name| if let KeyName::Sealing(number) = name { Some(number) } else { None }).collect()
+    };
+    for _ in 0..8 {
+        world.tick(day);
+        world.publish(0);
+        let (now, notice) = (world.now.seconds(), world.relay.notice(world.now));
+        world.act(worker, |desk, _| desk.hear_notice(R, &notice, now)).unwrap();
+        world.bundle(worker, false);
+        world.act(worker, |desk, rng| desk.tidy(now, rng)).unwrap();
+    }
+    // Three days and a half after a key was given up no relay holds anything sealed to it. Now is the eighth day; key 4 was
+    // given up on the fourth, key 5 on the fifth.
+    assert_eq!(sealing(&mut world), [5, 6, 7, 8, 9]);
+}
+
+#[test]
+fn a_desk_secret_that_comes_after_its_time_is_not_kept() {
+    let mut world = World::new("late secret", 28);
+    let worker = world.join(Role::Worker, 1);
+    for _ in 0..8 {
+        world.tick(86_400_000);
+        world.publish(0);
+        let now = world.now.seconds();
+        world.act(0, |desk, rng| desk.tidy(now, rng)).unwrap();
+        let notice = world.relay.notice(world.now);
+        world.act(worker, |desk, _| desk.hear_notice(R, &notice, now)).unwrap();
+        world.act(worker, |desk, rng| desk.tidy(now, rng)).unwrap();
+    }
+    let periods = |world: &mut World| -> Vec<u32> {
+        let desk = world.offices[worker].look().unwrap();
+        desk.ring.names().filter_map(|name| if let KeyName::Period(period, _) = name { Some(period) } else { None }).collect()
+    };
+    let late = KeyName::Period(1, 99);
+    world
+        .act(worker, |desk, _| {
+            desk.put_key(late, &[9; 32]);
+            Ok(())
+        })
+        .unwrap();
+    assert!(periods(&mut world).contains(&1));
+    let now = world.now.seconds();
+    world.act(worker, |desk, rng| desk.tidy(now, rng)).unwrap();
+    assert!(!periods(&mut world).contains(&1));
+}

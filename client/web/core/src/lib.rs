@@ -4,4 +4,5 @@ extern crate alloc;
 
 #[cfg(target_arch = "wasm32")]
 pub mod boundary;
+pub mod json;
 pub mod page;

@@ -1,11 +1,12 @@
 //! One visit with its random source and its two buffers: what comes in, what goes out.
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+use crate::json::Json;
+use alloc::{boxed::Box, vec::Vec};
 use chacha20::ChaCha20Rng;
 use porchlight_proto::{
     cell::down::Kind,
     letter::{Letter, Status, Withdraw},
-    phrase::{Language, PHRASE_WORDS, Phrase, Stretched},
     line::LineId,
+    phrase::{Language, PHRASE_WORDS, Phrase, Stretched},
     sign::PublicKey,
     time::Millis,
     visit::{Clock, Event, ShownAnswer, Ticket, To, Visit},
@@ -60,17 +61,20 @@ impl Page {
             output: Zeroizing::default(),
         }
     }
-    fn say(&mut self, text: &str) {
-        self.say_bytes(text.as_bytes());
+    fn say(&mut self, write: impl FnOnce(&mut Json)) {
+        let mut json = Json::new();
+        write(&mut json);
+        self.output = json.finish();
     }
-    fn say_bytes(&mut self, bytes: &[u8]) {
-        self.output.zeroize();
-        self.output.extend_from_slice(bytes);
+    fn say_list(&mut self, numbers: impl Iterator<Item = u64>) {
+        self.say(|json| write_list(json, numbers));
     }
     fn tell(&mut self, events: &[Event]) {
-        let events: Vec<String> = events.iter().map(event_json).collect();
-        let text = Zeroizing::new(format!("[{}]", events.join(",")));
-        self.say(&text);
+        self.say(|json| {
+            json.list();
+            events.iter().for_each(|event| write_event(json, event));
+            json.end_list();
+        });
     }
     /// Takes the notice in the input. Says the events.
     ///
@@ -94,18 +98,16 @@ impl Page {
     /// Says the pace, the days to fetch, and the words a line chooses.
     pub fn plan(&mut self, now: Millis) {
         let timing = self.visit.timing();
-        let days: Vec<String> = self.visit.days(now).iter().map(|day| format!("{day}")).collect();
+        let days = self.visit.days(now);
         let (within, closed) = self.visit.roster().map_or((0, 0), |roster| (roster.answer_within(), roster.closed_until().0));
-        let text = format!(
-            r#"{{"relay_no":{},"now":{},"up_beat_ms":{},"beat_ms":{},"slow_s":{},"days":[{}],"answer_within":{within},"closed_until":{closed}}}"#,
-            self.visit.relay_no().unwrap_or(0),
-            self.visit.line_now(now).0,
-            timing.up_beat_ms,
-            timing.beat_ms,
-            timing.slow_s,
-            days.join(",")
-        );
-        self.say(&text);
+        let (relay_no, line_now) = (self.visit.relay_no().unwrap_or(0), self.visit.line_now(now).0);
+        self.say(|json| {
+            json.object().name("relay_no").number(relay_no.into());
+            json.name("now").number(line_now).name("slow_s").number(timing.slow_s.into());
+            json.name("up_beat_ms").number(timing.up_beat_ms.into()).name("beat_ms").number(timing.beat_ms.into());
+            write_list(json.name("days"), days.into_iter().map(u64::from));
+            json.name("answer_within").number(within.into()).name("closed_until").number(closed).end_object();
+        });
     }
     /// Draws a new phrase and says its eight indexes, two bytes each, and the line's id, as [`stretch`] takes them.
     pub fn draw(&mut self) {
@@ -118,8 +120,8 @@ impl Page {
     }
     /// Says the line's id.
     pub fn line(&mut self) {
-        let line = self.line;
-        self.say_bytes(line.as_bytes());
+        self.output.zeroize();
+        self.output.extend_from_slice(self.line.as_bytes());
     }
     /// Learns who she is from the 32 bytes in the input, which [`stretch`] gave. Says the events.
     ///
@@ -141,9 +143,7 @@ impl Page {
     }
     /// Says the three recognition pictures.
     pub fn pictures(&mut self) {
-        let [first, second, third] = self.pictures;
-        let text = format!("[{first},{second},{third}]");
-        self.say(&text);
+        self.say_list(self.pictures.into_iter().map(u64::from));
     }
     /// Takes a letter with the text in the input. Gives its number in the visit.
     ///
@@ -183,7 +183,7 @@ impl Page {
         let post = self.visit.beat(relay_no, now, &mut self.rng).map_err(|_| Refusal::Closed)?;
         self.posts = self.posts.wrapping_add(1);
         self.in_flight = Some(post.ticket);
-        self.say_bytes(post.bytes.as_slice());
+        self.output = Zeroizing::new(post.bytes.to_vec());
         Ok(())
     }
     /// Takes the reply to POST number `post` (the first is 1) in the input, or that there was none. Says the events:
@@ -272,59 +272,45 @@ impl Choice {
     }
 }
 
-fn event_json(event: &Event) -> String {
+fn write_list(json: &mut Json, numbers: impl Iterator<Item = u64>) {
+    json.list();
+    numbers.for_each(|number| {
+        json.number(number);
+    });
+    json.end_list();
+}
+
+fn write_event(json: &mut Json, event: &Event) {
+    json.object().name("event");
     match event {
-        Event::InBox(to, seq) => letter_json("in_box", *to, *seq),
-        Event::Receipt(to, seq) => letter_json("receipt", *to, *seq),
-        Event::Withdrawn(to, seq) => letter_json("withdrawn", *to, *seq),
-        Event::TooLate(to, seq) => letter_json("too_late", *to, *seq),
-        Event::EarlierReceipt(to) => letter_json("earlier_receipt", *to, 0),
-        Event::Bulletin(code) => format!(r#"{{"event":"bulletin","code":{}}}"#, code.code()),
-        Event::NewRoster(serial) => format!(r#"{{"event":"new_roster","serial":{serial}}}"#),
-        Event::Full => r#"{"event":"full"}"#.into(),
-        Event::StampAsked => r#"{"event":"stamp"}"#.into(),
-        Event::Answer(answer) => answer_json(answer),
-        _ => r#"{"event":"other"}"#.into(),
-    }
+        Event::InBox(to, seq) => write_letter(json.text("in_box"), *to, *seq),
+        Event::Receipt(to, seq) => write_letter(json.text("receipt"), *to, *seq),
+        Event::Withdrawn(to, seq) => write_letter(json.text("withdrawn"), *to, *seq),
+        Event::TooLate(to, seq) => write_letter(json.text("too_late"), *to, *seq),
+        Event::EarlierReceipt(to) => write_letter(json.text("earlier_receipt"), *to, 0),
+        Event::Bulletin(code) => json.text("bulletin").name("code").number(code.code().into()),
+        Event::NewRoster(serial) => json.text("new_roster").name("serial").number(u64::from(*serial)),
+        Event::Full => json.text("full"),
+        Event::StampAsked => json.text("stamp"),
+        Event::Answer(answer) => write_answer(json.text("answer"), answer),
+        _ => json.text("other"),
+    };
+    json.end_object();
+}
+
+fn write_letter(json: &mut Json, to: To, seq: u16) -> &mut Json {
+    json.name("safeguarding").truth(to == To::Safeguarding).name("seq").number(seq.into())
 }
 
 /// `offer`: whether "no, thank you" belongs beside it. `stops`: the ids a stop covers; none of them means every lower `n`.
-fn answer_json(answer: &ShownAnswer) -> String {
-    let (stop, content) = (answer.kind == Kind::Stop, &answer.content);
-    let stops: Vec<String> = content.stops.iter().map(|id| format!("\"{}\"", hex(id))).collect();
-    format!(
-        r#"{{"event":"answer","id":"{}","n":{},"stop":{stop},"stops":[{}],"offer":{},"safeguarding":{},"written":{},"good_until":{},"text":{}}}"#,
-        hex(&answer.answer),
-        content.n,
-        stops.join(","),
-        content.meeting || content.introduction.is_some(),
-        answer.seat.is_safeguarding(),
-        content.written,
-        answer.good_until.0,
-        json_string(&content.text),
-    )
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|half| char::from_digit(u32::from(half), 16)).collect()
-}
-
-fn letter_json(event: &str, to: To, seq: u16) -> String {
-    let safe = to == To::Safeguarding;
-    format!(r#"{{"event":"{event}","safeguarding":{safe},"seq":{seq}}}"#)
-}
-
-/// A JSON string: quotes, backslashes and control characters escaped.
-fn json_string(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if u32::from(c) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
+fn write_answer<'a>(json: &'a mut Json, answer: &ShownAnswer) -> &'a mut Json {
+    let content = &answer.content;
+    json.name("id").hex(&answer.answer).name("n").number(content.n).name("stop").truth(answer.kind == Kind::Stop);
+    json.name("stops").list();
+    for id in &content.stops {
+        json.hex(id);
     }
-    out.push('"');
-    out
+    json.end_list().name("offer").truth(content.meeting || content.introduction.is_some());
+    json.name("safeguarding").truth(answer.seat.is_safeguarding()).name("written").number(content.written);
+    json.name("good_until").number(answer.good_until.0).name("text").text(&content.text)
 }

@@ -16,6 +16,8 @@ class Entry {
     /** @type {number[]} */
     this.indexes = [];
     this.isBySound = false;
+    /** The first sound that was tapped, where the next one is asked for; or none. */
+    this.sound = "";
     /** @type {number[] | null} the words of the open shelf or sound */
     this.open = null;
   }
@@ -44,13 +46,19 @@ class Entry {
     return pad;
   }
 
+  /** First sounds; and where many words begin with one, the sounds that follow it. */
   soundPad() {
+    const first = this.sound;
+    const words = pack.words.map((_, index) => index).filter((index) => !first || pack.sounds[index][0] === first);
     const pad = element("div", "pad sounds");
-    const sounds = Array.from(new Set(pack.sounds)).sort();
-    for (const sound of sounds) {
-      const words = pack.words.map((_, index) => index).filter((index) => pack.sounds[index] === sound);
-      words.sort((a, b) => (pack.words[a] < pack.words[b] ? -1 : 1));
-      pad.appendChild(button(sound, () => this.choose(words)));
+    for (const sound of Array.from(new Set(words.map((index) => pack.sounds[index][first ? 1 : 0]))).sort()) {
+      const under = words.filter((index) => pack.sounds[index][first ? 1 : 0] === sound);
+      under.sort((a, b) => (pack.words[a] < pack.words[b] ? -1 : 1));
+      const act = () => {
+        if (!first && under.length > SHELF_WORDS) this.sound = sound;
+        this.choose(!first && under.length > SHELF_WORDS ? null : under);
+      };
+      pad.appendChild(button(first ? first + sound : sound, act));
     }
     return pad;
   }
@@ -71,8 +79,8 @@ class Entry {
 
   tools() {
     const tools = element("div", "tools");
-    if (this.open) {
-      tools.appendChild(button(pack.say("back_one"), () => this.choose(null), pack.drawings.back));
+    if (this.open || this.sound) {
+      tools.appendChild(button(pack.say("back_one"), () => this.stepBack(), pack.drawings.back));
     } else {
       const other = this.isBySound ? "shelves" : "by_sound";
       tools.appendChild(button(pack.say(other), () => this.turn(), pack.drawings[other]));
@@ -88,6 +96,12 @@ class Entry {
     window.scrollTo(0, 0);
   }
 
+  /** From the words to the sounds or shelves, from the second sounds to the first. */
+  stepBack() {
+    if (!this.open) this.sound = "";
+    this.choose(null);
+  }
+
   turn() {
     this.isBySound = !this.isBySound;
     this.show();
@@ -95,12 +109,14 @@ class Entry {
 
   undo() {
     this.indexes.pop();
+    this.sound = "";
     this.choose(null);
   }
 
   /** @param {number} index */
   add(index) {
     this.indexes.push(index);
+    this.sound = "";
     if (this.indexes.length < PHRASE_WORDS) return this.choose(null);
     this.done(this.indexes);
   }
@@ -108,6 +124,8 @@ class Entry {
   wipe() {
     this.indexes.fill(0);
     this.indexes.length = 0;
+    this.open = null;
+    this.sound = "";
   }
 }
 

@@ -80,7 +80,6 @@ function truth() {
 /** Words come back: a shelf and a word, eight times. */
 function enter() {
   entry.wipe();
-  entry.open = null;
   entry.screen = {
     id: "entry",
     lines: [pack.say("tap_words")],
@@ -202,6 +201,7 @@ function ready() {
   show({
     id: "ready",
     lines: [isHelp ? pack.say("cannot_come") : pack.say("next")],
+    drawing: isHelp ? pack.drawings.people : undefined,
     choices: [
       { name: pack.say("send"), drawing: "send", isMain: true, act: sendDraft },
       { name: draft.next ? nextName(draft.next) : pack.say("next_when"), drawing: "next", act: () => go(when) },
@@ -345,7 +345,6 @@ function teach(half) {
 /** She taps them back: so she learns the way in, too. */
 function tapBack() {
   entry.wipe();
-  entry.open = null;
   entry.screen = { id: "tap_back", lines: [pack.say("tap_back")], choices: [{ name: pack.say("my_words"), drawing: "words", act: () => go(() => teach(0)) }] };
   entry.done = (indexes) => {
     const isRight = indexes.every((index, at) => index === drawnWords[at]);
@@ -483,7 +482,7 @@ function read(at) {
   show({
     id: "read" + at,
     lines: answer.stop ? [pack.say("stop_do_not_go")] : [],
-    drawing: answer.stop ? pack.drawings.notice : undefined,
+    drawing: answer.stop ? pack.drawings.stop : undefined,
     body: [box, element("p", "small", dates.join(" · "))],
     choices: list,
   });

@@ -16,7 +16,7 @@ class Pack {
     this.words = [];
     /** @type {string[]} */
     this.emoji = [];
-    /** @type {string[]} */
+    /** @type {string[][]} each word's first two sounds */
     this.sounds = [];
     /** @type {string[]} */
     this.shelves = [];
@@ -39,7 +39,7 @@ class Pack {
     this.drawings = Object.assign({}, FIRST_DRAWINGS, all.drawings);
     this.marks = all.marks;
     this.shelfDrawings = all.shelf_drawings;
-    this.sounds = this.words.map((word, index) => (all.sounds ? all.sounds.charAt(index) : firstSound(word)));
+    this.sounds = this.words.map((word, index) => (all.sounds ? all.sounds.substr(2 * index, 2).split("") : sounds(word)));
   }
 
   /** @param {string} key */
@@ -49,12 +49,14 @@ class Pack {
 }
 
 const CONSONANTS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ";
+const VOWELS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ";
 
 /**
- * The first consonant of a Korean word, the first letter of an English one.
+ * The first consonant and vowel of a Korean word, the first two letters of an English one.
  * @param {string} word
  */
-function firstSound(word) {
+function sounds(word) {
   const code = word.charCodeAt(0) - 0xac00;
-  return code >= 0 && code < 11172 ? CONSONANTS.charAt(Math.floor(code / 588)) : word.charAt(0);
+  if (code < 0 || code >= 11172) return [word.charAt(0), word.charAt(1)];
+  return [CONSONANTS.charAt(Math.floor(code / 588)), VOWELS.charAt(Math.floor(code / 28) % 21)];
 }

@@ -21,7 +21,10 @@ fn both(verb: &str, cbor: &str, python: &mut Python) -> (Result<(), ContentError
 pub(super) fn contents(table: &mut Table, python: &mut Python) {
     let long = format!("a10179{:04x}{}", 16_001, "61".repeat(16_001));
     let fits = format!("a10179{:04x}{}", 16_000, "61".repeat(16_000));
+    let card = |len: usize| format!("a3000104 59{len:04x}{} 0500", "00".repeat(len)).replace(' ', "");
+    let (card_fits, card_long) = (card(2048), card(2049));
     for (verb, name, cbor) in [
+        ("parse_answer", "an answer that introduces a card of 2,048 bytes", card_fits.as_str()),
         ("parse_letter", "a letter", "a10001"),
         ("parse_letter", "a letter with an unknown key", "a2000118c8a10102"),
         ("parse_letter", "a letter that takes back everything", "a10680"),
@@ -43,7 +46,7 @@ pub(super) fn contents(table: &mut Table, python: &mut Python) {
         let (here, there) = both(verb, cbor, python);
         table.taken(name, here, there);
     }
-    let too_long = [("parse_letter", "16,001 bytes", long.as_str())];
+    let too_long = [("parse_letter", "16,001 bytes", long.as_str()), ("parse_answer", "a card of 2,049 bytes", &card_long)];
     for (verb, name, cbor) in LETTERS.iter().chain(ANSWERS).chain(EVENTS).chain(&too_long).copied() {
         let (here, there) = both(verb, cbor, python);
         table.refused(&format!("{verb}: {name}"), here, there);

@@ -207,6 +207,7 @@ fn roles(table: &mut Table, world: &World, python: &mut Python) {
         (2, 9, false),
         (1, 254, false),
         (3, 2, false),
+        (3, 255, false),
     ] {
         let signed = python.get(
             "sign_device_cert",

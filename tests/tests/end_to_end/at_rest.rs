@@ -1,0 +1,68 @@
+//! The relay's own files, copied while it runs: with the keys of the moment they give back everything, with those of later
+//! nothing. `docs/TESTING.md` says how to do the same by hand.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use porchlight_proto::limits::UP_CELL_LEN;
+use porchlight_relay::seal::Lane;
+use porchlight_relay::seal::copy::open_copy;
+
+use crate::site::{Plan, Site};
+
+const EPOCH_S: u64 = 2;
+const UP_TTL_S: u64 = 5;
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// How many cells of the up lane a copy of the disk and a copy of the keyring give together.
+fn cells(disk: &Path, keys: &Path) -> usize {
+    // sled writes when it opens: every look has a copy of its own.
+    let look = tempfile::tempdir().unwrap();
+    copy(disk, look.path());
+    let found = open_copy(look.path(), keys).unwrap();
+    let up = found.iter().filter(|found| found.lane == Lane::Up);
+    up.flat_map(|found| found.plain.chunks(UP_CELL_LEN).map(<[u8]>::to_vec)).collect::<BTreeSet<_>>().len()
+}
+
+#[test]
+fn a_copy_of_the_relays_disk_and_keyring_opens_before_expiry_and_never_after() {
+    let init = ["--up-ttl-s", &UP_TTL_S.to_string()];
+    let (site, mut relay) = Site::published(Plan { top: &format!("epoch_s = {EPOCH_S}"), init: &init });
+    let (caller, long) = (site.caller(), "쌀".repeat(4_000));
+    // No desk fetches: what leaves the disk leaves it by expiry alone.
+    let posts = ["caller", "write", "--fast-beats", "--text", &long];
+    assert_eq!(caller.run(&posts).ends(0).events("in_box").len(), 1);
+    let posted = Instant::now();
+    // As it is, while it runs; then as a kill leaves it.
+    let place = tempfile::tempdir().unwrap();
+    let (disk, then, later) = (place.path().join("disk"), place.path().join("then"), place.path().join("later"));
+    relay.signal("KILL");
+    relay.ended();
+    copy(&site.machine.path("data/cells"), &disk);
+    copy(site.keys.path(), &then);
+    let _relay = site.relay();
+    // 12,000 bytes take 17 parts of 723.
+    assert!(cells(&disk, &then) >= 17, "with the keys of the moment every posted cell is there");
+    // An epoch, the time to live, and one epoch more.
+    std::thread::sleep(Duration::from_secs(2 * EPOCH_S + UP_TTL_S + 1).saturating_sub(posted.elapsed()));
+    copy(site.keys.path(), &later);
+    assert_eq!(cells(&disk, &later), 0, "the same disk with the keys of later");
+    let now = place.path().join("now");
+    copy(&site.machine.path("data/cells"), &now);
+    assert_eq!(cells(&now, &later), 0, "the disk of later");
+    assert!(cells(&disk, &then) >= 17, "what was copied with its keys stays open: copies are beyond the relay's reach");
+}

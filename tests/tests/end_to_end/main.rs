@@ -1,0 +1,19 @@
+//! A relay, a line, its desk and its callers as other people have them: the built programs, TLS on loopback, sled on disk,
+//! real time, and nothing but what `docs/CLI.md` promises.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test that fails says so by panicking; these programs live in real time"
+)]
+mod at_rest;
+mod carousel;
+mod exchange;
+mod mistakes;
+mod signals;
+mod site;
+mod texts;

@@ -1,0 +1,159 @@
+//! Whatever is wrong, it is said with what to do, in the promised exit code, and nothing is called what it is not.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::site::{Caller, Machine, Plan, Ran, Site, program, text};
+
+/// The message, and a hint on the next line.
+#[track_caller]
+fn says(ran: &Ran, what: &str) {
+    assert!(ran.stderr.contains(what), "{}: {}", ran.words, ran.stderr);
+    assert!(ran.stderr.starts_with("porchlight: "), "{}: {}", ran.words, ran.stderr);
+}
+
+fn words_of(caller: &Caller) -> serde_json::Value {
+    caller.run(&["caller", "words"]).ends(0).objects().remove(0)
+}
+
+#[test]
+fn words_are_read_however_they_are_written_and_no_others() {
+    let site = Site::new(Plan::default());
+    let caller = site.caller();
+    let known = words_of(&caller);
+    let list = |language: &str| -> Vec<String> {
+        known["words"][language].as_array().unwrap().iter().map(|word| text(word).to_owned()).collect()
+    };
+    let (ko, en, zh) = (list("ko"), list("en"), list("zh"));
+    let mixed: Vec<String> = (0..8).map(|at| [&ko, &en, &zh][at % 3][at].clone()).collect();
+    for (name, phrase) in [
+        ("NFD", ko.join(" ").nfd().collect::<String>()),
+        ("upper case", en.join(" ").to_uppercase()),
+        ("mixed languages", mixed.join(" ")),
+        ("CRLF and a line each", format!("{}\r\n", en.join("\r\n"))),
+        ("much space", format!("\n\n  {}  \n\n", zh.join("\u{3000}"))),
+        ("a byte-order mark", format!("\u{feff}{}", ko.join(" "))),
+    ] {
+        let read =
+            caller.machine.run_with(&["caller", "words", "--json", "--card", "card", "--phrase-file", "-"], phrase.as_bytes());
+        assert_eq!(read.ends(0).objects()[0]["caller"], known["caller"], "{name}");
+    }
+    for (name, phrase, code) in [
+        ("seven words", en[..7].join(" "), 7),
+        ("nine words", format!("{} {}", en.join(" "), en[0]), 7),
+        ("unknown words", "xyzzy ".repeat(8), 7),
+        ("nothing", String::new(), 7),
+        ("no text", "\0\0\0".into(), 7),
+    ] {
+        caller.machine.write("bad", phrase);
+        let ran = caller.machine.run(&["caller", "read", "--card", "card", "--phrase-file", "bad"]).ends(code);
+        assert!(ran.stderr.lines().count() >= 2, "{name}: a hint: {}", ran.stderr);
+        assert!(!ran.stderr.contains("xyzzy"), "{name}: her words are not repeated: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn cards_of_any_bytes_are_refused_and_whole_ones_survive_mails_and_mouths() {
+    let site = Site::new(Plan::default());
+    let machine = Machine::new();
+    let card = fs::read_to_string(site.machine.path("desk/card.txt")).unwrap();
+    let card = card.trim();
+    let wrapped: String =
+        card.chars().enumerate().flat_map(|(at, c)| (at % 60 == 59).then_some('\n').into_iter().chain([c])).collect();
+    for (name, good) in [("lower case", card.to_lowercase()), ("wrapped", wrapped), ("CRLF", format!("{card}\r\n"))] {
+        machine.write("card", good);
+        let ran = machine.run(&["caller", "new", "--card", "card"]);
+        assert_eq!(ran.code, Some(0), "{name}: {}", ran.stderr);
+    }
+    let half = &card[..card.len() / 2];
+    for (name, bad) in [
+        ("empty", Vec::new()),
+        ("cut", half.as_bytes().to_vec()),
+        ("twice", format!("{card}{card}").into_bytes()),
+        ("a door", b"https://relay.example/gate".to_vec()),
+        ("binary", vec![0xff; 4096]),
+        ("nothing behind the name", b"PORCHLIGHT1-".to_vec()),
+        ("huge", "PORCHLIGHT1-".bytes().chain(std::iter::repeat_n(b'A', 300_000)).collect()),
+    ] {
+        machine.write("card", bad);
+        let ran = machine.run(&["caller", "new", "--card", "card"]).ends(1);
+        assert!(ran.stderr.lines().count() >= 2 && ran.stdout.is_empty(), "{name}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn vaults_and_passphrases_that_cannot_be_read() {
+    let site = Site::new(Plan::default());
+    let run = |file: &str| site.machine.run(&["desk", "list", "--dir", "desk", "--passphrase-file", file]);
+    site.machine.write("crlf", "open sesame\r\nsecond line\r\n");
+    run("crlf").ends(0);
+    let stdin = site.machine.run_with(&["desk", "list", "--dir", "desk", "--passphrase-file", "-"], b"open sesame");
+    stdin.ends(0);
+    for (name, bytes, code) in [("wrong", "open barley", 7), ("empty", "", 1), ("blank line first", "\nopen sesame", 1)] {
+        site.machine.write("bad", bytes);
+        says(&run("bad").ends(code), "assphrase");
+        assert!(!name.is_empty());
+    }
+    says(&run("nowhere").ends(1), "cannot read nowhere");
+    says(&run("desk").ends(1), "cannot read desk");
+    fs::set_permissions(site.machine.path("desk/vault"), fs::Permissions::from_mode(0o755)).unwrap();
+    says(&run("pass").ends(4), "chmod 700");
+}
+
+#[test]
+fn relays_that_are_not_there_or_not_ours() {
+    let (site, mut relay) = Site::published(Plan::default());
+    let caller = site.caller();
+    let card = fs::read_to_string(site.machine.path("desk/card.txt")).unwrap();
+    // Another relay at the same address: its key is not the pinned one.
+    relay.signal("TERM");
+    assert!(relay.ended().success());
+    let write = ["caller", "write", "--text", "hello", "--wait", "5s"];
+    let gone = caller.run(&write).ends(3);
+    says(&gone, "network");
+    assert!(gone.stdout.is_empty(), "{}", gone.stdout);
+    says(&site.desk(&["desk", "sync"]).ends(3), "network");
+    fs::remove_dir_all(site.machine.path("data/tls")).unwrap();
+    let _other = site.relay();
+    let other = caller.run(&write).ends(4);
+    says(&other, "Nothing was sent");
+    assert!(other.stdout.is_empty(), "{}", other.stdout);
+    says(&caller.run(&["caller", "read"]).ends(4), "pin");
+    site.desk(&["desk", "sync"]).ends(4);
+    assert!(card.starts_with("PORCHLIGHT1-"));
+}
+
+#[test]
+fn a_clock_that_is_days_off_stops_a_client_before_it_sends() {
+    let library = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"];
+    let Some(library) = library.into_iter().find(|path| std::path::Path::new(path).exists()) else {
+        println!("libfaketime is not installed: the library's own tests hold clocks against each other");
+        return;
+    };
+    let (site, _relay) = Site::published(Plan::default());
+    let caller = site.caller();
+    for shift in ["+3d", "-3d"] {
+        let words = [&["caller", "write", "--text", "hello", "--wait", "20s"][..], &Caller::SELF].concat();
+        let mut command = caller.machine.command("porchlight", &words);
+        command.env("LD_PRELOAD", library).env("FAKETIME", shift).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let ran = Ran::of(&words, command.output().unwrap()).ends(4);
+        says(&ran, "clock");
+        assert!(ran.stdout.is_empty(), "{shift}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_and_a_stdout_that_is_full_end_nothing_badly() {
+    let site = Site::new(Plan::default());
+    let caller = site.caller();
+    let porchlight = program("porchlight");
+    let script = format!("'{}' caller words --card card --phrase-file words | head -1", porchlight.display());
+    let head = caller.machine.command("porchlight", &[]).get_current_dir().map(|dir| {
+        std::process::Command::new("sh").args(["-c", &script]).current_dir(dir).stdin(Stdio::null()).output().unwrap()
+    });
+    let head = Ran::of(&["head"], head.unwrap()).ends(0);
+    assert_eq!((head.stdout.lines().count(), head.stderr.as_str()), (1, ""));
+}

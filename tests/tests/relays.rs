@@ -1,0 +1,152 @@
+//! A line with two relays, all of it real: two relays in this process with TLS and disks, a caller's visit, and a desk on duty.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use porchlight_client::caller::{News, Pace, Session, Setting};
+use porchlight_client::desk::{Desk, Item, LinePlan, Office, Safeguarding};
+use porchlight_client::duty::{Duty, DutyNews, Posting, Term};
+use porchlight_client::outbox::{Clock, SystemClock};
+use porchlight_client::transport::Dial;
+use porchlight_client::vault::Passphrase;
+use porchlight_proto::card::RelayAddress;
+use porchlight_proto::letter::{Letter, Status};
+use porchlight_proto::line::{Gate, LineId};
+use porchlight_proto::phrase::Phrase;
+use porchlight_proto::sign::SecretKey;
+use porchlight_proto::time::{Seconds, Timing};
+use porchlight_proto::visit::{Event, To};
+use porchlight_relay::config::{Mode, Settings};
+use porchlight_relay::{World, start};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use tempfile::TempDir;
+
+const TIMING: Timing = Timing { up_beat_ms: 100, beat_ms: 300, ..Timing::PRODUCTION };
+
+/// Long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
+/// A relay's settings in a directory of its own; port 0 the first time, later the port it had.
+fn settings(dir: &Path, root: &SecretKey, number: u8, address: &str) -> Settings {
+    let (id, public) = (LineId::from_root(&root.public()), root.public());
+    let text = format!(
+        "listen = \"{address}\"\ndata_dir = \"data\"\nkeyring_dir = \"keys\"\n[tls]\nself_signed = true\n[[line]]\nid = \"{}\"\nroot = \"{}\"\n\
+         gates = [\"gate77\"]\nrelay_no = {number}\nbeat_ms = 300\n",
+        hex(id.as_bytes()),
+        hex(public.as_bytes()),
+    );
+    Settings::parse(&text, Path::new("relay.toml"), dir, Mode::Dev).unwrap()
+}
+
+/// Texts of the letters that the desk holds, of whomever.
+fn letters(desk: &Desk) -> Vec<String> {
+    let now = SystemClock.wall().seconds();
+    let rows = desk.list(now);
+    let items = rows.iter().flat_map(|row| desk.show(desk.find(&row.id).unwrap(), now).unwrap().items);
+    items
+        .filter_map(|item| match item {
+            Item::Letter { text, .. } => Some(text),
+            _ => None,
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_relays_hold_one_line_and_losing_one_loses_nothing() {
+    let seed = 91;
+    println!("seed {seed}");
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let root = SecretKey::generate(&mut rng);
+    let dirs = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let world = World::system().unwrap();
+    let (mut relays, mut addresses) = (Vec::new(), Vec::new());
+    for (dir, number) in dirs.iter().zip(0..) {
+        let relay = start(&settings(dir.path(), &root, number, "127.0.0.1:0"), &world).await.unwrap();
+        let gates = vec![Gate::parse("gate77").unwrap()];
+        addresses.push(RelayAddress { url: relay.bound().to_string(), gates, pin: relay.spki().copied(), number });
+        relays.push(relay);
+    }
+    let listens: Vec<String> = addresses.iter().map(|address| address.url.replace("https://", "")).collect();
+
+    let plan = LinePlan {
+        relays: addresses,
+        timing: TIMING,
+        up_ttl: Seconds(259_200),
+        period: Seconds(86_400),
+        answer_within: 2,
+        reply_weeks: 9,
+        safeguarding: Safeguarding::Unstaffed,
+    };
+    let home = TempDir::new().unwrap();
+    let passphrase = Passphrase::new("a long night".into());
+    let now = SystemClock.wall().seconds();
+    let mut office = Office::found(&home.path().join("desk"), &passphrase, &root, &plan, now, &mut rng).unwrap().office;
+    let card = office.look().unwrap().card().unwrap();
+    let clock = SystemClock;
+    let chance = |seed| ChaCha20Rng::seed_from_u64(seed);
+    let mut duty = Duty::begin(office, &Dial::Direct, Term::Watch, Posting::Here, clock, chance(92)).unwrap();
+    let until = || clock.elapsed() + PATIENCE;
+    let mut published = [0; 2];
+    while published.contains(&0) {
+        if let DutyNews::Published(relay, serial) = duty.next(until()).await.expect("both relays take the statements") {
+            published[usize::from(relay)] = serial;
+        }
+    }
+
+    let setting = Setting { card: card.clone(), dial: Dial::Direct, pace: Pace::Lines };
+    let mut visit = Session::open(setting, clock, chance(93)).await.unwrap();
+    visit.know(Phrase::generate(&mut rng).stretch(&LineId::from_root(&root.public())));
+    visit.begin();
+    let long = "Several parts, which the relays share. ".repeat(60);
+    let letter = |text: &str| Letter { status: Some(Status::Safe), text: text.to_owned().into(), ..Letter::default() };
+    let first = visit.write(&letter(&long), To::Desk).unwrap();
+    let mut began = clock.elapsed();
+    loop {
+        tokio::select! {
+            news = visit.next(until()) => if let News::Event(Event::Receipt(To::Desk, seq)) = news.expect("a receipt") {
+                assert_eq!(seq, first);
+                break;
+            },
+            _ = duty.next(until()) => {}
+        }
+    }
+    println!("receipted after {} ms with both relays", (clock.elapsed() - began).as_millis());
+    assert_eq!(duty.act(|desk, _| Ok::<_, porchlight_client::desk::DeskError>(letters(desk))).unwrap().concat(), long);
+    let shares: Vec<u64> = relays.iter().map(|relay| relay.counters().cells_stored.count()).collect();
+    assert!(shares.iter().all(|count| *count > 0), "both were posted to: {shares:?}");
+
+    // One is gone, in the middle of the next letter; the visit stays open, so its parts go to the other.
+    let second = visit.write(&letter(&long.to_uppercase()), To::Desk).unwrap();
+    relays.remove(0).stop().await;
+    began = clock.elapsed();
+    loop {
+        tokio::select! {
+            news = visit.next(until()) => match news.expect("a receipt through the other") {
+                News::Event(Event::Receipt(To::Desk, seq)) if seq == second => break,
+                _ => {}
+            },
+            _ = duty.next(until()) => {}
+        }
+    }
+    println!("receipted after {} ms with one", (clock.elapsed() - began).as_millis());
+
+    // It comes back with what it held. The desk reads all of that again or for the first time, and keeps one copy of each letter.
+    let back = start(&settings(dirs[0].path(), &root, 0, &listens[0]), &world).await.unwrap();
+    let third = visit.write(&letter("a third"), To::Desk).unwrap();
+    let mut is_receipted = false;
+    while !is_receipted || back.counters().lane_pages.count() < 2 {
+        tokio::select! {
+            news = visit.next(until()) => is_receipted |= matches!(news, Some(News::Event(Event::Receipt(To::Desk, seq))) if seq == third),
+            _ = duty.next(until()) => {}
+        }
+    }
+    let mut held = duty.act(|desk, _| Ok::<_, porchlight_client::desk::DeskError>(letters(desk))).unwrap();
+    held.sort();
+    assert_eq!(held, [long.to_uppercase(), long, "a third".to_owned()], "each once");
+}
