@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { BROWSERS, launch, UNPACKED } from "./harness/browsers.js";
 import { Fixture } from "./harness/fixture.js";
+import { computed } from "./harness/program.js";
 import { APPLICATION_DATA, Wire } from "./harness/wire.js";
 
 /** What each must call itself at least: newer ones of Debian's are welcome, the old ones are what they are. */
@@ -68,17 +69,16 @@ for (const name of BROWSERS) {
           worker.onmessage = ({ data }) => (worker.terminate(), resolve(data.ms));
           worker.postMessage(100000000);
         });
-      const median = async () => {
-        const all = [await browser.evaluate(count), await browser.evaluate(count), await browser.evaluate(count)];
-        return Number(all.map(Number).sort((a, b) => a - b)[1]);
-      };
-      const fast = await median();
+      // A busy machine stretches both, by how much nobody knows: what the work costs is told in time computed.
+      const before = computed(browser.pages());
+      await browser.evaluate(count);
+      const fast = computed(browser.pages()) - before;
       await browser.cpuThrottle(6);
-      const slow = await median();
+      const slow = Number(await browser.evaluate(count));
       await browser.cpuThrottle(1);
-      t.diagnostic(`the same work took ${fast.toFixed(0)} ms, then ${slow.toFixed(0)} ms: ${(slow / fast).toFixed(1)} times`);
-      // Other work on the machine shifts both: only that it is slow, by far, is certain.
-      assert.ok(slow > 2.5 * fast);
+      t.diagnostic(`${name}: ${fast} ms of work took ${slow.toFixed(0)} ms: ${(slow / fast).toFixed(1)} times`);
+      // The work's own start is in the cost, so it is a little less than six; a throttle that misses workers gives one.
+      assert.ok(slow > 3 * fast);
     } finally {
       await browser.dispose();
     }

@@ -223,8 +223,9 @@ export class Chromium extends Browser {
     const { currentIndex, entries } = await this.page.send("Page.getNavigationHistory");
     if (currentIndex === 0) return false;
     await this.page.send("Page.navigateToHistoryEntry", { entryId: entries[currentIndex - 1].id });
-    const arrived = async () => (await this.page.send("Page.getNavigationHistory")).currentIndex < currentIndex;
-    await this.until(arrived, "going back");
+    // While one page takes the other's place, nothing is said about either.
+    const now = () => this.page.send("Page.getNavigationHistory").catch(() => ({ currentIndex }));
+    await this.until(async () => (await now()).currentIndex < currentIndex, "going back");
     await this.waitFor(() => document.readyState === "complete");
     return true;
   }
