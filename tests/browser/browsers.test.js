@@ -69,15 +69,18 @@ for (const name of BROWSERS) {
           worker.onmessage = ({ data }) => (worker.terminate(), resolve(data.ms));
           worker.postMessage(100000000);
         });
-      // A busy machine stretches both, by how much nobody knows: what the work costs is told in time computed.
-      const before = computed(browser.pages());
-      await browser.evaluate(count);
-      const fast = computed(browser.pages()) - before;
+      // A busy machine stretches what a clock says, and a start computes more than the work: the least of these is nearest.
+      const costs = [];
+      for (let run = 0; run < 3; run += 1) {
+        const before = computed(browser.pages());
+        costs.push(Number(await browser.evaluate(count)), computed(browser.pages()) - before);
+      }
+      const fast = Math.min(...costs);
       await browser.cpuThrottle(6);
       const slow = Number(await browser.evaluate(count));
       await browser.cpuThrottle(1);
-      t.diagnostic(`${name}: ${fast} ms of work took ${slow.toFixed(0)} ms: ${(slow / fast).toFixed(1)} times`);
-      // The work's own start is in the cost, so it is a little less than six; a throttle that misses workers gives one.
+      t.diagnostic(`${name}: ${fast.toFixed(0)} ms of work took ${slow.toFixed(0)} ms: ${(slow / fast).toFixed(1)} times`);
+      // About six; a throttle that misses workers gives one.
       assert.ok(slow > 3 * fast);
     } finally {
       await browser.dispose();
