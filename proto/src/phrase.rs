@@ -88,6 +88,16 @@ pub struct Stretched {
 pub type ReplyKey = Zeroizing<[u8; 32]>;
 
 impl Stretched {
+    /// What was stretched elsewhere, as [`Self::key`] gave it there: a page stretches in a worker, so that its beats go on.
+    #[must_use]
+    pub fn from_key(line: LineId, key: Box<Zeroizing<[u8; 32]>>) -> Self {
+        Self { line, key }
+    }
+    /// The 32 bytes that Argon2id gave. Everything of the caller's comes from them: to be handed on within one client, and wiped.
+    #[must_use]
+    pub fn key(&self) -> &Zeroizing<[u8; 32]> {
+        &self.key
+    }
     fn derive(&self, name: &str, context: &[u8]) -> Zeroizing<[u8; 32]> {
         let mut out = Zeroizing::new([0; 32]);
         expand(&self.key, name, context, out.as_mut_slice());

@@ -59,6 +59,8 @@ pub enum Event {
         /// Whether it was taken back before a person saw it; else it had been shown.
         done: bool,
     },
+    /// The desk, or safeguarding, holds the letters of an earlier visit: told once for each of them.
+    EarlierReceipt(To),
     /// The line says one of its few sentences to everyone.
     Bulletin(Code),
     /// The relay has a roster of this serial, newer than the visit's: fetch the notice again.
@@ -234,6 +236,11 @@ impl Visit {
     #[must_use]
     pub const fn roster(&self) -> Option<&SignedRoster> {
         self.roster.as_ref()
+    }
+    /// The number of the first relay whose notice was taken: a page's own.
+    #[must_use]
+    pub fn relay_no(&self) -> Option<u8> {
+        self.relays.first().map(|(number, _)| *number)
     }
     /// The bulletin that stands.
     #[must_use]
@@ -439,6 +446,9 @@ impl Visit {
         let reader = Reader { caller: voice.caller.as_ref()?, roster, now: checked_now };
         let part = down::open(cell, (track, place), &reader).ok()?;
         let mut events: Vec<Event> = voice.receipted(&part.have).into_iter().map(|seq| Event::Receipt(to, seq)).collect();
+        if voice.receipted_earlier(&part.have) {
+            events.push(Event::EarlierReceipt(to));
+        }
         let (session, seq) = part.answers;
         if session == voice.session && voice.told(seq, part.withdrawal) {
             events.push(if part.withdrawal.done { Event::Withdrawn(to, seq) } else { Event::TooLate(to, seq) });

@@ -100,6 +100,8 @@ struct LineTable {
     desk_beat_ms: Option<u64>,
     fast_slots: Option<u64>,
     cap_per_minute: Option<u64>,
+    leave_to: Option<String>,
+    other_door: Option<String>,
 }
 
 /// Which store holds the cells.
@@ -165,6 +167,10 @@ pub struct LineSettings {
     pub desk_beat_ms: u16,
     /// Cells of callers in a minute.
     pub cap_per_minute: u32,
+    /// Where the page's Close leads.
+    pub leave_to: String,
+    /// The line's other address, which the page teaches; empty for none.
+    pub other_door: String,
 }
 
 /// How long a connection may take for what.
@@ -308,6 +314,12 @@ impl FileTable {
 
 impl Settings {
     fn with_production_warnings(mut self) -> Self {
+        if !porchlight_web::is_built() {
+            self.warnings.push(
+                "this relay was built without the callers' page: gates answer native clients only. `cargo demo` builds both"
+                    .into(),
+            );
+        }
         let mut found = Vec::new();
         let mut unless = |fine: bool, text: String| {
             if !fine {
@@ -328,6 +340,12 @@ impl Settings {
             unless(
                 (86_400..=604_800).contains(&line.up_ttl_s),
                 format!("line[{at}].up_ttl_s = {} is outside 86400 to 604800", line.up_ttl_s),
+            );
+            unless(
+                line.leave_to != BLANK_PAGE,
+                format!(
+                    "line[{at}].leave_to is not set: the page's Close leads to an empty page; name a dull one that opens where callers are"
+                ),
             );
             unless(timing.beat_ms >= 10_000, format!("line[{at}].beat_ms = {} is below 10000", timing.beat_ms));
             unless(timing.up_beat_ms >= 3_000, format!("line[{at}].up_beat_ms = {} is below 3000", timing.up_beat_ms));
@@ -474,8 +492,26 @@ impl LineTable {
             up_ttl_s: number(at, "up_ttl_s", self.up_ttl_s, 259_200)?,
             desk_beat_ms: number(at, "desk_beat_ms", self.desk_beat_ms, (beat_ms / 3).max(10))?,
             cap_per_minute: number(at, "cap_per_minute", self.cap_per_minute, PAGES * 60_000 / u32::from(timing.up_beat_ms))?,
+            leave_to: check_address(at, "leave_to", self.leave_to.as_deref())?.unwrap_or_else(|| BLANK_PAGE.into()),
+            other_door: check_address(at, "other_door", self.other_door.as_deref())?.unwrap_or_default(),
         };
         line.check_bounds(at)
+    }
+}
+
+/// Where Close leads when the line names no page: one that every browser has.
+const BLANK_PAGE: &str = "about:blank";
+
+/// The longest address that the page is told.
+const ADDRESS_MAX: usize = 200;
+
+fn check_address(at: &str, key: &str, text: Option<&str>) -> Result<Option<String>, ConfigError> {
+    let Some(text) = text else { return Ok(None) };
+    let is_plain = text.len() <= ADDRESS_MAX && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\".contains(&byte));
+    if is_plain && text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty()) {
+        Ok(Some(text.to_owned()))
+    } else {
+        wrong(format!("{at}.{key}"), "must be an address that begins with https://, at most 200 plain characters")
     }
 }
 

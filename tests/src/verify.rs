@@ -13,6 +13,12 @@ use crate::say;
 /// What `tests/second` checks by itself; the tests hold it against our code, both ways.
 const SECOND_CHECKS: &str = "cd tests/second && ../../target/second-venv/bin/python -m unittest discover -s checks -t .";
 
+/// The browser tests' scripts, held against their types.
+const SCRIPT_TYPES: &str = "tests/browser/node_modules/.bin/tsc -p tests/browser";
+
+/// One file after the other: what they measure wants the machine to itself.
+const BROWSER_TESTS: &str = "node --test --test-reporter=spec --test-concurrency=1 tests/browser/*.test.js";
+
 /// One check.
 struct Step {
     name: &'static str,
@@ -87,6 +93,8 @@ fn steps(leash: &Leash) -> Vec<Step> {
             Program::typed("cargo doc --workspace --no-deps --locked").set("RUSTDOCFLAGS", "-D warnings"),
         ),
         Step { name: "documents name no machine", act: Act::Paths },
+        run("types of the browser tests", Program::shell(SCRIPT_TYPES)),
+        run("real browsers, old and new", Program::shell(BROWSER_TESTS)),
         run("demo", Program::typed("cargo demo --once")),
     ]
 }

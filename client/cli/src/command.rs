@@ -72,6 +72,9 @@ pub(crate) struct LineInit {
     /// A web door to print in `doors`, as https://HOST/GATE; may be repeated. If not given: each relay with its first gate
     #[arg(long, value_name = "DOOR")]
     pub(crate) door: Vec<String>,
+    /// The dull page, reachable where callers are, to which the page's Close leads (https://…).
+    #[arg(long, value_name = "URL")]
+    pub(crate) leave_to: Option<String>,
     /// How soon somebody usually answers
     #[arg(long, value_enum, default_value_t = AnswerWithin::Unsaid)]
     pub(crate) answer_within: AnswerWithin,

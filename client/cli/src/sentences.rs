@@ -538,6 +538,14 @@ pub(crate) fn bad_gate(error: &str) -> Trouble {
     )
 }
 
+pub(crate) fn bad_leave_to(page: &str) -> Trouble {
+    Trouble::new(
+        Exit::Usage,
+        format!("{page} is no address that Close can lead to"),
+        "Nothing was made. Give the whole address of a dull page, beginning with https://.",
+    )
+}
+
 pub(crate) fn bad_door(door: &str, error: CardError) -> Trouble {
     let hint = match error {
         CardError::Mistyped => "A door is at most 24 characters after https://, so that it can be said aloud.",

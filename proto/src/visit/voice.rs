@@ -57,9 +57,11 @@ pub(super) struct Voice {
     turn: usize,
     /// What was told of letters of earlier visits.
     earlier: Vec<(Session, u16)>,
+    /// Earlier visits of which a receipt was read.
+    receipted: Vec<Session>,
 }
 
-/// Letters of earlier visits whose withdrawals are remembered, so that each is told once.
+/// Letters of earlier visits whose withdrawals are remembered, and earlier visits whose receipts are, so that each is told once.
 const EARLIER_MAX: usize = 256;
 
 impl Voice {
@@ -80,6 +82,7 @@ impl Voice {
             shown: Vec::new(),
             turn: 0,
             earlier: Vec::new(),
+            receipted: Vec::new(),
         }
     }
     pub(super) fn know(&mut self, signer: SecretKey, reply_key: ReplyKey, line: &LineId) {
@@ -178,6 +181,16 @@ impl Voice {
             letter.seq
         })
         .collect()
+    }
+    /// Takes a receipt for an earlier visit: whether it is the first of that visit.
+    pub(super) fn receipted_earlier(&mut self, receipt: &Receipt) -> bool {
+        let session = receipt.session;
+        let says = session != [0; 8] && session != self.session && (receipt.upto > 0 || receipt.map > 0);
+        let news = says && !self.receipted.contains(&session);
+        if news && self.receipted.len() < EARLIER_MAX {
+            self.receipted.push(session);
+        }
+        news
     }
     /// Takes what became of a withdrawn letter. `false` if that was known, or says nothing.
     pub(super) fn told(&mut self, seq: u16, withdrawal: Withdrawal) -> bool {

@@ -12,6 +12,7 @@ pub mod connection;
 pub mod decoy;
 pub mod desk;
 pub mod listen;
+pub mod page;
 pub mod public;
 pub mod reply;
 pub mod tls;
@@ -91,7 +92,7 @@ impl Door {
 
     /// The router that every connection serves.
     pub fn router(self: &Arc<Self>) -> Router {
-        Router::new().route("/{gate}/v1/{*call}", any(knock)).fallback(stranger).with_state(Arc::clone(self))
+        Router::new().fallback(any(knock)).with_state(Arc::clone(self))
     }
 
     fn decoy(&self, parts: &Parts) -> Response {
@@ -110,10 +111,6 @@ pub struct Knock {
     pub source: Source,
 }
 
-async fn stranger(State(door): State<Arc<Door>>, request: Request) -> Response {
-    door.decoy(&request.into_parts().0)
-}
-
 async fn knock(State(door): State<Arc<Door>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     // The connection put a whole body here, so this neither waits nor fails.
@@ -130,8 +127,12 @@ impl Door {
     /// The reply to a call; nothing for whatever is not exactly a call at a living gate.
     async fn open(&self, knock: &Knock) -> Option<Response> {
         // The raw path, as it was sent: a gate written with escapes is not that gate.
-        let (gate, rest) = knock.parts.uri.path().strip_prefix('/')?.split_once('/')?;
+        let path = knock.parts.uri.path().strip_prefix('/')?;
+        let (gate, rest) = path.split_once('/').unwrap_or((path, ""));
         let served = Arc::clone(self.gates.get(gate)?);
+        if let Some(reply) = page::open(&served, rest, knock) {
+            return Some(reply);
+        }
         let call = Call::parse(&knock.parts.method, rest.strip_prefix("v1/")?, knock.parts.uri.query())?;
         if knock.body.len() != call.body_len() {
             return None;

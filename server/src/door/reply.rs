@@ -11,6 +11,43 @@ pub fn octets(bytes: impl Into<Vec<u8>>) -> Response {
     reply
 }
 
+/// A file of the callers' page: kept nowhere, told nowhere, framed nowhere, and allowed nothing that it does not need.
+///
+/// No Strict-Transport-Security: the browser would write this host's name down and keep it.
+pub fn page(kind: &'static str, bytes: impl Into<Vec<u8>>, encoding: Option<&'static str>) -> Response {
+    let mut reply = plain(StatusCode::OK, HeaderValue::from_static(kind), bytes.into());
+    let headers = reply.headers_mut();
+    for (name, value) in PAGE_HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if let Some(encoding) = encoding {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    reply
+}
+
+/// The answer to the page's goodbye: the browser is to throw away whatever it kept.
+pub fn bye() -> Response {
+    let mut reply = page("text/plain; charset=utf-8", Vec::new(), None);
+    reply.headers_mut().insert(HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"*\""));
+    reply
+}
+
+const PAGE_HEADERS: [(&str, &str); 9] = [
+    ("cache-control", "no-store"),
+    ("content-security-policy", porchlight_web::POLICY),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    (
+        "permissions-policy",
+        "accelerometer=(), autoplay=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), usb=()",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("vary", "accept-encoding"),
+    ("x-content-type-options", "nosniff"),
+    ("x-dns-prefetch-control", "off"),
+];
+
 /// A file of the decoy.
 pub fn file(kind: &'static str, bytes: &[u8]) -> Response {
     plain(StatusCode::OK, HeaderValue::from_static(kind), bytes.to_vec())

@@ -19,6 +19,10 @@ It downloads packages: if the lines above speak of a connection, a name or a tim
 const SECOND_VENV: &str = "target/second-venv";
 const SECOND_REQUIREMENTS: &str = "tests/second/requirements.txt";
 
+/// What the browser tests stand on, from npm: what is committed, and what npm has laid in place by it.
+const BROWSER_LOCK: &str = "tests/browser/package-lock.json";
+const BROWSER_LOCK_INSTALLED: &str = "target/browsers/package-lock.json";
+
 /// One thing a machine must have.
 pub(crate) struct Need {
     name: &'static str,
@@ -87,6 +91,47 @@ pub(crate) fn of_verify() -> Vec<Need> {
                 "rm -rf {SECOND_VENV} && python3 -m venv {SECOND_VENV} \
                  && {SECOND_VENV}/bin/python -m pip install -q --disable-pip-version-check -r {SECOND_REQUIREMENTS} \
                  && cp {SECOND_REQUIREMENTS} {SECOND_VENV}/requirements.txt"
+            ),
+            by_root: false,
+        },
+    ]
+    .into_iter()
+    .chain(of_browsers())
+    .collect()
+}
+
+/// What the tests in real browsers need.
+fn of_browsers() -> [Need; 4] {
+    let debian = |packages: &str| format!("apt-get update -q && apt-get install -y -q --no-install-recommends {packages}");
+    [
+        Need {
+            name: "Node with npm",
+            test: Test::Succeeds(Program::shell("node --version && npm --version")),
+            install: debian("nodejs npm"),
+            by_root: true,
+        },
+        Need {
+            name: "today's Chromium and Firefox",
+            test: Test::Succeeds(Program::shell("test -x /usr/bin/chromium && test -x /usr/bin/firefox-esr")),
+            install: debian("chromium firefox-esr"),
+            by_root: true,
+        },
+        Need {
+            name: "fonts with Hangul, Hanzi and emoji",
+            test: Test::Succeeds(Program::shell(
+                "fc-list :lang=ko file | grep -q . && fc-list :lang=zh-cn file | grep -q . && fc-list :lang=und-zsye file | grep -q .",
+            )),
+            install: debian("fontconfig fonts-noto-cjk fonts-noto-color-emoji"),
+            by_root: true,
+        },
+        Need {
+            name: "the browser tests' packages, and Chromium 67, 78 and 92 out of them",
+            test: Test::Succeeds(Program::shell(&format!(
+                "cmp -s {BROWSER_LOCK} {BROWSER_LOCK_INSTALLED} && test -d tests/browser/node_modules"
+            ))),
+            install: format!(
+                "rm -rf target/browsers && npm ci --silent --prefix tests/browser && node tests/browser/harness/unpack.js \
+                 && cp {BROWSER_LOCK} {BROWSER_LOCK_INSTALLED}"
             ),
             by_root: false,
         },

@@ -41,6 +41,9 @@ pub(crate) fn init(args: &LineInit, way: &Way<'_>) -> Result<Exit, Trouble> {
     let gates = gates(&args.gate)?;
     let relays = relays(args, &gates)?;
     let doors = doors(&args.door, &relays)?;
+    if let Some(page) = args.leave_to.as_deref().filter(|page| !is_web_address(page)) {
+        return Err(sentences::bad_leave_to(page));
+    }
     let dir = &args.base.dir;
     make_dir(dir)?;
     let passphrase = way.inputs.new_passphrase(args.base.passphrase_file.as_deref())?;
@@ -59,7 +62,7 @@ pub(crate) fn init(args: &LineInit, way: &Way<'_>) -> Result<Exit, Trouble> {
     Office::found(dir, &Passphrase::new(passphrase.as_str().to_owned()), &root, &plan, now(), &mut rng)
         .map_err(|error| sentences::desk(&error))?;
     let card = Card { root: root.public(), relays };
-    write_files(dir, &card, &doors, &args.pace)?;
+    write_files(dir, &card, &doors, args)?;
     let root_words = words.words(Language::En).join(" ");
     let line = HEXLOWER.encode(LineId::from_root(&card.root).as_bytes());
     let object = json!({
@@ -73,6 +76,12 @@ pub(crate) fn init(args: &LineInit, way: &Way<'_>) -> Result<Exit, Trouble> {
     });
     way.output.tell(&object, &sentences::founded(dir, &root_words));
     Ok(Exit::Done)
+}
+
+/// Whether the relay's configuration takes it (`leave_to`).
+fn is_web_address(text: &str) -> bool {
+    let is_plain = text.len() <= 200 && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\".contains(&byte));
+    is_plain && text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty())
 }
 
 fn timing(pace: &Pace) -> Result<Timing, Trouble> {
@@ -153,18 +162,19 @@ fn make_dir(dir: &Path) -> Result<(), Trouble> {
     }
 }
 
-fn write_files(dir: &Path, card: &Card, doors: &[String], pace: &Pace) -> Result<(), Trouble> {
+fn write_files(dir: &Path, card: &Card, doors: &[String], args: &LineInit) -> Result<(), Trouble> {
     write_new(&dir.join("card.txt"), &format!("{}\n", card.to_text()))?;
     write_new(&dir.join("doors"), &doors.iter().map(|door| format!("{door}\n")).collect::<String>())?;
     for relay in &card.relays {
         let name = if relay.number == 0 { "relay.toml".to_owned() } else { format!("relay-{}.toml", relay.number) };
-        write_new(&dir.join(name), &relay_toml(card, relay, pace))?;
+        write_new(&dir.join(name), &relay_toml(card, relay, doors, args))?;
     }
     Ok(())
 }
 
-/// The relay's `[[line]]` part: the pace only where it was given.
-fn relay_toml(card: &Card, relay: &RelayAddress, pace: &Pace) -> String {
+/// The relay's `[[line]]` part: the pace only where it was given, and what its page says of other places.
+fn relay_toml(card: &Card, relay: &RelayAddress, doors: &[String], args: &LineInit) -> String {
+    let pace = &args.pace;
     let gates: Vec<String> = relay.gates.iter().map(|gate| format!("\"{}\"", gate.as_str())).collect();
     let mut lines = vec![
         "[[line]]".to_owned(),
@@ -184,6 +194,9 @@ fn relay_toml(card: &Card, relay: &RelayAddress, pace: &Pace) -> String {
         ("fast_slots", pace.fast_slots.map(u64::from)),
     ];
     lines.extend(given.iter().filter_map(|(key, value)| value.map(|value| format!("{key} = {value}"))));
+    let other_door = doors.iter().find(|door| !door.starts_with(&relay.url));
+    let places = [("leave_to", args.leave_to.as_ref()), ("other_door", other_door)];
+    lines.extend(places.iter().filter_map(|(key, value)| value.map(|value| format!("{key} = \"{value}\""))));
     lines.join("\n") + "\n"
 }
 

@@ -42,7 +42,7 @@ macro_rules! calls {
     )*};
 }
 
-/// Where 64 bytes may be written for [`open`]: root key and seed.
+/// Where 64 bytes may be written, for [`open`] (root key and seed) or [`stretch`] (words and line).
 #[unsafe(no_mangle)]
 pub extern "C" fn reserve() -> *mut [u8; 64] {
     Box::into_raw(Box::new([0; 64]))
@@ -65,6 +65,26 @@ pub unsafe extern "C" fn open(start: *mut [u8; 64]) -> *mut Page {
     seed.zeroize();
     start.zeroize();
     Box::into_raw(page)
+}
+
+/// Stretches the words in the first 16 of the 64 bytes at `at`, for the line in the 32 after them; what comes of it takes the place of
+/// the first 32, and the rest is wiped. Gives 32, or [`Refusal::Usage`].
+///
+/// # Safety
+///
+/// `at` is an address that [`reserve`] gave and [`open`] has not taken.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stretch(at: *mut [u8; 64]) -> i32 {
+    // SAFETY: the caller's promise above.
+    let bytes = unsafe { &mut *at };
+    let key = match bytes.split_first_chunk::<16>().map(|(words, rest)| (words, rest.first_chunk::<32>())) {
+        Some((words, Some(line))) => crate::page::stretch(words, *line),
+        _ => None,
+    };
+    bytes.zeroize();
+    let Some(key) = key else { return Refusal::Usage as i32 };
+    bytes.iter_mut().zip(key.iter()).for_each(|(to, from)| *to = *from);
+    32
 }
 
 /// Wipes the visit and gives its memory back.
@@ -108,11 +128,13 @@ calls! {
     notice(page, now: f64) { let result = page.notice(millis(now)); outcome(page, result) }
     /// Says pace and days.
     plan(page, now: f64) { page.plan(millis(now)); outcome(page, Ok(())) }
-    /// Draws a phrase.
+    /// Whether a notice is to be fetched: 1 or 0.
+    wants_notice(page, now: f64) { i32::from(page.wants_notice(millis(now))) }
+    /// Draws a phrase and says its words and line, as `stretch` takes them.
     draw(page) { page.draw(); outcome(page, Ok(())) }
-    /// Takes a phrase.
-    choose(page) { let result = page.choose(); result.map_or_else(|refusal| refusal as i32, |()| 0) }
-    /// Stretches the phrase and reads with it.
+    /// Says the line's id.
+    line(page) { page.line(); outcome(page, Ok(())) }
+    /// Takes what `stretch` gave, and reads with it.
     know(page, now: f64) { let result = page.know(millis(now)); outcome(page, result) }
     /// Says the three pictures.
     pictures(page) { page.pictures(); outcome(page, Ok(())) }

@@ -70,6 +70,14 @@ impl Json {
         }
         self.push(b"\"")
     }
+    /// Bytes as a string of hexadecimal digits.
+    pub fn hex(&mut self, bytes: &[u8]) -> &mut Self {
+        self.value(b"\"");
+        for byte in bytes {
+            self.push(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
+        }
+        self.push(b"\"")
+    }
     /// The beginning of a value or name, or all of it: after a comma, unless it is the first of its list or object, or named.
     fn value(&mut self, bytes: &[u8]) -> &mut Self {
         match self.0.last() {
@@ -119,6 +127,16 @@ mod tests {
             json.number(u64::MAX).truth(true).truth(false).object().end_object().end_list();
         });
         assert_eq!(text, r#"[{"a":0,"b":[]},18446744073709551615,true,false,{}]"#);
+    }
+
+    #[test]
+    fn bytes_are_hexadecimal() {
+        assert_eq!(
+            said(|json| {
+                json.list().hex(&[0, 0x9a, 0xff]).hex(&[]).end_list();
+            }),
+            r#"["009aff",""]"#
+        );
     }
 
     #[test]

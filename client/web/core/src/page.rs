@@ -1,11 +1,12 @@
 //! One visit with its random source and its two buffers: what comes in, what goes out.
 use crate::json::Json;
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use chacha20::ChaCha20Rng;
 use porchlight_proto::{
     cell::down::Kind,
     letter::{Letter, Status, Withdraw},
-    phrase::{Language, PHRASE_WORDS, Phrase},
+    line::LineId,
+    phrase::{Language, PHRASE_WORDS, Phrase, Stretched},
     sign::PublicKey,
     time::Millis,
     visit::{Clock, Event, ShownAnswer, Ticket, To, Visit},
@@ -30,8 +31,8 @@ pub enum Refusal {
 /// A page's visit. Dropping it wipes it.
 pub struct Page {
     visit: Visit,
+    line: LineId,
     rng: ChaCha20Rng,
-    phrase: Option<Phrase>,
     pictures: [u8; 3],
     /// How many POSTs were made, and the last one's ticket.
     posts: u32,
@@ -47,11 +48,12 @@ impl Page {
     #[must_use]
     pub fn open(root: [u8; 32], seed: [u8; 32]) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
-        let visit = Visit::open(PublicKey::from_bytes(root), &mut rng);
+        let root = PublicKey::from_bytes(root);
+        let visit = Visit::open(root, &mut rng);
         Self {
             visit,
+            line: LineId::from_root(&root),
             rng,
-            phrase: None,
             pictures: [0; 3],
             posts: 0,
             in_flight: None,
@@ -88,47 +90,52 @@ impl Page {
         self.tell(&events);
         Ok(())
     }
+    /// Whether the roster is over, so that a notice is to be fetched before the next beat.
+    #[must_use]
+    pub fn wants_notice(&self, now: Millis) -> bool {
+        self.visit.wants_notice(now)
+    }
     /// Says the pace, the days to fetch, and the words a line chooses.
     pub fn plan(&mut self, now: Millis) {
         let timing = self.visit.timing();
         let days = self.visit.days(now);
         let (within, closed) = self.visit.roster().map_or((0, 0), |roster| (roster.answer_within(), roster.closed_until().0));
+        let (relay_no, line_now) = (self.visit.relay_no().unwrap_or(0), self.visit.line_now(now).0);
         self.say(|json| {
-            json.object().name("up_beat_ms").number(timing.up_beat_ms.into()).name("beat_ms").number(timing.beat_ms.into());
+            json.object().name("relay_no").number(relay_no.into());
+            json.name("now").number(line_now).name("slow_s").number(timing.slow_s.into());
+            json.name("up_beat_ms").number(timing.up_beat_ms.into()).name("beat_ms").number(timing.beat_ms.into());
             write_list(json.name("days"), days.into_iter().map(u64::from));
             json.name("answer_within").number(within.into()).name("closed_until").number(closed).end_object();
         });
     }
-    /// Draws a new phrase and says its eight indexes.
+    /// Draws a new phrase and says its eight indexes, two bytes each, and the line's id, as [`stretch`] takes them.
     pub fn draw(&mut self) {
         let phrase = Phrase::generate(&mut self.rng);
-        self.say_list(phrase.indexes().iter().copied().map(u64::from));
-        self.phrase = Some(phrase);
+        self.output.zeroize();
+        for index in phrase.indexes() {
+            self.output.extend_from_slice(&index.to_be_bytes());
+        }
+        self.output.extend_from_slice(self.line.as_bytes());
     }
-    /// Takes the eight indexes in the input, two bytes each.
+    /// Says the line's id.
+    pub fn line(&mut self) {
+        self.output.zeroize();
+        self.output.extend_from_slice(self.line.as_bytes());
+    }
+    /// Learns who she is from the 32 bytes in the input, which [`stretch`] gave. Says the events.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Usage`] if they are not eight indexes of the list.
-    pub fn choose(&mut self) -> Result<(), Refusal> {
-        let mut indexes = [0u16; PHRASE_WORDS];
-        if self.input.len() != 2 * PHRASE_WORDS {
+    /// [`Refusal::Usage`] if they are not 32.
+    pub fn know(&mut self, now: Millis) -> Result<(), Refusal> {
+        let mut key = Box::new(Zeroizing::new([0; 32]));
+        if self.input.len() != key.len() {
             return Err(Refusal::Usage);
         }
-        for (index, bytes) in indexes.iter_mut().zip(self.input.chunks_exact(2)) {
-            *index = bytes.iter().fold(0, |index, byte| index << 8 | u16::from(*byte));
-        }
-        self.phrase = Some(Phrase::from_indexes(indexes).ok_or(Refusal::Usage)?);
-        Ok(())
-    }
-    /// Stretches the phrase (a second on an old phone) and reads with it. Says the events.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Usage`] without a phrase, [`Refusal::Closed`] before the first notice.
-    pub fn know(&mut self, now: Millis) -> Result<(), Refusal> {
-        let line = *self.visit.roster().ok_or(Refusal::Closed)?.line();
-        let stretched = self.phrase.as_ref().ok_or(Refusal::Usage)?.stretch(&line);
+        key.copy_from_slice(&self.input);
+        self.input.zeroize();
+        let stretched = Stretched::from_key(self.line, key);
         self.pictures = stretched.pictures();
         let events = self.visit.know(stretched, now);
         self.tell(&events);
@@ -217,6 +224,18 @@ impl Page {
     }
 }
 
+/// Stretches a phrase: of 48 bytes, eight indexes of two bytes each and the line's id, come 32. A second on an old phone, so a page
+/// does it in a worker. `None` if an index is none of the list's.
+#[must_use]
+pub fn stretch(words: &[u8; 2 * PHRASE_WORDS], line: [u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+    let mut indexes = Zeroizing::new([0u16; PHRASE_WORDS]);
+    for (index, bytes) in indexes.iter_mut().zip(words.chunks_exact(2)) {
+        *index = bytes.iter().fold(0, |index, byte| index << 8 | u16::from(*byte));
+    }
+    let phrase = Phrase::from_indexes(*indexes)?;
+    Some(phrase.stretch(&LineId::from_bytes(line)).key().clone())
+}
+
 /// What she tapped, as numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Choice {
@@ -268,6 +287,7 @@ fn write_event(json: &mut Json, event: &Event) {
         Event::Receipt(to, seq) => write_letter(json.text("receipt"), *to, *seq),
         Event::Withdrawn(to, seq) => write_letter(json.text("withdrawn"), *to, *seq),
         Event::TooLate(to, seq) => write_letter(json.text("too_late"), *to, *seq),
+        Event::EarlierReceipt(to) => write_letter(json.text("earlier_receipt"), *to, 0),
         Event::Bulletin(code) => json.text("bulletin").name("code").number(code.code().into()),
         Event::NewRoster(serial) => json.text("new_roster").name("serial").number(u64::from(*serial)),
         Event::Full => json.text("full"),
@@ -282,8 +302,15 @@ fn write_letter(json: &mut Json, to: To, seq: u16) -> &mut Json {
     json.name("safeguarding").truth(to == To::Safeguarding).name("seq").number(seq.into())
 }
 
+/// `offer`: whether "no, thank you" belongs beside it. `stops`: the ids a stop covers; none of them means every lower `n`.
 fn write_answer<'a>(json: &'a mut Json, answer: &ShownAnswer) -> &'a mut Json {
-    json.name("n").number(answer.content.n).name("stop").truth(answer.kind == Kind::Stop);
-    json.name("safeguarding").truth(answer.seat.is_safeguarding()).name("written").number(answer.content.written);
-    json.name("good_until").number(answer.good_until.0).name("text").text(&answer.content.text)
+    let content = &answer.content;
+    json.name("id").hex(&answer.answer).name("n").number(content.n).name("stop").truth(answer.kind == Kind::Stop);
+    json.name("stops").list();
+    for id in &content.stops {
+        json.hex(id);
+    }
+    json.end_list().name("offer").truth(content.meeting || content.introduction.is_some());
+    json.name("safeguarding").truth(answer.seat.is_safeguarding()).name("written").number(content.written);
+    json.name("good_until").number(answer.good_until.0).name("text").text(&content.text)
 }
