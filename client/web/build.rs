@@ -245,9 +245,12 @@ fn equally_long(texts: &[String]) -> Outcome<Vec<Vec<u8>>> {
                 made.resize(longest.max(made.len()), b' ');
                 made
             };
-            // A letter of base64 carries six bits, so about three quarters of a byte: near that count one fits.
-            let short = goal.saturating_sub(brotli(&padded(0))?.len());
-            let near = (short * 4 / 3).min(4000);
+            let (mut near, mut high) = (0, 4000);
+            while near < high {
+                let middle = usize::midpoint(near, high);
+                if brotli(&padded(middle))?.len() < goal { near = middle + 1 } else { high = middle }
+            }
+            // Compressed lengths jump a little: one near this count fits.
             for away in 0..12 {
                 for count in [near.saturating_sub(away), near + away] {
                     let made = padded(count);

@@ -22,7 +22,7 @@ use crate::clock::Start;
 use crate::leash::Leash;
 use crate::program::Program;
 use crate::say;
-use crate::verify::needs;
+use crate::verify::{needs, page_core};
 
 /// What happens when the exchange is over.
 #[derive(Clone, Copy, PartialEq)]
@@ -51,13 +51,16 @@ fn build() -> Result<(), Trouble> {
     needs::provide(&needs::of_demo(), &leash).map_err(Trouble::Lacking)?;
     let start = Start::now();
     say::aside("Building the relay and the command (a few minutes the first time) ...");
-    let program = Program::typed("cargo build --locked -p porchlight-relay -p porchlight --bins");
-    let status = program.run(&leash).during(&program.to_string())?;
-    leash.release();
-    if !status.success() {
-        let said = needs::NETWORK_HINT.trim_start().to_owned();
-        return Err(Trouble::Failed { command: program.to_string(), status, said });
+    let programs = Program::typed("cargo build --locked -p porchlight-relay -p porchlight --bins");
+    for program in [page_core(), programs] {
+        let status = program.run(&leash).during(&program.to_string())?;
+        if !status.success() {
+            leash.release();
+            let said = needs::NETWORK_HINT.trim_start().to_owned();
+            return Err(Trouble::Failed { command: program.to_string(), status, said });
+        }
     }
+    leash.release();
     say::aside(&format!("Built in {}.", start.since()));
     Ok(())
 }

@@ -74,6 +74,7 @@ fn steps(leash: &Leash) -> Vec<Step> {
     vec![
         Step { name: "this machine has what the checks need", act: Act::Provide },
         Step { name: "dependencies, as Cargo.lock says", act: Act::Fetch(Program::typed("cargo fetch --locked")) },
+        run("the page's core, which the relay carries", page_core()),
         run("format", Program::typed("cargo fmt --all --check")),
         run("lints", Program::typed("cargo clippy --workspace --all-targets --locked -- -D warnings")),
         run(
@@ -97,6 +98,11 @@ fn steps(leash: &Leash) -> Vec<Step> {
         run("real browsers, old and new", Program::shell(BROWSER_TESTS)),
         run("demo", Program::typed("cargo demo --once")),
     ]
+}
+
+/// Builds the callers' page's core, which the relay's own build then takes in.
+pub(crate) fn page_core() -> Program {
+    Program::typed("cargo build -q --locked -p porchlight-web-core --target wasm32v1-none --profile wasm")
 }
 
 fn run(name: &'static str, program: Program) -> Step {

@@ -51,9 +51,19 @@ fn compiler() -> Need {
     }
 }
 
+/// What the callers' page needs.
+fn wasm_library() -> Need {
+    Need {
+        name: "Rust's library for wasm32v1-none",
+        test: Test::Succeeds(Program::shell(r#"test -d "$(rustc --print target-libdir --target wasm32v1-none)""#)),
+        install: "rustup target add wasm32v1-none".into(),
+        by_root: false,
+    }
+}
+
 /// What `cargo demo` needs.
 pub(crate) fn of_demo() -> Vec<Need> {
-    vec![compiler()]
+    vec![compiler(), wasm_library()]
 }
 
 /// What `cargo verify` needs.
@@ -66,12 +76,7 @@ pub(crate) fn of_verify() -> Vec<Need> {
             install: "rustup component add rustfmt clippy".into(),
             by_root: false,
         },
-        Need {
-            name: "Rust's library for wasm32v1-none",
-            test: Test::Succeeds(Program::shell(r#"test -d "$(rustc --print target-libdir --target wasm32v1-none)""#)),
-            install: "rustup target add wasm32v1-none".into(),
-            by_root: false,
-        },
+        wasm_library(),
         Need {
             name: "cargo-deny",
             test: Test::Succeeds(Program::typed("cargo deny --version")),

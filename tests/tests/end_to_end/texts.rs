@@ -38,5 +38,7 @@ pub fn draw(rng: &mut ChaCha20Rng, longest: usize) -> String {
         cut.pop();
     }
     // Only spaces and line breaks would say nothing.
+    // From stdin a text loses one line break at its end.
+    let cut = cut.strip_suffix('\n').map_or(cut.clone(), |rest| format!("{rest}·"));
     if cut.trim().is_empty() { "·".to_owned() } else { cut }
 }
