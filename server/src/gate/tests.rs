@@ -110,6 +110,8 @@ fn gate(cap: u32) -> LineGate {
         up_ttl_s: 10,
         desk_beat_ms: 10,
         cap_per_minute: cap,
+        leave_to: "about:blank".into(),
+        other_door: String::new(),
     };
     LineGate::new(&settings, 9, Quota::new(1 << 30), Arc::default())
 }

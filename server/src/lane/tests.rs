@@ -24,6 +24,8 @@ fn settings() -> LineSettings {
         up_ttl_s: 10_800,
         desk_beat_ms: 10_000,
         cap_per_minute: 3000,
+        leave_to: "about:blank".into(),
+        other_door: String::new(),
     }
 }
 
