@@ -34,7 +34,10 @@ fn what_is_left_out_has_the_usual_value() {
     assert_eq!((line.relay_no, line.up_ttl_s, line.desk_beat_ms, line.cap_per_minute), (0, 259_200, 10_000, 3000));
     assert_eq!(
         settings.warnings,
-        ["decoy_dir is not set: strangers see a built-in page, which tells those who know it what this is"]
+        [
+            "decoy_dir is not set: strangers see a built-in page, which tells those who know it what this is",
+            "line[0].leave_to is not set: the page's Close leads to an empty page; name a dull one that opens where callers are",
+        ]
     );
 }
 
@@ -174,7 +177,7 @@ fn the_example_can_be_used_as_it_stands_and_a_line_can_be_appended() {
     assert!(example.ends_with('\n'), "what is appended begins on a line of its own");
     let settings = parse(example).unwrap();
     assert_eq!((settings.lines.len(), settings.warnings.len()), (0, 1), "only that there is no line: {:?}", settings.warnings);
-    let both = parse(&format!("{example}{}", gates("relay_no = 1"))).unwrap();
+    let both = parse(&format!("{example}{}", gates("relay_no = 1\nleave_to = \"https://weather.example/\""))).unwrap();
     assert_eq!((both.lines.len(), both.lines[0].relay_no, both.warnings), (1, 1, vec![]));
     let three = parse(&format!("{example}{}{}", gates(""), line(2, "gates = [\"other2\"]"))).unwrap();
     assert_eq!(three.lines.len(), 2, "and a second one");
