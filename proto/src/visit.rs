@@ -12,7 +12,7 @@
 //! that nobody can link. Dropping the visit wipes it.
 use crate::api::{Notice, UpOutcome, UpPost, UpReply};
 use crate::bulletin::{Bulletin, Code};
-use crate::cell::down::{self, Place, Reader, Track};
+use crate::cell::down::{self, Kind, Place, Reader, Track};
 use crate::cell::up::Recipient;
 use crate::event::AnswerId;
 use crate::letter::{ContentError, Letter, Session};
@@ -27,12 +27,14 @@ use crate::time::{Millis, SLOTS_PER_DAY, Timing};
 use alloc::{boxed::Box, vec::Vec};
 use rand_core::CryptoRng;
 
+mod order;
 mod reading;
 mod tags;
 mod voice;
 
-use reading::Read;
+use order::{Order, Waiting};
 pub use reading::ShownAnswer;
+use reading::{Came, Read};
 use tags::TagTable;
 use voice::{Outgoing, Voice};
 
@@ -141,6 +143,7 @@ pub struct Visit {
     fast_tables: Vec<(u8, TagTable)>,
     slow_unread: Vec<(u8, Box<[u8; DOWN_CELL_LEN]>)>,
     reading: reading::Reading,
+    order: Order,
 }
 
 impl Visit {
@@ -165,6 +168,7 @@ impl Visit {
             fast_tables: Vec::new(),
             slow_unread: Vec::new(),
             reading: reading::Reading::default(),
+            order: Order::default(),
         }
     }
 
@@ -284,6 +288,7 @@ impl Visit {
         for (relay, cell) in core::mem::take(&mut self.slow_unread) {
             events.extend(self.read_slow(relay, &cell, now));
         }
+        events.extend(self.shown_in_turn(now));
         events
     }
 
@@ -321,6 +326,11 @@ impl Visit {
     #[must_use]
     pub fn all_named(&self) -> bool {
         self.desk.all_named() && self.safe.all_named()
+    }
+    /// Whether an answer is whole and waits for one before it: for a few beats, while [`Self::fast`] is given what comes.
+    #[must_use]
+    pub fn holds_an_answer(&self) -> bool {
+        !self.order.is_empty()
     }
     /// How many parts of answers have been read that were not shown yet. While it grows an answer is on its way.
     #[must_use]
@@ -393,6 +403,7 @@ impl Visit {
                 self.slow_unread.push((relay_no, Box::new(*cell)));
             }
         }
+        events.extend(self.shown_in_turn(now));
         Ok(events)
     }
 
@@ -409,6 +420,7 @@ impl Visit {
                 events.extend(self.read_fast(relay_no, cell, now));
             }
         }
+        events.extend(self.shown_in_turn(now));
         Ok(events)
     }
 
@@ -439,7 +451,7 @@ impl Visit {
 
     /// Opens a cell and takes it in; `None` if it is not to be believed.
     fn take_cell(&mut self, cell: &[u8; DOWN_CELL_LEN], track: Track<'_>, place: Place, now: Millis) -> Option<Vec<Event>> {
-        let checked_now = self.checked_now(now).seconds();
+        let (line_now, checked_now) = (self.line_now(now), self.checked_now(now).seconds());
         let roster = self.roster.as_ref().filter(|roster| roster.in_force_at(checked_now))?;
         let (to, voice) =
             if place.seat.is_safeguarding() { (To::Safeguarding, &mut self.safe) } else { (To::Desk, &mut self.desk) };
@@ -455,18 +467,38 @@ impl Visit {
         } else if session != voice.session && voice.told_of_earlier((session, seq), part.withdrawal) {
             events.push(Event::EarlierWithdrawal { session, seq, done: part.withdrawal.done });
         }
-        match self.reading.take(place.seat, &part, checked_now) {
+        let came = Came { now: checked_now, fast: matches!(track, Track::Fast(_)).then_some(line_now) };
+        match self.reading.take(place.seat, &part, came) {
             Read::Nothing => {}
-            Read::Shown(answer) => {
+            Read::Whole(answer, _) if answer.kind == Kind::Stop => {
                 voice.show(answer.answer);
                 events.push(Event::Answer(answer));
             }
-            // Stopped before it came: she is not shown it, and the desk need not send it again.
-            Read::Stopped => voice.show(part.answer),
+            Read::Whole(answer, begun) => {
+                self.order.add(Waiting { answer, begun: came.fast.map(|_| begun), since: line_now });
+            }
             // Sent again although it was shown: the desk has not heard of it yet.
             Read::Again => voice.name_again(&part.answer),
         }
         Some(events)
+    }
+
+    /// The answers whose turn it is.
+    fn shown_in_turn(&mut self, now: Millis) -> Vec<Event> {
+        let (line_now, checked_now) = (self.line_now(now), self.checked_now(now).seconds());
+        let mut events = Vec::new();
+        for answer in self.order.due(&self.reading, &self.timing(), line_now) {
+            let voice = if answer.seat.is_safeguarding() { &mut self.safe } else { &mut self.desk };
+            let stopped = self.reading.is_stopped(&answer);
+            if stopped || answer.good_until >= checked_now {
+                // Stopped before its turn: she is not shown it, and the desk need not send it again.
+                voice.show(answer.answer);
+            }
+            if !stopped && answer.good_until >= checked_now {
+                events.push(Event::Answer(answer));
+            }
+        }
+        events
     }
 }
 

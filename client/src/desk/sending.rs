@@ -352,11 +352,14 @@ impl Desk {
             // An answer goes to the page heard last; receipts go each to its own.
             let Some(page) = self.live_pages(*caller, now).next() else { continue };
             let receipt = held(page).unwrap_or_default();
-            for (id, answer) in entry.answers.values().filter_map(|id| Some((id, self.state.answers.get(id)?))) {
-                if let Some((rank, part)) = self.fast_rank(relay, answer, now) {
-                    let what = What::Part(*id, part);
-                    offer(&mut best, rank, Load { caller: *caller, what, receipt, page: Some(page.session) });
-                }
+            let ranked = entry.answers.values().filter_map(|id| {
+                let answer = self.state.answers.get(id)?;
+                let (rank, part) = self.fast_rank(relay, answer, now)?;
+                Some((rank, What::Part(*id, part)))
+            });
+            // Her answers one after another: a short one does not overtake a long one.
+            if let Some((rank, what)) = ranked.min_by_key(|((stop, round, class, _, n), _)| (*stop, *round, *class > 1, *n)) {
+                offer(&mut best, rank, Load { caller: *caller, what, receipt, page: Some(page.session) });
             }
         }
         best.map(|(_, load)| load)

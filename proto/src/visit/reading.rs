@@ -1,4 +1,4 @@
-//! Joining the parts of answers, and showing each answer once.
+//! Joining the parts of answers, each answer once.
 use crate::answer::Answer;
 use crate::cell::down::{AnswerPart, Kind};
 use crate::event::AnswerId;
@@ -7,7 +7,7 @@ use crate::letter::Session;
 use crate::limits::{ANSWER_LIFE_MAX, MEETING_LIFE_MAX};
 use crate::line::Seat;
 use crate::parts::{Join, Joined};
-use crate::time::Seconds;
+use crate::time::{Millis, Seconds};
 use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
@@ -37,81 +37,104 @@ pub struct ShownAnswer {
 pub(super) enum Read {
     /// Nothing yet, or nothing to be believed.
     Nothing,
-    /// An answer to show.
-    Shown(ShownAnswer),
-    /// An answer that a stop covers.
-    Stopped,
-    /// An answer that was shown before.
+    /// A whole answer or stop, and how many had begun to come before it.
+    Whole(ShownAnswer, u64),
+    /// An answer that was whole before.
     Again,
+}
+
+/// When a part came: fast ones keep an order.
+#[derive(Clone, Copy)]
+pub(super) struct Came {
+    /// By the clock that answers are held against.
+    pub(super) now: Seconds,
+    /// By the slot clock, on the fast track.
+    pub(super) fast: Option<Millis>,
 }
 
 type JoinKey = (Seat, Kind, AnswerId, u8, Seconds, (Session, u16));
 
+/// An answer on its way.
+struct Coming {
+    key: JoinKey,
+    join: Join,
+    /// How many had begun before.
+    begun: u64,
+    /// When the fast track last brought a part of it.
+    heard: Option<Millis>,
+}
+
 /// What has been read in a visit.
 #[derive(Default)]
 pub(super) struct Reading {
-    joins: Vec<(JoinKey, Join)>,
-    shown: Vec<(AnswerId, [u8; 32])>,
+    coming: Vec<Coming>,
+    begun: u64,
+    /// Answers that have been whole.
+    whole: Vec<(AnswerId, [u8; 32])>,
     stops: Vec<(Seat, Answer)>,
     /// Parts read of answers that had not been shown: grows as long as one is on its way.
     pub(super) parts_read: usize,
 }
 
 impl Reading {
-    /// Takes a believed part; gives the answer when it is whole, in its time, not stopped, and not shown before.
-    pub(super) fn take(&mut self, seat: Seat, part: &AnswerPart, now: Seconds) -> Read {
+    /// Takes a believed part; gives the answer when it is whole, in its time, and was not before.
+    pub(super) fn take(&mut self, seat: Seat, part: &AnswerPart, came: Came) -> Read {
         if part.kind == Kind::Receipt {
             return Read::Nothing;
         }
-        let Some(bytes) = self.join(seat, part) else {
-            return if self.shown.iter().any(|(shown, _)| *shown == part.answer) { Read::Again } else { Read::Nothing };
+        let Some((bytes, begun)) = self.join(seat, part, came) else {
+            return if self.was_whole(&part.answer) { Read::Again } else { Read::Nothing };
         };
         let hash = digest(&bytes);
-        if self.shown.contains(&(part.answer, hash)) {
+        if self.whole.contains(&(part.answer, hash)) {
             return Read::Again;
         }
-        let Some(content) = Answer::parse(&bytes).ok().filter(|content| lives(content, part, now)) else {
+        let Some(content) = Answer::parse(&bytes).ok().filter(|content| lives(content, part, came.now)) else {
             return Read::Nothing;
         };
-        self.shown.push((part.answer, hash));
+        self.whole.push((part.answer, hash));
         if part.kind == Kind::Stop {
             self.stops.push((seat, content.clone()));
-        } else if self.is_stopped(seat, &content, &part.answer) {
-            return Read::Stopped;
         }
-        Read::Shown(ShownAnswer {
-            answer: part.answer,
-            seat,
-            kind: part.kind,
-            content,
-            good_until: part.good_until,
-            answers: part.answers,
-        })
+        let AnswerPart { answer, kind, good_until, answers, .. } = *part;
+        Read::Whole(ShownAnswer { answer, seat, kind, content, good_until, answers }, begun)
+    }
+    fn was_whole(&self, answer: &AnswerId) -> bool {
+        self.whole.iter().any(|(whole, _)| whole == answer)
     }
     /// Whether a stop of the same mailbox covers the answer. Safeguarding and the desk count their answers apart.
-    fn is_stopped(&self, seat: Seat, content: &Answer, answer: &AnswerId) -> bool {
-        let mut stops = self.stops.iter().filter(|(by, _)| by.is_safeguarding() == seat.is_safeguarding());
-        stops.any(|(_, stop)| stop.stops(content.n, answer))
+    pub(super) fn is_stopped(&self, answer: &ShownAnswer) -> bool {
+        let mut stops = self.stops.iter().filter(|(by, _)| by.is_safeguarding() == answer.seat.is_safeguarding());
+        answer.kind == Kind::Answer && stops.any(|(_, stop)| stop.stops(answer.content.n, &answer.answer))
     }
-    fn join(&mut self, seat: Seat, part: &AnswerPart) -> Option<Zeroizing<Vec<u8>>> {
+    /// When the fast track last brought a part of an answer of this mailbox that began before and is not whole.
+    pub(super) fn heard_before(&self, begun: u64, safeguarding: bool) -> Option<Millis> {
+        let mailbox = |coming: &&Coming| coming.key.0.is_safeguarding() == safeguarding && coming.key.1 == Kind::Answer;
+        let before = self.coming.iter().filter(mailbox).filter(|coming| coming.begun < begun && !self.was_whole(&coming.key.2));
+        before.filter_map(|coming| coming.heard).max()
+    }
+    fn join(&mut self, seat: Seat, part: &AnswerPart, came: Came) -> Option<(Zeroizing<Vec<u8>>, u64)> {
         let key = (seat, part.kind, part.answer, part.part.parts, part.good_until, part.answers);
-        let at = self.joins.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
-            if self.joins.len() >= JOINS_MAX {
-                self.joins.remove(0);
+        let at = self.coming.iter().position(|coming| coming.key == key).unwrap_or_else(|| {
+            if self.coming.len() >= JOINS_MAX {
+                self.coming.remove(0);
             }
-            self.joins.push((key, Join::of(part.part.parts)));
-            self.joins.len() - 1
+            self.coming.push(Coming { key, join: Join::of(part.part.parts), begun: self.begun, heard: None });
+            self.begun += 1;
+            self.coming.len() - 1
         });
-        let join = &mut self.joins.get_mut(at)?.1;
-        let before = join.count();
-        let taken = join.take(&part.part);
-        if join.count() > before && !self.shown.iter().any(|(shown, _)| *shown == part.answer) {
+        let coming = self.coming.get_mut(at)?;
+        coming.heard = came.fast.or(coming.heard);
+        let before = coming.join.count();
+        let taken = coming.join.take(&part.part);
+        let (grew, begun) = (coming.join.count() > before, coming.begun);
+        if grew && !self.was_whole(&part.answer) {
             self.parts_read += 1;
         }
         match taken {
             Joined::Whole(content) => {
-                self.joins.remove(at);
-                Some(content)
+                self.coming.remove(at);
+                Some((content, begun))
             }
             Joined::Waiting | Joined::Contradicts => None,
         }

@@ -152,23 +152,41 @@ def _message(line: bytes, caller: bytes, tag: bytes, inner: bytes) -> bytes:
     return label("answer") + line + caller + tag + _INNER.without(inner, "sig")
 
 
+class Coming:
+    """An answer on its way: its parts, how many began before it, and when the fast track last brought one of them."""
+
+    def __init__(self, opened: dict, begun: int):
+        self.opened, self.begun, self.heard = opened, begun, None
+        self.parts = parts_.Joiner()
+
+
 class Joiner:
     """Joins answers and stops from their parts; of more than 64 that are not whole the oldest is forgotten."""
 
     def __init__(self):
-        self._joins: dict[tuple, parts_.Joiner] = {}
+        self._coming: dict[tuple, Coming] = {}
+        self._begun = 0
 
-    def take(self, opened: dict) -> bytes | None:
-        """Adds an opened part; the answer's bytes with the last one."""
+    def take(self, opened: dict, heard: int | None = None) -> tuple[bytes, int] | None:
+        """Adds an opened part; with the last one the answer's bytes, and how many began before it."""
         if opened["kind"] == RECEIPT:
             return None
         names = ("seat", "kind", "answer_id", "parts", "good_until", "answers_session", "answers_seq")
         key = tuple(opened[name] for name in names)
-        if key not in self._joins:
-            if len(self._joins) >= JOINS_MOST:
-                del self._joins[next(iter(self._joins))]
-            self._joins[key] = parts_.Joiner()
-        whole = self._joins[key].take((), opened["part"], opened["parts"], opened["content"])
-        if whole is not None:
-            del self._joins[key]
-        return whole
+        if key not in self._coming:
+            if len(self._coming) >= JOINS_MOST:
+                del self._coming[next(iter(self._coming))]
+            self._coming[key] = Coming(opened, self._begun)
+            self._begun += 1
+        coming = self._coming[key]
+        if heard is not None:
+            coming.heard = heard
+        whole = coming.parts.take((), opened["part"], opened["parts"], opened["content"])
+        if whole is None:
+            return None
+        del self._coming[key]
+        return whole, coming.begun
+
+    def before(self, begun: int) -> list[Coming]:
+        """The answers that began before and are not whole."""
+        return [one for one in self._coming.values() if one.begun < begun and one.opened["kind"] == ANSWER]

@@ -1,5 +1,7 @@
 """What a reader makes of the answers, stops and words about letters of one mailbox (SPEC §7, §8.2)."""
 
+from typing import NamedTuple
+
 from . import answer, contents
 from .refused import insist
 
@@ -7,6 +9,7 @@ LIFE_MOST = 30 * 86_400
 MEETING_LIFE_MOST = 48 * 3_600
 WRITTEN_AHEAD_MOST = 86_400
 DEFAULT_LIFE = 14 * 86_400
+PATIENCE_BEATS = 4
 
 
 def good_until(written: int, meeting: bool) -> int:
@@ -31,31 +34,75 @@ class Lane:
         self.known: set[tuple[bytes, bytes]] = set()
 
 
+class Waiting(NamedTuple):
+    """A whole answer that is not shown yet. `begun` is none if the slow track brought it."""
+
+    value: dict
+    begun: int | None
+    since: int
+
+
 class Mailbox:
     """The answers of the desk's seats, or of safeguarding's, as one visit reads them."""
 
-    def __init__(self, lane: Lane):
-        self._joiner, self._known = lane.joiner, lane.known
+    def __init__(self, lane: Lane, seats: range):
+        self._joiner, self._known, self._seats = lane.joiner, lane.known, seats
         self._stops: list[dict] = []
         self._words: set[tuple] = set()
+        self._waiting: list[Waiting] = []
+        self._highest: int | None = None
         self.shown: list[dict] = []
 
-    def take(self, opened: dict, now: int) -> tuple[str, dict | None]:
-        """Takes an opened part; says what it is: `nothing` yet, `shown`, `stopped`, or shown `again`."""
+    def take(self, opened: dict, now: int, slots_ms: int, fast: bool) -> tuple[str, dict | None]:
+        """Takes an opened part; says what it is: `nothing` yet, a `stop`, an answer that is `whole`, or one come `again`."""
         if opened["kind"] == answer.RECEIPT:
             return "nothing", None
-        whole = self._joiner.take(opened)
-        if whole is None:
-            return ("again" if any(known == opened["answer_id"] for known, _ in self._known) else "nothing"), None
+        joined = self._joiner.take(opened, slots_ms if fast else None)
+        if joined is None:
+            return ("again" if self._was_whole(opened["answer_id"]) else "nothing"), None
+        whole, begun = joined
         if (opened["answer_id"], whole) in self._known:
             return "again", None
         value = {**opened, "map": read(whole, opened["good_until"], now)}
         self._known.add((opened["answer_id"], whole))
         if opened["kind"] == answer.STOP:
             self._stops.append(value)
-            self.shown = [one for one in self.shown if not _covers(value, one)]
-        elif any(_covers(stop, value) for stop in self._stops):
-            return "stopped", None
+            self.shown = [one for one in self.shown if not _covers(value, one)] + [value]
+            return "stop", value
+        self._waiting.append(Waiting(value, begun if fast else None, slots_ms))
+        return "whole", None
+
+    def _was_whole(self, answer_id: bytes) -> bool:
+        return any(known == answer_id for known, _ in self._known)
+
+    def in_turn(self, now: int, slots_ms: int, beat_ms: int) -> list[tuple[str, dict]]:
+        """The answers whose turn it is, in the order of `n`: each `shown`, `stopped`, or `over`."""
+        out = []
+        while self._waiting:
+            at = min(range(len(self._waiting)), key=lambda at: self._waiting[at].value["map"][0])
+            if self._must_wait(self._waiting[at], slots_ms - PATIENCE_BEATS * beat_ms):
+                break
+            one = self._waiting.pop(at)
+            number = one.value["map"][0]
+            if self._highest is not None or one.begun is not None:
+                self._highest = max(number, self._highest or 0)
+            out.append(self._shown(one.value, now))
+        return out
+
+    def _must_wait(self, one: Waiting, too_old: int) -> bool:
+        """Whether one before it is still heard of, or a number before it is missing and may yet come."""
+        if one.begun is None:
+            return False
+        before = (coming for coming in self._joiner.before(one.begun) if coming.opened["seat"] in self._seats)
+        heard = [coming.heard for coming in before if not self._was_whole(coming.opened["answer_id"])]
+        missing = self._highest is not None and one.value["map"][0] > self._highest + 1
+        return any(since is not None and since > too_old for since in [*heard, one.since if missing else None])
+
+    def _shown(self, value: dict, now: int) -> tuple[str, dict]:
+        if any(_covers(stop, value) for stop in self._stops):
+            return "stopped", value
+        if now > value["good_until"]:
+            return "over", value
         self.shown.append(value)
         return "shown", value
 

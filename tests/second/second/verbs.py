@@ -334,8 +334,9 @@ def _take_answer(result, joiner, joined, refused):
     if "refused" in result:
         refused.append(result["refused"])
         return
-    whole = joiner.take(result["ok"])
-    if whole is not None:
+    joined_now = joiner.take(result["ok"])
+    if joined_now is not None:
+        whole, _ = joined_now
         told = {**{k: v for k, v in result["ok"].items() if k != "content"}, "bytes": whole}
         joined.setdefault((told["answer_id"], whole), told)
 
@@ -351,9 +352,9 @@ def join_answer(q):
     """Answer cells at their places, joined; refuses if the whole does not come about."""
     reader, joiner = _reader(q), answer.Joiner()
     for item in q["cells"]:
-        whole = joiner.take(reader.open_(hx(item["cell"]), hx(item["key"]), _place(item)))
-        if whole is not None:
-            return whole
+        joined = joiner.take(reader.open_(hx(item["cell"]), hx(item["key"]), _place(item)))
+        if joined is not None:
+            return joined[0]
     raise Refused("incomplete", "parts are missing or belong to different answers")
 
 

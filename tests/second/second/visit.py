@@ -16,9 +16,9 @@ _CELL = LAYOUTS["down-cell"].length
 class Side:
     """One voice with its keys and its mailbox; a stranger's until the phrase is known."""
 
-    def __init__(self, name: str, use: int, lane: mailbox.Lane):
+    def __init__(self, name: str, use: int, lane: mailbox.Lane, seats: range):
         self.name, self.use = name, use
-        self.voice, self.mailbox = Voice(), mailbox.Mailbox(lane)
+        self.voice, self.mailbox = Voice(), mailbox.Mailbox(lane, seats)
         self.seed, self.reply_key = secrets.token_bytes(32), secrets.token_bytes(32)
         self.session, self.live_key = secrets.token_bytes(8), secrets.token_bytes(32)
 
@@ -50,7 +50,8 @@ class Visit:
     def __init__(self, root_pk: bytes, native: bool):
         self.root_pk, self.line, self.native = root_pk, lines.line_id(root_pk), native
         lane = mailbox.Lane()
-        self.desk, self.safe = Side("desk", up.DESK, lane), Side("safeguarding", up.SAFEGUARDING, lane)
+        self.desk = Side("desk", up.DESK, lane, range(SAFEGUARDING))
+        self.safe = Side("safeguarding", up.SAFEGUARDING, lane, range(SAFEGUARDING, SAFEGUARDING + 1))
         self.roster, self.bulletin, self.keys = None, bulletin.Standing(), None
         self._relays: dict[int, dict] = {}
         self._ahead_ms = self._checked_ahead_ms = 0
@@ -99,7 +100,7 @@ class Visit:
         self.keys = keys
         self.desk.seed, self.safe.seed = keys.sign_seed, keys.safe_sign_seed
         self._fast.clear()
-        return self._read_slow(now_ms)
+        return self._read_slow(now_ms) + self._in_turn(now_ms)
 
     def write(self, value: dict, to: str, now_ms: int) -> int:
         insist(self.keys is not None, "no phrase")
@@ -167,18 +168,30 @@ class Visit:
     def slow_day(self, relay_no: int, data: bytes, now_ms: int) -> list:
         insist(len(data) == clock.SLOTS_PER_DAY * _CELL, "malformed", "a day's length")
         if self.keys is not None and self.wants_notice(now_ms):
-            return []
+            return self._in_turn(now_ms)
         self._slow_cells += [(relay_no, cell) for cell in _cells(data)]
-        return self._read_slow(now_ms)
+        return self._read_slow(now_ms) + self._in_turn(now_ms)
 
     def fast(self, relay_no: int, data: bytes, now_ms: int) -> list:
         insist(self.roster is not None, "no roster")
         insist(len(data) == 2 * self.roster.numbers["fast_slots"] * _CELL, "malformed", "the fast track's length")
         if self.keys is None or self.wants_notice(now_ms):
-            return []
+            return self._in_turn(now_ms)
         if relay_no not in self._fast:
             self._fast[relay_no] = self._fast_table(relay_no)
-        return self._read(_cells(data), self._fast[relay_no], now_ms)
+        return self._read(_cells(data), self._fast[relay_no], now_ms) + self._in_turn(now_ms)
+
+    def _in_turn(self, now_ms: int) -> list:
+        """The answers whose turn it is; one that a stop covers is named as if it were shown."""
+        events = []
+        for side in (self.desk, self.safe):
+            beat_ms = self.roster.numbers["beat_ms"] if self.roster else 0
+            for what, value in side.mailbox.in_turn(self._now(now_ms), now_ms + self._ahead_ms, beat_ms):
+                if what != "over":
+                    side.voice.shown(value["answer_id"])
+                if what == "shown":
+                    events.append(["answer", value])
+        return events
 
     def _read_slow(self, now_ms: int) -> list:
         """Reads what has been fetched of the slow track; until phrase and roster are there it waits."""
@@ -231,14 +244,14 @@ class Visit:
         opened = reader.open_(cell, key, place)
         events = self._receipts(side, opened) + self._words(side, opened)
         try:
-            what, value = side.mailbox.take(opened, now)
+            what, value = side.mailbox.take(opened, now, now_ms + self._ahead_ms, place.day is None)
         except Refused:
             return events
-        if what in ("shown", "stopped"):
+        if what == "stop":
             side.voice.shown(opened["answer_id"])
         if what == "again":
             side.voice.came_again(opened["answer_id"])
-        return events + ([["answer", value]] if what == "shown" else [])
+        return events + ([["answer", value]] if what == "stop" else [])
 
     def _receipts(self, side: Side, opened: dict) -> list:
         fresh = side.voice.receipted(lambda seq: answer.have(opened, side.session, seq))

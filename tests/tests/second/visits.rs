@@ -452,7 +452,7 @@ impl<'p> Pair<'p> {
     // Time, rosters, bulletins.
 
     fn time_passes(&mut self) {
-        self.now = self.now.plus(*one_of(&mut self.rng, &[5_000, 30_000, 3_600_000, 20_000_000]));
+        self.now = self.now.plus(*one_of(&mut self.rng, &[5_000, 30_000, 60_000, 90_000, 3_600_000, 20_000_000]));
         self.says_the_same();
     }
     fn news(&mut self) {

@@ -48,7 +48,7 @@ pub(super) async fn send(args: &Visiting, letters: &[Letter], wait: Option<Durat
     let done = |session: &Visit, telling: &Telling| {
         let visit = session.visit();
         let sent = if wait.is_some() { visit.all_receipted() } else { visit.all_in_box() };
-        sent && visit.all_named() && telling.has_heard(withdraw, wait, session)
+        sent && visit.all_named() && !visit.holds_an_answer() && telling.has_heard(withdraw, wait, session)
     };
     let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
     telling.show_held();
@@ -107,12 +107,13 @@ pub(super) async fn read(args: &Visiting, wait: Option<Duration>, way: &Way<'_>)
     let until = SystemClock.elapsed() + wait.unwrap_or(USUAL_WAIT);
     let quiet = quiet_time(&session);
     let done = |session: &Visit, telling: &Telling| {
+        let visit = session.visit();
         let nothing_more = match wait {
             None => true,
             // What the carousel held on arrival may be old: it does not end the waiting.
             Some(_) => telling.last_new.is_some_and(|at| SystemClock.elapsed() >= at + quiet),
         };
-        telling.slow_read && telling.fast_read && session.visit().all_named() && nothing_more
+        telling.slow_read && telling.fast_read && visit.all_named() && !visit.holds_an_answer() && nothing_more
     };
     let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
     telling.show_held();
