@@ -471,6 +471,7 @@ impl Visit {
         match self.reading.take(place.seat, &part, came) {
             Read::Nothing => {}
             Read::Whole(answer, _) if answer.kind == Kind::Stop => {
+                self.order.count(&answer, came.fast.is_some());
                 voice.show(answer.answer);
                 events.push(Event::Answer(answer));
             }

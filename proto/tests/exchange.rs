@@ -396,6 +396,78 @@ fn a_stop_covers_what_was_written_before_it_whatever_comes_first() {
     }
 }
 
+/// The cells of an answer of a seat on the fast track, under the next `i`.
+fn fast_answer(world: &mut World, live: &[u8; 32], seat: u8, n: u64, text: &str, i: u16) -> Vec<down::DownCell> {
+    let now = world.now.seconds();
+    let content = Answer { n, written: now.0, text: text.to_owned().into(), ..Answer::default() }.to_cbor().unwrap();
+    let seat = Seat::new(seat).unwrap();
+    let sealed = cut(&content, ANSWER_PART_LEN).unwrap().into_iter().zip(i..).map(|(part, i)| {
+        let part = AnswerPart {
+            kind: Kind::Answer,
+            answer: [n as u8; 8],
+            part,
+            good_until: now.plus(1000),
+            ..AnswerPart::receipt(down::Receipt::default(), now)
+        };
+        let place = Place { relay_no: 0, seat, i };
+        let key = &world.line.seats[usize::from(seat.number())];
+        part.seal((&world.line.id, &world.caller), (Track::Fast(live), place), key, &mut world.rng)
+    });
+    sealed.collect()
+}
+
+#[test]
+fn a_short_answer_waits_for_the_long_one_before_it() {
+    let mut world = World::new("order");
+    let dummy = world.post();
+    let live = *world.letter(&dummy).live_key;
+    let beat = u64::from(world.visit.timing().beat_ms);
+    let long = "가".repeat(500);
+    let one = fast_answer(&mut world, &live, 2, 1, &long, 0);
+    let two = fast_answer(&mut world, &live, 2, 2, "two", 10);
+    let three = fast_answer(&mut world, &live, 1, 3, "three", 20);
+    let (last, first) = one.split_last().unwrap();
+    assert_eq!(world.fast(first), []);
+    assert_eq!(world.fast(&three), [], "whatever the seat");
+    world.now = world.now.plus(2 * beat);
+    assert_eq!(world.fast(&two), []);
+    assert!(world.visit.holds_an_answer());
+    assert_eq!(texts(&world.fast(&[last.clone()])), [long.as_str(), "two", "three"]);
+    assert!(!world.visit.holds_an_answer());
+}
+
+#[test]
+fn an_answer_waits_four_beats_for_a_missing_number_and_no_longer() {
+    let mut world = World::new("missing");
+    let dummy = world.post();
+    let live = *world.letter(&dummy).live_key;
+    let beat = u64::from(world.visit.timing().beat_ms);
+    let cells: Vec<_> = (0..6).map(|n| fast_answer(&mut world, &live, 2, n, &n.to_string(), 10 * n as u16).remove(0)).collect();
+    assert_eq!(texts(&world.fast(&cells[2..3])), ["2"], "nothing was shown before");
+    assert_eq!(world.fast(&cells[5..]), []);
+    assert_eq!(texts(&world.fast(&cells[3..4])), ["3"]);
+    world.now = world.now.plus(4 * beat - 1);
+    assert_eq!(world.fast(&[]), []);
+    world.now = world.now.plus(1);
+    assert_eq!(texts(&world.fast(&[])), ["5"], "it matters more than its order");
+    assert_eq!(texts(&world.fast(&cells[4..5])), ["4"], "late, but not lost");
+    assert!(!world.visit.holds_an_answer());
+}
+
+#[test]
+fn an_answer_whose_time_is_over_when_its_turn_comes_is_not_shown() {
+    let mut world = World::new("over in its turn");
+    let dummy = world.post();
+    let live = *world.letter(&dummy).live_key;
+    let one = fast_answer(&mut world, &live, 2, 1, &"가".repeat(500), 0);
+    let two = fast_answer(&mut world, &live, 2, 2, "two", 10);
+    world.fast(&one[1..]);
+    assert_eq!(world.fast(&two), []);
+    world.now = world.now.plus(1_001_000);
+    assert_eq!(world.fast(&[]), []);
+    assert!(!world.visit.holds_an_answer() && world.visit.all_named());
+}
+
 #[test]
 fn a_late_reply_is_not_taken_for_the_next_posts() {
     let mut world = World::new("late reply");

@@ -45,15 +45,19 @@ impl Order {
                     break;
                 }
                 let shown = self.waiting.remove(at);
-                let [desk, safe] = &mut self.highest;
-                let highest = if safeguarding { safe } else { desk };
-                if highest.is_some() || shown.begun.is_some() {
-                    *highest = (*highest).max(Some(shown.answer.content.n));
-                }
+                self.count(&shown.answer, shown.begun.is_some());
                 due.push(shown.answer);
             }
         }
         due
+    }
+    /// Counts what is shown. A stop never waits, but has its number.
+    pub(super) fn count(&mut self, shown: &ShownAnswer, fast: bool) {
+        let [desk, safe] = &mut self.highest;
+        let highest = if shown.seat.is_safeguarding() { safe } else { desk };
+        if highest.is_some() || fast {
+            *highest = (*highest).max(Some(shown.content.n));
+        }
     }
     fn lowest(&self, safeguarding: bool) -> Option<usize> {
         let here = self.waiting.iter().enumerate().filter(|(_, one)| one.answer.seat.is_safeguarding() == safeguarding);

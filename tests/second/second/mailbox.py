@@ -67,6 +67,7 @@ class Mailbox:
         self._known.add((opened["answer_id"], whole))
         if opened["kind"] == answer.STOP:
             self._stops.append(value)
+            self._count(value, fast)
             self.shown = [one for one in self.shown if not _covers(value, one)] + [value]
             return "stop", value
         self._waiting.append(Waiting(value, begun if fast else None, slots_ms))
@@ -83,11 +84,14 @@ class Mailbox:
             if self._must_wait(self._waiting[at], slots_ms - PATIENCE_BEATS * beat_ms):
                 break
             one = self._waiting.pop(at)
-            number = one.value["map"][0]
-            if self._highest is not None or one.begun is not None:
-                self._highest = max(number, self._highest or 0)
+            self._count(one.value, one.begun is not None)
             out.append(self._shown(one.value, now))
         return out
+
+    def _count(self, value: dict, fast: bool) -> None:
+        """The highest number shown since the fast track first brought one; a stop never waits, but has its number."""
+        if self._highest is not None or fast:
+            self._highest = max(value["map"][0], self._highest or 0)
 
     def _must_wait(self, one: Waiting, too_old: int) -> bool:
         """Whether one before it is still heard of, or a number before it is missing and may yet come."""
