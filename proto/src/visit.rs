@@ -224,7 +224,8 @@ impl Visit {
         let check = |bytes: [u8; BULLETIN_LEN]| Some((Bulletin::check(&bytes, roster, now.seconds()).ok()??, bytes));
         let (held, told) = (self.bulletin.and_then(|(_, bytes)| check(bytes)), check(told));
         let before = self.bulletin.map(|(bulletin, _)| bulletin);
-        self.bulletin = [held, told].into_iter().flatten().max_by_key(|(bulletin, _)| bulletin.time);
+        // Of two of one time the last is taken: the one that stood.
+        self.bulletin = [told, held].into_iter().flatten().max_by_key(|(bulletin, _)| bulletin.time);
         let (now_stands, _) = self.bulletin?;
         (before != Some(now_stands)).then_some(Event::Bulletin(now_stands.code))
     }

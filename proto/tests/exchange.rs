@@ -432,7 +432,7 @@ fn a_short_answer_waits_for_the_long_one_before_it() {
     world.now = world.now.plus(2 * beat);
     assert_eq!(world.fast(&two), []);
     assert!(world.visit.holds_an_answer());
-    assert_eq!(texts(&world.fast(&[last.clone()])), [long.as_str(), "two", "three"]);
+    assert_eq!(texts(&world.fast(std::slice::from_ref(last))), [long.as_str(), "two", "three"]);
     assert!(!world.visit.holds_an_answer());
 }
 

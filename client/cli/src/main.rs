@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         }),
         Err(error) => explain(&error),
     };
+    let exit = if output::failed() && exit == Exit::Done { not_written() } else { exit };
     ExitCode::from(exit as u8)
 }
 
@@ -51,11 +52,19 @@ fn report_bug(panic: &std::panic::PanicHookInfo<'_>) {
 
 /// Prints what clap has to say: help and version are results, everything else is a usage error.
 fn explain(error: &clap::Error) -> Exit {
-    let _nobody_listens = error.print();
+    let printed = error.print().or_else(|error| if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) });
     match error.kind() {
+        _ if printed.is_err() => not_written(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         _ => Exit::Usage,
     }
+}
+
+/// What was done is done, but whoever asked does not know it.
+fn not_written() -> Exit {
+    let trouble = sentences::not_written();
+    remark(&trouble.to_string());
+    trouble.exit()
 }
 
 fn run(command: Command) -> Result<Exit, Trouble> {

@@ -1,6 +1,7 @@
 //! Results on stdout: sentences for people, or one JSON object a line.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
@@ -37,10 +38,27 @@ pub(crate) fn remark(sentence: &str) {
     let _nobody_listens = writeln!(io::stderr().lock(), "porchlight: {}", printable(sentence));
 }
 
+/// Whether something was written that nobody got.
+static UNHEARD: AtomicBool = AtomicBool::new(false);
+/// Whether that was because stdout could not be written, and not because its reader went away.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Whether some result reached nobody, for whatever reason.
+pub(crate) fn unheard() -> bool {
+    UNHEARD.load(Ordering::Relaxed)
+}
+
+/// Whether stdout could not be written. A reader that has gone away (`| head`) is none of our errors.
+pub(crate) fn failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
+}
+
 fn write_line(line: &str) {
     let mut out = io::stdout().lock();
-    // A reader that has gone away (`| head`) is not an error of ours, and nothing is lost by it.
-    let _nobody_listens = writeln!(out, "{line}").and_then(|()| out.flush());
+    if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+        UNHEARD.store(true, Ordering::Relaxed);
+        FAILED.fetch_or(error.kind() != io::ErrorKind::BrokenPipe, Ordering::Relaxed);
+    }
 }
 
 /// The text without what could steer a terminal: letters come from strangers. Line breaks and tabs stay.

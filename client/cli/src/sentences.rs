@@ -38,6 +38,16 @@ pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Trouble {
     Trouble::new(Exit::Usage, format!("cannot read {}: {error}", path.display()), "Check the path, and that you may read it.")
 }
 
+pub(crate) fn not_written() -> Trouble {
+    let hint = "What was asked is done, but its result is lost: make room, or write it to another place, and look again.";
+    Trouble::new(Exit::Usage, "standard output cannot be written", hint)
+}
+
+pub(crate) fn root_words_lost() -> Trouble {
+    let hint = "The new line was taken back, since nobody could ever have led it. Run it again where its output can be read.";
+    Trouble::new(Exit::Usage, "the root's words could not be shown", hint)
+}
+
 pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Trouble {
     let hint = if error.kind() == io::ErrorKind::AlreadyExists {
         "Nothing was overwritten. Name a file that does not exist yet."

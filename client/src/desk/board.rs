@@ -329,11 +329,11 @@ impl Desk {
         for (at, place) in (1..).zip(&places) {
             items.push(((at, 0, 0), self.letter_item(caller, *place, &asked_back)));
         }
-        for answer in self.answers_to(caller).filter(|answer| !answer.tells_withdrawal()) {
+        for (id, answer) in self.answers_to(caller).filter(|(_, answer)| !answer.tells_withdrawal()) {
             let after = up_to_answered(&places, answer).unwrap_or(0);
             items.push((
                 (after.max(written_after(&places, answer.written)), answer.written, answer.n),
-                self.answer_item(answer, now),
+                self.answer_item(id, answer, now),
             ));
         }
         for (place, (time, by)) in &entry.notes {
@@ -361,8 +361,9 @@ impl Desk {
         let gist = last.map(|(_, gist)| *gist).unwrap_or_default();
         let status = entry.last_status();
         let help = status == Some(Status::Help) && waiting_since.is_some();
-        let silent =
-            self.answers_to(caller).map(|answer| answer.written).chain(waiting_since).max().unwrap_or(0) + HELP_SILENT <= now.0;
+        let silent = self.answers_to(caller).map(|(_, answer)| answer.written).chain(waiting_since).max().unwrap_or(0)
+            + HELP_SILENT
+            <= now.0;
         let late = promise.as_ref().is_some_and(|promise| matches!(promise.state, PromiseState::Late | PromiseState::Quiet));
         let urgency = match (help, claim.is_some()) {
             (true, false) => Urgency::HelpUnclaimed,
@@ -393,7 +394,7 @@ impl Desk {
             language: gist.language.map(language_name),
             letters: entry.letters.values().filter(|letter| letter.gist.says_something && !letter.withdrawn).count(),
             unseen: unseen.count(),
-            answers: self.answers_to(caller).filter(|answer| !answer.tells_withdrawal()).count(),
+            answers: self.answers_to(caller).filter(|(_, answer)| !answer.tells_withdrawal()).count(),
             reachable: self.reachable(caller, now),
             here: self.is_live(caller, now.millis()),
             next_step: entry
@@ -408,7 +409,8 @@ impl Desk {
     /// When the oldest letter was written that no answer followed. The same on every device, whenever the letter came.
     fn waiting_since(&self, caller: CallerId, entry: &Caller) -> Option<u64> {
         let places = entry.in_order();
-        let answers = self.answers_to(caller).filter(|answer| !answer.tells_withdrawal() && !answer.stopped);
+        let answers =
+            self.answers_to(caller).map(|(_, answer)| answer).filter(|answer| !answer.tells_withdrawal() && !answer.stopped);
         let answered =
             answers.map(|answer| up_to_answered(&places, answer).unwrap_or_else(|| written_after(&places, answer.written)));
         let answered = answered.max().unwrap_or(0);
@@ -448,12 +450,10 @@ impl Desk {
         }
     }
 
-    fn answer_item(&self, answer: &AnswerEntry, now: Seconds) -> Item {
+    fn answer_item(&self, id: &AnswerId, answer: &AnswerEntry, now: Seconds) -> Item {
         let content = self.answer_content(answer).and_then(|content| Answer::parse(&content).ok()).unwrap_or_default();
-        let id =
-            self.state.answers.iter().find(|(_, known)| known.place == answer.place).map(|(id, _)| hex(id)).unwrap_or_default();
         Item::Answer {
-            id,
+            id: hex(id),
             n: answer.n,
             text: content.text.to_string(),
             language: content.language.map(language_name),

@@ -243,7 +243,7 @@ impl Desk {
     }
 
     fn next_n(&self, caller: CallerId) -> u64 {
-        self.answers_to(caller).map(|answer| answer.n).max().unwrap_or(0) + 1
+        self.answers_to(caller).map(|(_, answer)| answer.n).max().unwrap_or(0) + 1
     }
 
     /// "Please do not go. The plan has changed": stops every answer written to her before. It goes before everything else,
@@ -338,9 +338,9 @@ impl Desk {
         Ok(())
     }
 
-    pub(super) fn answers_to(&self, caller: CallerId) -> impl Iterator<Item = &super::state::AnswerEntry> {
+    pub(super) fn answers_to(&self, caller: CallerId) -> impl Iterator<Item = (&AnswerId, &super::state::AnswerEntry)> {
         let answers = self.state.callers.get(&caller).into_iter().flat_map(|entry| entry.answers.values());
-        answers.filter_map(|id| self.state.answers.get(id))
+        answers.filter_map(|id| Some((id, self.state.answers.get(id)?)))
     }
 }
 

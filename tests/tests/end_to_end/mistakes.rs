@@ -2,7 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+
+use porchlight_proto::time::Millis;
+use porchlight_relay::World;
+use porchlight_relay::clock::{BootMillis, Clock, SystemClock};
+use porchlight_relay::config::{Mode, Settings};
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -126,27 +133,66 @@ fn relays_that_are_not_there_or_not_ours() {
     assert!(card.starts_with("PORCHLIGHT1-"));
 }
 
-#[test]
-fn a_clock_that_is_days_off_stops_a_client_before_it_sends() {
-    let library = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"];
-    let Some(library) = library.into_iter().find(|path| std::path::Path::new(path).exists()) else {
-        println!("libfaketime is not installed: the library's own tests hold clocks against each other");
-        return;
-    };
-    let (site, _relay) = Site::published(Plan::default());
-    let caller = site.caller();
-    for shift in ["+3d", "-3d"] {
-        let words = [&["caller", "write", "--text", "hello", "--wait", "20s"][..], &Caller::SELF].concat();
-        let mut command = caller.machine.command("porchlight", &words);
-        command.env("LD_PRELOAD", library).env("FAKETIME", shift).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        let ran = Ran::of(&words, command.output().unwrap()).ends(4);
-        says(&ran, "clock");
-        assert!(ran.stdout.is_empty(), "{shift}: {}", ran.stdout);
+/// The machine's clock, some days off.
+struct Off {
+    days: i64,
+}
+
+impl Clock for Off {
+    fn wall(&self) -> Millis {
+        Millis(SystemClock.wall().0.checked_add_signed(self.days * 86_400_000).unwrap())
+    }
+    fn boot(&self) -> BootMillis {
+        SystemClock.boot()
     }
 }
 
 #[test]
-fn a_reader_that_goes_away_and_a_stdout_that_is_full_end_nothing_badly() {
+fn a_clock_that_is_days_off_stops_a_client_before_it_sends() {
+    let (site, relay) = Site::published(Plan::default());
+    let caller = site.caller();
+    drop(relay);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let text = fs::read_to_string(site.machine.path("relay.toml")).unwrap();
+    let settings = Settings::parse(&text, Path::new("relay.toml"), &site.machine.path(""), Mode::Dev).unwrap();
+    // Her clock is three days behind the relay's, then three days ahead.
+    for days in [3, -3] {
+        let world = World { clock: Arc::new(Off { days }), ..World::system().unwrap() };
+        let relay = runtime.block_on(porchlight_relay::start(&settings, &world)).unwrap();
+        for verb in [&["caller", "write", "--text", "hello", "--wait", "20s"][..], &["caller", "read"]] {
+            let ran = caller.run(verb).ends(4);
+            says(&ran, "clock");
+            assert!(ran.stdout.is_empty(), "{days}: {}", ran.stdout);
+        }
+        runtime.block_on(relay.stop());
+    }
+}
+
+/// The same with its standard output on a disk that is full.
+fn to_a_full_disk(machine: &Machine, words: &[&str]) -> Ran {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    Ran::of(words, machine.command("porchlight", words).stdout(full).stdin(Stdio::null()).output().unwrap())
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_no_success() {
+    let site = Site::new(Plan::default());
+    let caller = site.caller();
+    let desk = ["--dir", "desk", "--passphrase-file", "pass"];
+    for words in [&[&["line", "show"], &desk[..]].concat()[..], &["--help"]] {
+        says(&to_a_full_disk(&site.machine, words).ends(1), "standard output cannot be written");
+    }
+    for words in [&["caller", "new", "--card", "card"][..], &["caller", "words", "--card", "card", "--phrase-file", "words"]] {
+        says(&to_a_full_disk(&caller.machine, words).ends(1), "standard output cannot be written");
+    }
+    let init = ["line", "init", "--dir", "new", "--passphrase-file", "pass", "--relay", "https://relay.example"];
+    says(&to_a_full_disk(&site.machine, &init).ends(1), "taken back");
+    assert!(!site.machine.path("new").exists(), "a line whose root's words nobody saw");
+    site.machine.run(&init).ends(0);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_nothing_badly() {
     let site = Site::new(Plan::default());
     let caller = site.caller();
     let porchlight = program("porchlight");

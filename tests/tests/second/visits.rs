@@ -75,8 +75,6 @@ struct Pair<'p> {
     /// No POST fails any more.
     calm: bool,
     shown: Vec<[u8; 8]>,
-    /// Times of bulletins: none twice, because which of two stands is not said.
-    raised: BTreeSet<u64>,
     told: BTreeMap<String, usize>,
 }
 
@@ -111,7 +109,6 @@ impl<'p> Pair<'p> {
             named: [true; 2],
             calm: false,
             shown: Vec::new(),
-            raised: BTreeSet::new(),
             told: BTreeMap::new(),
             world,
             python,
@@ -474,12 +471,10 @@ impl<'p> Pair<'p> {
     }
     /// A seat raises a bulletin; some are too far ahead, or void.
     fn raise(&mut self) {
-        let time = Seconds(self.relays_now().seconds().0 + 700 - below(&mut self.rng, 5_000));
-        if self.raised.insert(time.0) {
-            let code = *one_of(&mut self.rng, &[Code::NoMeetings, Code::Closed, Code::DoorChanges]);
-            let seat = Seat::new(below(&mut self.rng, 8) as u8).unwrap();
-            self.bulletin = Bulletin { code, seat, time }.sign(self.world.seat(seat), &self.world.line);
-        }
+        let time = Seconds(self.relays_now().seconds().0 + 700 - 1_000 * below(&mut self.rng, 5));
+        let code = *one_of(&mut self.rng, &[Code::NoMeetings, Code::Closed, Code::DoorChanges]);
+        let seat = Seat::new(below(&mut self.rng, 8) as u8).unwrap();
+        self.bulletin = Bulletin { code, seat, time }.sign(self.world.seat(seat), &self.world.line);
     }
     /// Notices that are refused, and leave everything as it was.
     fn bad_news(&mut self) {

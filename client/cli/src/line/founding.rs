@@ -20,6 +20,7 @@ use crate::chance;
 use crate::command::{LineInit, Pace};
 use crate::desk::now;
 use crate::exit::Exit;
+use crate::output;
 use crate::output::remark;
 use crate::sentences;
 use crate::trouble::Trouble;
@@ -75,6 +76,11 @@ pub(crate) fn init(args: &LineInit, way: &Way<'_>) -> Result<Exit, Trouble> {
         "dir": dir.display().to_string(),
     });
     way.output.tell(&object, &sentences::founded(dir, &root_words));
+    if output::unheard() {
+        // The directory was empty before.
+        fs::remove_dir_all(dir).map_err(|error| sentences::cannot_write(dir, &error))?;
+        return Err(sentences::root_words_lost());
+    }
     Ok(Exit::Done)
 }
 
