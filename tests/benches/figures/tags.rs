@@ -26,7 +26,7 @@ pub(crate) fn measure() {
             visit.slow_day(RELAY, day, line.now).unwrap();
         }
     });
-    say("tags: table of 46,656 and the first slow day", ms(first), "ms");
+    say("tags: table of 51,840 and the first slow day", ms(first), "ms");
     say(&format!("tags: with the rest of {bytes} bytes"), ms(first + rest), "ms");
     let mut beats = vec![0; 2 * usize::from(Timing::PRODUCTION.fast_slots) * DOWN_CELL_LEN];
     line.rng.fill_bytes(&mut beats);
