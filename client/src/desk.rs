@@ -30,7 +30,7 @@ pub use board::{
     AnswerState, BulletinView, ClaimView, Flags, Item, LetterState, Promise, PromiseState, ReadableFrom, Row, Thread, Urgency,
 };
 pub use deed::{AnswerPlan, Answered, Claimed, FindError};
-pub use lane::Taken;
+pub use lane::{KEEP_DAYS_USUAL, Taken};
 pub use line::{DeviceView, Heard, LinePlan, LineView, RelayView, Safeguarding, SafeguardingKeys, SeatView, Warning};
 pub use office::{Founded, Office, OfficeError};
 pub use sending::{Bundle, Posted, Ticket};

@@ -78,6 +78,9 @@ pub(crate) struct LineInit {
     /// How soon somebody usually answers
     #[arg(long, value_enum, default_value_t = AnswerWithin::Unsaid)]
     pub(crate) answer_within: AnswerWithin,
+    /// Days the desk keeps letters and notes, 1-180
+    #[arg(long, value_name = "N", default_value_t = porchlight_client::desk::KEEP_DAYS_USUAL, value_parser = clap::value_parser!(u32).range(1..=180))]
+    pub(crate) keep_days: u32,
     #[command(flatten)]
     pub(crate) pace: Pace,
 }

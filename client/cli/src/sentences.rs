@@ -624,6 +624,7 @@ pub(crate) fn line(line: &LineView) -> String {
             moment::spoken(Seconds(device.certified_until))
         )
     }));
+    lines.push(format!("letters and notes are kept here for {} days", line.keep_days));
     lines.join("\n")
 }
 

@@ -27,6 +27,8 @@ pub(super) const PAGES_MAX: usize = 4;
 const FRESH: u64 = 1800;
 /// Days for which answers are kept at least: the longest an answer lives, and one.
 const ANSWER_DAYS: u32 = 31;
+/// Days for which a desk keeps letters and notes unless the line says otherwise.
+pub const KEEP_DAYS_USUAL: u32 = 14;
 /// Withdrawal flags (SPEC §7).
 const WITHDRAWN: u8 = 1;
 const TOO_LATE: u8 = 2;
@@ -488,17 +490,21 @@ impl Desk {
             given_up.extend(old.map(|((session, seq), _)| (*caller, *session, *seq)));
         }
         given_up.into_iter().for_each(|half| self.give_up(half));
-        if let Some(days) = self.state.retention_days {
-            self.forget_days_before(u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX).saturating_sub(days), now, rng);
-        }
+        let today = u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX);
+        self.forget_days_before(today.saturating_sub(self.keep_days()), now, rng);
         self.forget_pages(now.millis());
         self.tidy_turns(now);
         self.decide_withdrawals(now, rng)
     }
 
-    /// Sets for how many days contents are kept; nothing is forgotten by itself before this was called.
-    pub fn set_retention(&mut self, days: u32) {
+    /// Sets for how many days this desk keeps letters and notes.
+    pub fn keep_for(&mut self, days: u32) {
         self.commit(Record::Retention(days));
+    }
+    /// For how many days this desk keeps letters and notes.
+    #[must_use]
+    pub fn keep_days(&self) -> u32 {
+        self.state.retention_days.unwrap_or(KEEP_DAYS_USUAL)
     }
 
     /// Forgets every letter and note that was received or written before this day (UTC days since 1970), by forgetting its key.

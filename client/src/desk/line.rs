@@ -117,6 +117,8 @@ pub struct LineView {
     pub seats: Vec<SeatView>,
     /// The relays.
     pub relays: Vec<RelayView>,
+    /// For how many days this desk keeps letters and notes.
+    pub keep_days: u32,
     /// What somebody should look after.
     pub warnings: Vec<Warning>,
 }
@@ -720,6 +722,7 @@ impl Desk {
                     RelayView { number: relay.number, url: relay.url.clone(), position: known.position, serial_put: known.put }
                 })
                 .collect(),
+            keep_days: self.keep_days(),
             warnings: self.warnings(published_until, now),
         })
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
-use porchlight_client::desk::{LinePlan, Office, Safeguarding};
+use porchlight_client::desk::{DeskError, LinePlan, Office, Safeguarding};
 use porchlight_client::vault::Passphrase;
 use porchlight_proto::card::{Card, Door, RelayAddress};
 use porchlight_proto::line::{Gate, LineId};
@@ -60,8 +60,13 @@ pub(crate) fn init(args: &LineInit, way: &Way<'_>) -> Result<Exit, Trouble> {
         reply_weeks: REPLY_WEEKS,
         safeguarding: Safeguarding::Unstaffed,
     };
-    Office::found(dir, &Passphrase::new(passphrase.as_str().to_owned()), &root, &plan, now(), &mut rng)
+    let mut founded = Office::found(dir, &Passphrase::new(passphrase.as_str().to_owned()), &root, &plan, now(), &mut rng)
         .map_err(|error| sentences::desk(&error))?;
+    let keep = founded.office.act(&mut rng, |desk, _| {
+        desk.keep_for(args.keep_days);
+        Ok::<_, DeskError>(())
+    });
+    keep.map_err(|error| sentences::desk(&error))?;
     let card = Card { root: root.public(), relays };
     write_files(dir, &card, &doors, args)?;
     let root_words = words.words(Language::En).join(" ");

@@ -169,7 +169,7 @@ fn a_forgotten_day_leaves_no_words_but_she_can_still_be_answered() {
         let now = world.now.seconds();
         world
             .act(0, |desk, rng| {
-                desk.set_retention(2);
+                desk.keep_for(2);
                 desk.tidy(now, rng)
             })
             .unwrap();
