@@ -1,0 +1,172 @@
+// Callers at the page, in real browsers, with a real relay and a real desk: a first visit, its answer, leaving, and coming back.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch } from "./harness/browsers.js";
+import { Her, TONGUES } from "./harness/her.js";
+import { Line } from "./harness/line.js";
+
+/** What she writes, in each language: nothing of it is a forbidden word. */
+const LETTER = { zh: "我很好，谢谢。", ko: "저는 괜찮아요, 고맙습니다.", en: "I am fine, thank you." };
+/** What the desk answers. */
+const ANSWER = { zh: "收到了。慢慢来。", ko: "잘 받았어요. 천천히 하세요.", en: "We have it. Take your time." };
+const SECOND = { zh: "我们一直在。", ko: "우리는 늘 여기 있어요.", en: "We are always here." };
+/** Phones: what most have, and a small old one. */
+const SIZES = /** @type {const} */ ([[360, 640], [320, 480]]);
+const GATE = "abcd2345";
+
+/** @type {Line} */
+let line;
+/** @type {import("./harness/program.js").Program} */
+let watch;
+
+before(async () => {
+  line = await Line.found({ options: ["--answer-within", "hour", "--gate", GATE, "--door", `https://second.example/${GATE}`] });
+  watch = await line.watch();
+});
+
+after(async () => {
+  await watch?.stop();
+  await line?.dispose();
+});
+
+/**
+ * Runs something in a browser of its own.
+ * @param {import("./harness/browsers.js").Name} name
+ * @param {import("./harness/browser.js").Start} start
+ * @param {(browser: import("./harness/browsers.js").AnyBrowser) => Promise<void>} act
+ */
+async function within(name, start, act) {
+  const browser = await launch(name, { pin: line.relay.pin, ...start });
+  try {
+    await act(browser);
+    assert.deepEqual(browser.complaints, [], `${name} complains`);
+  } finally {
+    await browser.dispose();
+  }
+}
+
+/**
+ * The caller at the desk whose letter says this.
+ * @param {string} text
+ * @returns {Promise<string>} her id
+ */
+async function whoWrote(text) {
+  for (const row of await line.desk("desk list")) {
+    const items = await line.desk("desk show", row.id);
+    if (items.some((item) => item.kind === "letter" && item.text === text)) return row.id;
+  }
+  throw new Error("no letter at the desk says so");
+}
+
+for (const tongue of TONGUES) {
+  for (const [width, height] of SIZES) {
+    test(`${tongue}, ${width} by ${height}: she is heard, learns her words, leaves, comes back and reads`, (t) =>
+      within("chromium", { width, height }, async (browser) => {
+        const her = new Her(browser, tongue, `${tongue}-${width}`);
+        await her.arrive(line.url);
+        await her.begin();
+        await her.choose("talk");
+        await her.at("ready");
+        await her.choose("next_when");
+        await her.at("when");
+        await her.choose("next_tomorrow");
+        await her.at("ready");
+        await her.choose("how_to_answer");
+        await her.at("manner");
+        await her.choose("relative");
+        await her.at("manner");
+        await her.choose("go_on");
+        await her.at("ready");
+        await her.choose("send");
+        await her.at("sent");
+        await her.arrived();
+        await her.hears(her.say("answer_within_1"));
+        const words = await her.learn();
+        await her.choose("go_on");
+        await her.at("door");
+        assert.match(await browser.text(".address"), /second\.example/);
+        await her.choose("go_on");
+        await her.at("sent");
+        await her.choose("write_words");
+        await her.at("write");
+        await browser.tap("textarea");
+        const said = `${LETTER[tongue]} ${width}`;
+        await browser.type(said);
+        await her.choose("send");
+        await her.arrived();
+        const id = await whoWrote(said);
+        await line.desk("desk answer", id, "--text", ANSWER[tongue]);
+        await her.hears(her.say("read_answer"));
+        assert.equal(await her.read(), ANSWER[tongue]);
+        await her.choose("hide");
+        await her.at("sent");
+        await her.choose("more");
+        await her.at("more");
+        await her.choose("someone_else");
+        await her.at("write");
+        await her.choose("back_one");
+        await her.at("sent");
+        await her.leave();
+        await browser.back().catch(() => {});
+        const text = await browser.text();
+        for (const one of [...words, said, ANSWER[tongue]]) assert.ok(!text.includes(one), "Back shows what was closed");
+
+        await line.desk("desk answer", id, "--text", SECOND[tongue]);
+        const again = new Her(browser, tongue, `${tongue}-${width}-back`);
+        await again.arrive(line.url);
+        await again.comeBack(words);
+        await again.at("hub");
+        await again.hears(again.say("read_answer"));
+        await again.at("hub");
+        assert.equal(await again.read(), SECOND[tongue]);
+        await again.choose("hide");
+        await again.at("hub");
+        await again.choose("more");
+        await again.at("more");
+        await again.leave();
+        t.diagnostic(`${tongue}: ${her.taps} and ${again.taps} taps`);
+      }));
+  }
+}
+
+/** Taps of somebody who knows her words, from the link to ✓. */
+const TAPS_MOST = 22;
+
+for (const name of /** @type {const} */ (["firefox", "chromium-92", "chromium-78", "chromium-67"])) {
+  test(`${name}: she is heard and answered, and comes back`, (t) =>
+    within(name, {}, async (browser) => {
+      const tongue = "zh";
+      const her = new Her(browser, tongue, `${name}`);
+      await her.arrive(line.url);
+      await her.begin();
+      await her.checkIn("ok");
+      await her.arrived();
+      const words = await her.learn();
+      await her.choose("go_on");
+      await her.at("door");
+      await her.choose("go_on");
+      await her.at("sent");
+      await her.choose("write_words");
+      await her.at("write");
+      await browser.tap("textarea");
+      const said = `${LETTER[tongue]} ${name}`;
+      await browser.type(said);
+      await her.choose("send");
+      await her.arrived();
+      await line.desk("desk answer", await whoWrote(said), "--text", ANSWER[tongue]);
+      await her.hears(her.say("read_answer"));
+      assert.equal(await her.read(), ANSWER[tongue]);
+      await her.leave();
+      const again = new Her(browser, tongue);
+      await again.arrive(line.url);
+      await again.comeBack(words);
+      await again.at("hub");
+      await again.choose("check_in");
+      await again.at("statuses");
+      await again.checkIn("ok");
+      await again.hears(again.say("in_the_box")).catch(() => again.hears(again.say("arrived")));
+      t.diagnostic(`${name}: ${again.taps} taps from the link to the first tick (aim ${TAPS_MOST})`);
+      assert.ok(again.taps <= TAPS_MOST, `${again.taps} taps`);
+      await again.leave();
+    }));
+}
