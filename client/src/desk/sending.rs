@@ -337,9 +337,14 @@ impl Desk {
         self.state.callers.get(&caller).is_some_and(|entry| entry.footprint.known)
     }
 
-    fn fast_load(&mut self, relay: u8, now: Millis) -> Option<Load> {
+    /// What goes into the next fast slot. A slot that nobody else wants is a stranger's.
+    fn fast_load(&self, relay: u8, now: Millis) -> Option<Load> {
+        let strangers = self.strangers_turn(relay, false);
+        self.best_fast(relay, strangers, now).or_else(|| self.best_fast(relay, true, now))
+    }
+
+    fn best_fast(&self, relay: u8, strangers: bool, now: Millis) -> Option<Load> {
         let mut best: Option<(Rank, Load)> = None;
-        let strangers = self.strangers_turn(relay, false, now);
         for caller in self.presence.pages.keys() {
             let Some(entry) = self.state.callers.get(caller) else { continue };
             let held = |page: &Page| entry.visits.get(&page.session).map(|visit| visit.have.receipt(page.session));
@@ -416,15 +421,10 @@ impl Desk {
     }
 
     /// Whether the next slot of a track may go to a receipt for a stranger.
-    fn strangers_turn(&self, relay: u8, slow: bool, now: Millis) -> bool {
+    fn strangers_turn(&self, relay: u8, slow: bool) -> bool {
         let turn = self.presence.slots.turns.get(&(relay, slow)).copied().unwrap_or(0);
         let last = self.presence.slots.stranger.get(&(relay, slow)).copied();
-        last.is_none_or(|last| turn >= last + STRANGERS_ONE_IN) || !self.busy(now)
-    }
-
-    /// Whether anything but strangers' receipts waits for slots: while nothing does, no slot is taken from anyone.
-    fn busy(&self, now: Millis) -> bool {
-        self.state.answers.values().any(|answer| !answer.is_over(now.seconds().0))
+        last.is_none_or(|last| turn >= last + STRANGERS_ONE_IN)
     }
 
     fn carousel_round(&self, relay: u8) -> u32 {
@@ -433,9 +433,14 @@ impl Desk {
         rounds.map(|out| out.round).min().unwrap_or(0)
     }
 
-    fn slow_load(&mut self, relay: u8, day: u32, now: Millis) -> Option<Load> {
+    /// What goes into the next slow slot, chosen in the same way.
+    fn slow_load(&self, relay: u8, day: u32, now: Millis) -> Option<Load> {
+        let strangers = self.strangers_turn(relay, true);
+        self.best_slow(relay, day, strangers, now).or_else(|| self.best_slow(relay, day, true, now))
+    }
+
+    fn best_slow(&self, relay: u8, day: u32, strangers: bool, now: Millis) -> Option<Load> {
         let base = self.carousel_round(relay);
-        let strangers = self.strangers_turn(relay, true, now);
         let mut best: Option<(Rank, Load)> = None;
         for (id, answer) in &self.state.answers {
             if !self.on_carousel(answer, now) || !self.has_slow_tags(answer.caller, relay, day, now.seconds()) {

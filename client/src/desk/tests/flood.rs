@@ -102,6 +102,31 @@ fn in_a_flood_of_strangers_the_desk_stays_small_and_honest_letters_arrive() {
 }
 
 #[test]
+fn strangers_are_receipted_while_an_answer_waits_for_somebody_who_is_away() {
+    let mut world = World::new("unread", 93);
+    let mut away = Her::new(&mut world);
+    away.write(&world, "I will come back");
+    away.post(&mut world, false);
+    world.sync(0);
+    world.answer(0, away.caller, "we are here");
+    let mut ten_seconds = |world: &mut World, her: &mut Her| {
+        her.post(world, false);
+        world.sync(0);
+        world.bundle(0, false);
+        world.tick(10_000);
+        her.read_fast(world);
+    };
+    // Her page has been closed for long: nothing of hers goes fast any more.
+    world.tick(3_600_000);
+    for stranger in 0..4 {
+        let mut her = Her::new(&mut world);
+        her.write(&world, "hello");
+        (0..12).for_each(|_| ten_seconds(&mut world, &mut her));
+        assert!(her.visit.all_receipted(), "stranger {stranger}");
+    }
+}
+
+#[test]
 fn a_stranger_has_a_share_until_a_worker_looks() {
     let mut world = World::new("share", 91);
     let caller = SecretKey::generate(&mut world.rng);
