@@ -39,7 +39,9 @@ async function within(name, start, act) {
   const browser = await launch(name, { pin: line.relay.pin, ...start });
   try {
     await act(browser);
-    assert.deepEqual(browser.complaints, [], `${name} complains`);
+    // Old ones say which words of the policy they do not know.
+    const own = browser.complaints.filter((text) => !/Content.Security.Policy|Permissions-Policy/.test(text));
+    assert.deepEqual(own, [], `${name} complains`);
   } finally {
     await browser.dispose();
   }

@@ -5,8 +5,8 @@
 let calls = null;
 
 self.onmessage = ({ data }) => {
-  if (data.module) {
-    calls = new WebAssembly.Instance(data.module, {}).exports;
+  if (data.code) {
+    calls = new WebAssembly.Instance(new WebAssembly.Module(data.code), {}).exports;
     return;
   }
   const at = calls.reserve();

@@ -26,10 +26,13 @@ pub fn page(kind: &'static str, bytes: impl Into<Vec<u8>>, encoding: Option<&'st
     reply
 }
 
+/// Every kind by name: old browsers do not know `"*"`, and then throw nothing away.
+const FORGET: &str = "\"cache\", \"cookies\", \"storage\"";
+
 /// The answer to the page's goodbye: the browser is to throw away whatever it kept.
 pub fn bye() -> Response {
     let mut reply = page("text/plain; charset=utf-8", Vec::new(), None);
-    reply.headers_mut().insert(HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"*\""));
+    reply.headers_mut().insert(HeaderName::from_static("clear-site-data"), HeaderValue::from_static(FORGET));
     reply
 }
 

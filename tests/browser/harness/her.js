@@ -147,7 +147,7 @@ export class Her {
    * @param {number} [patience] in milliseconds
    */
   async hears(said, patience = ROUND_MS) {
-    const says = (/** @type {string} */ wanted) => (document.querySelector("#screen")?.textContent || "").includes(wanted);
+    const says = (/** @type {string} */ wanted) => (/** @type {Element} */ (document.querySelector("#screen")).textContent || "").includes(wanted);
     await this.browser.waitAtMost(patience, says, said).catch(async (error) => {
       throw new Error(`“${said}” did not come; the page says:\n${await this.browser.text()}\n${error}`);
     });

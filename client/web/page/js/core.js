@@ -15,12 +15,12 @@
 class Core {
   /**
    * Opens a visit. The seed comes from the browser's own generator.
-   * @param {WebAssembly.Module} module
+   * @param {WebAssembly.Instance} instance
    * @param {Uint8Array} root the line's root key
    */
-  constructor(module, root) {
+  constructor(instance, root) {
     /** @type {any} */
-    this.calls = new WebAssembly.Instance(module, {}).exports;
+    this.calls = instance.exports;
     const start = this.calls.reserve();
     const bytes = this.memory(start, 64);
     bytes.set(root);

@@ -28,9 +28,9 @@ function wipe() {
   byId("ways").textContent = "";
 }
 
-/** Asks the relay for the answer that makes the browser throw away what it kept. Nobody waits for it. */
+/** Asks the relay for the answer that makes the browser throw away what it kept, which it heeds only if cookies could go along. There are none. */
 function bye() {
-  return fetch(GATE + "/p/bye", { keepalive: true, cache: "no-store", credentials: "omit", referrerPolicy: "no-referrer" });
+  return fetch(GATE + "/p/bye", { keepalive: true, cache: "no-store", credentials: "same-origin", referrerPolicy: "no-referrer" });
 }
 
 /** Close. */

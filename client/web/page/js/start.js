@@ -38,9 +38,12 @@ async function start() {
     if (!lineFacts || isGone) return;
     dullPage = lineFacts.leave || dullPage;
     const module = await WebAssembly.compile(/** @type {any} */ (code));
+    // Old browsers (92 among them) make no large instance at once outside a worker.
+    const instance = await WebAssembly.instantiate(module, {});
     if (isGone || !worker) return;
-    worker.postMessage({ module });
-    core = new Core(module, fromHex(lineFacts.root));
+    // As bytes: some old browsers (67 among them) pass no module on.
+    worker.postMessage({ code });
+    core = new Core(instance, fromHex(lineFacts.root));
     beats = new Beats(core, take, (isNowQuiet) => {
       isQuiet = isNowQuiet;
       refresh();
