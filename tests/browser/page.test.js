@@ -40,7 +40,7 @@ async function within(name, start, act) {
   try {
     await act(browser);
     // Old ones say which words of the policy they do not know.
-    const own = browser.complaints.filter((text) => !/Content.Security.Policy|Permissions-Policy/.test(text));
+    const own = browser.complaints.filter((text) => !/Content.Security.Policy|Permissions-Policy|Cleared data types/.test(text));
     assert.deepEqual(own, [], `${name} complains`);
   } finally {
     await browser.dispose();
