@@ -255,10 +255,10 @@ function measure() {
   const buttons = Array.from(document.querySelectorAll("button")).filter(seen);
   const box = (/** @type {Element} */ node) => node.getBoundingClientRect();
   const close = document.querySelector("#close");
-  const parts = Array.from(document.querySelectorAll("button, button span, p, li, li span")).filter(seen);
+  const parts = Array.from(document.querySelectorAll("button, button span, h1, p, li, li span")).filter(seen);
   const said = Array.from(document.querySelectorAll("#screen, #ways"));
   return {
-    sentences: Array.from(document.querySelectorAll("#screen p:not(.small):not(.address)")).map(text),
+    sentences: Array.from(document.querySelectorAll("#screen h1, #screen p:not(.small):not(.address)")).map(text),
     choices: document.querySelectorAll("[data-choice]").length,
     small: buttons.filter((node) => box(node).width < 48 || box(node).height < 48).map(text),
     cut: parts.filter((node) => node.scrollWidth > node.clientWidth + 1 && node.clientWidth > 0).map(text),

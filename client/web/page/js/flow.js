@@ -245,6 +245,7 @@ function manner() {
   });
   show({
     id: "manner",
+    lines: [pack.say("how_to_answer")],
     choices: [toggle("quiet"), toggle("relative"), { name: pack.say("go_on"), drawing: "go_on", isMain: true, act: () => go(ready) }],
   });
 }
@@ -481,7 +482,7 @@ function read(at) {
   const dates = [pack.say("answer_was_written").replace("{date}", day(answer.written)), pack.say("good_until").replace("{date}", day(answer.good_until))];
   show({
     id: "read" + at,
-    lines: answer.stop ? [pack.say("stop_do_not_go")] : [],
+    lines: [pack.say(answer.stop ? "stop_do_not_go" : "answer_for_you")],
     drawing: answer.stop ? pack.drawings.stop : undefined,
     body: [box, element("p", "small", dates.join(" · "))],
     choices: list,

@@ -3,6 +3,9 @@
 /** How long the page may be out of sight before everything is gone, in milliseconds by the clock. */
 const AWAY = 30000;
 
+/** How long until a page that could not leave for want of a network tries again, in milliseconds. */
+const AGAIN = 5000;
+
 /** Where Close leads: the line's choice, known before anything is written. */
 let dullPage = "about:blank";
 
@@ -36,16 +39,14 @@ function bye() {
 /** Close. */
 function leave() {
   wipe();
-  const goodbye = bye();
   const go = () => location.replace(dullPage);
-  if (navigator.onLine && isAnswered) {
-    goodbye.catch(() => {});
+  if (dullPage === "about:blank" || (navigator.onLine && isAnswered)) {
+    bye().catch(() => {});
     return go();
   }
   // Without a network the dull page would be an error page that names this one's neighbour: the cover stays until somebody answers.
-  goodbye.then(go, () => {
-    window.addEventListener("online", () => bye().then(go, go), { once: true });
-  });
+  const again = () => bye().then(go, () => setTimeout(again, AGAIN));
+  again();
 }
 
 /** Out of sight: cover now; gone after half a minute. */

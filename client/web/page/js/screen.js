@@ -71,7 +71,7 @@ function show(screen) {
   if (screen.drawing) main.appendChild(drawn(screen.drawing, "big" + (screen.isWaiting ? " wait" : "")));
   const lines = element("div");
   lines.setAttribute("aria-live", "polite");
-  (screen.lines || []).filter(Boolean).forEach((line, index) => lines.appendChild(element("p", index ? "" : "lead", line)));
+  (screen.lines || []).filter(Boolean).forEach((line, index) => lines.appendChild(index ? element("p", "", line) : element("h1", "", line)));
   main.appendChild(lines);
   (screen.body || []).forEach((node) => main.appendChild(node));
   if (screen.choices && screen.choices.length) main.appendChild(choices(screen.choices, Boolean(screen.isPaired)));
