@@ -1,0 +1,191 @@
+// What a telephone holds of a visit afterwards: everything the browser wrote is searched. docs/CALLERS.md publishes what stays.
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { pause } from "./harness/browser.js";
+import { launch, WORKSPACE } from "./harness/browsers.js";
+import { Fixture } from "./harness/fixture.js";
+import { Her, inEveryScript } from "./harness/her.js";
+import { Line } from "./harness/line.js";
+import { search } from "./harness/traces.js";
+
+/** How long a browser may take to write what is typed into a plain field, in milliseconds: both write their session by a timer. */
+const WRITING_MS = 90_000;
+/** The only names of markers that may stay after a visit in an ordinary window, as the document says. */
+const PUBLISHED = published();
+
+/** @type {Line} */
+let line;
+/** @type {import("./harness/program.js").Program} */
+let watch;
+
+before(async () => {
+  line = await Line.found();
+  watch = await line.watch();
+});
+
+after(async () => {
+  await watch?.stop();
+  await line?.dispose();
+});
+
+/** The marked rows of the table in docs/CALLERS.md. */
+function published() {
+  const text = readFileSync(`${WORKSPACE}/docs/CALLERS.md`, "utf8");
+  const rows = [...text.matchAll(/^\| `([a-z ]+)` \|/gm)].map(([, name]) => String(name));
+  assert.ok(rows.length > 0, "the document publishes no list");
+  return rows;
+}
+
+/** A word that is nowhere else. */
+const unique = (/** @type {string} */ what) => `${what} ${randomBytes(6).toString("hex")}`;
+
+/**
+ * Types into a plain field of a careless page in a browser of its own, and waits until that is on the disk: then whatever
+ * the other browser would have written of the same kind is on the disk, too.
+ * @param {"chromium" | "firefox"} name
+ */
+async function whenPlainTextIsWritten(name) {
+  const typed = unique("plain");
+  const fixture = await Fixture.open({ gzip: "gzip", brotli: "brotli" });
+  const browser = await launch(name, { pin: fixture.pin });
+  try {
+    await browser.open(`${fixture.site.origin}/keeps.html`);
+    await browser.tap("#plain");
+    await browser.type(typed);
+    const from = Date.now();
+    while (search(browser.home, [{ name: "typed", what: typed }]).length === 0) {
+      assert.ok(Date.now() - from < WRITING_MS, `${name} has not written a plain field in ${WRITING_MS / 1000} s: the search proves nothing`);
+      await pause(500);
+    }
+  } finally {
+    await browser.dispose();
+    await fixture.close();
+  }
+}
+
+/**
+ * A whole visit: words learned, a letter, an answer read; and, unless she closes the page, a text half typed.
+ * @param {import("./harness/browsers.js").AnyBrowser} browser
+ * @param {{closes: boolean}} how
+ * @returns {Promise<{secrets: import("./harness/traces.js").Marker[], words: string[]}>}
+ */
+async function visit(browser, { closes }) {
+  const her = new Her(browser, "ko");
+  await her.arrive(line.url);
+  await her.begin();
+  await her.checkIn("talk");
+  await her.arrived();
+  const words = await her.learn();
+  await her.choose("go_on");
+  await her.at("sent");
+  const [said, answer, draft] = [unique("두부"), unique("감자"), unique("배추")];
+  await her.choose("write_words");
+  await her.at("write");
+  await browser.tap("textarea");
+  await browser.type(said);
+  await her.choose("send");
+  await her.arrived();
+  for (const row of await line.desk("desk list")) {
+    const items = await line.desk("desk show", row.id);
+    if (items.some((item) => item.text === said)) await line.desk("desk answer", row.id, "--text", answer);
+  }
+  await her.hears(her.say("read_answer"));
+  assert.equal(await her.read(), answer);
+  if (closes) {
+    await her.leave();
+  } else {
+    await her.choose("write_again");
+    await her.at("write");
+    await browser.tap("textarea");
+    await browser.type(draft);
+  }
+  const text = { said, answer, draft };
+  const secrets = Object.entries(text).map(([name, what]) => ({ name, what }));
+  // Two words in a row are nowhere but in a phrase.
+  for (const glue of [" ", "", ",", '","']) secrets.push({ name: "phrase", what: words.slice(0, 2).join(glue) });
+  return { secrets, words: inEveryScript(words, "ko") };
+}
+
+/** What names the place. @returns {import("./harness/traces.js").Marker[]} */
+const place = () => [{ name: "address", what: line.gate }, { name: "title", what: "报平安" }];
+
+/** @param {import("./harness/traces.js").Trace[]} found */
+const names = (found) => [...new Set(found.map(({ marker }) => marker))].sort();
+
+for (const name of /** @type {const} */ (["chromium", "firefox"])) {
+  for (const closes of [true, false]) {
+    test(`${name}: ${closes ? "after Close" : "after a kill -9 while she types"} only the published list is on the phone`, async (t) => {
+      const browser = await launch(name, { pin: line.relay.pin });
+      // A browser that only met the first screen: words that are in it anyway are not hers.
+      const control = await launch(name, { pin: line.relay.pin });
+      try {
+        await control.open(line.url);
+        const { secrets, words } = await visit(browser, { closes });
+        const storage = closes ? [] : await browser.evaluate(kept);
+        assert.deepEqual(storage, []);
+        await whenPlainTextIsWritten(name);
+        await browser.kill9();
+        await control.kill9();
+        assert.deepEqual(search(browser.home, secrets), [], "what she wrote, read and knows");
+        const markers = words.filter((word) => Buffer.from(word).length >= 4).map((word) => ({ name: word, what: word }));
+        const innocent = names(search(control.home, markers));
+        const told = names(search(browser.home, markers)).filter((word) => !innocent.includes(word));
+        assert.deepEqual(told, [], "words of her phrase");
+        const stays = search(browser.home, place());
+        for (const { marker, file, layer } of stays) t.diagnostic(`${name}: ${marker}: ${file} (${layer})`);
+        assert.deepEqual(names(stays).filter((marker) => !PUBLISHED.includes(marker)), [], "more than docs/CALLERS.md says");
+      } finally {
+        await browser.dispose();
+        await control.dispose();
+      }
+    });
+  }
+
+  test(`${name}: a private window leaves nothing, the address neither`, async () => {
+    const browser = await launch(name, { pin: line.relay.pin, privately: true });
+    try {
+      const { secrets } = await visit(browser, { closes: false });
+      await whenPlainTextIsWritten(name);
+      await browser.kill9();
+      assert.deepEqual(search(browser.home, [...secrets, ...place()]), []);
+    } finally {
+      await browser.dispose();
+    }
+  });
+}
+
+/** In the page: whatever a page can keep in a browser. */
+async function kept() {
+  const found = [];
+  if (document.cookie) found.push("cookies");
+  if (localStorage.length > 0) found.push("localStorage");
+  if (sessionStorage.length > 0) found.push("sessionStorage");
+  if (indexedDB.databases && (await indexedDB.databases()).length > 0) found.push("IndexedDB");
+  if ((await caches.keys()).length > 0) found.push("caches");
+  if ((await navigator.serviceWorker.getRegistrations()).length > 0) found.push("service workers");
+  if (history.length > 1 && history.state) found.push("history.state");
+  return found;
+}
+
+test("chromium: nobody else is asked, nothing is in an address, and the history has one entry", async () => {
+  const browser = /** @type {import("./harness/chromium.js").Chromium} */ (await launch("chromium", { pin: line.relay.pin }));
+  try {
+    await visit(browser, { closes: false });
+    const entries = await browser.history();
+    assert.deepEqual(entries.filter(({ url }) => url.startsWith("https:")).map(({ url, title }) => [url, title]), [[line.url, "报平安"]]);
+    const gate = `/${line.gate}`;
+    const usual = new RegExp(`^${gate}(/p/(core|worker|zh|ko|en|line|bye)|/notice|/up|/down/fast|/down/slow/\\d+)?$`);
+    const requests = browser.requests();
+    assert.ok(requests.length > 20);
+    for (const { url, path, headers } of requests) {
+      assert.ok(url.startsWith(line.origin), url);
+      assert.match(path, usual);
+      assert.equal(headers["referer"] || "", "");
+      assert.equal(headers["cookie"] || "", "");
+    }
+  } finally {
+    await browser.dispose();
+  }
+});
