@@ -66,6 +66,8 @@ export class Chromium extends Browser {
     this.whole = /** @type {any} */ (undefined);
     /** @type {Map<string, import("./browser.js").Request>} */
     this.asked = new Map();
+    /** Headers of requests that are not known yet. @type {Map<string, Record<string, string>>} */
+    this.early = new Map();
     this.loads = 0;
   }
 
@@ -116,16 +118,19 @@ export class Chromium extends Browser {
     const made = { method: request.method, url: request.url, path: pathname + search, bytes, headers };
     this.asked.set(requestId, made);
     this.made.push(made);
+    const sent = this.early.get(requestId);
+    this.early.delete(requestId);
+    if (sent) this.noteSent(requestId, sent);
   }
 
   /**
-   * What was really sent is told later, and not by every version.
+   * What was really sent is told apart, now earlier and now later, and not by every version.
    * @param {string} id
    * @param {Record<string, string>} sent
    */
   noteSent(id, sent) {
     const made = this.asked.get(id);
-    if (!made) return;
+    if (!made) return void this.early.set(id, sent);
     Object.assign(made.headers, lower(sent));
     if (made.headers["content-length"]) made.bytes = Number(made.headers["content-length"]);
   }

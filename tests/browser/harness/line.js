@@ -13,11 +13,13 @@ const IN_MEMORY = "/dev/shm";
 const PROGRAMS = `${WORKSPACE}/target/debug`;
 
 /**
- * How often the page speaks, as options of `line init`. `usual` is what a line in life does.
- * @type {Record<"quick" | "usual", string[]>}
+ * How often the page speaks, as options of `line init`: `even` slowly enough for several pages on one machine; `usual` is
+ * what a line in life does.
+ * @type {Record<"quick" | "even" | "usual", string[]>}
  */
 export const PACES = {
   quick: ["--beat-ms", "1000", "--up-beat-ms", "500", "--slow-s", "2"],
+  even: ["--beat-ms", "1000", "--up-beat-ms", "1000", "--slow-s", "5"],
   usual: [],
 };
 
