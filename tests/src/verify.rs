@@ -16,6 +16,9 @@ const SECOND_CHECKS: &str = "cd tests/second && ../../target/second-venv/bin/pyt
 /// The browser tests' scripts, held against their types.
 const SCRIPT_TYPES: &str = "tests/browser/node_modules/.bin/tsc -p tests/browser";
 
+/// What the page says and shows: every key in every language, lengths, forbidden words, drawings.
+const PAGE_PARTS: &str = "node --test client/web/strings/check.mjs client/web/pictures/check.mjs";
+
 /// One file after the other: what they measure wants the machine to itself.
 const BROWSER_TESTS: &str = "node --test --test-reporter=spec --test-concurrency=1 tests/browser/*.test.js";
 
@@ -94,6 +97,7 @@ fn steps(leash: &Leash) -> Vec<Step> {
             Program::typed("cargo doc --workspace --no-deps --locked").set("RUSTDOCFLAGS", "-D warnings"),
         ),
         Step { name: "documents name no machine", act: Act::Paths },
+        run("the page's sentences and drawings", Program::shell(PAGE_PARTS)),
         run("types of the browser tests", Program::shell(SCRIPT_TYPES)),
         run("real browsers, old and new", Program::shell(BROWSER_TESTS)),
         run("demo", Program::typed("cargo demo --once")),

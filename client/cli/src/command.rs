@@ -55,7 +55,7 @@ pub(crate) enum LineVerb {
     /// Renew the certificate of this desk with the line's root words
     Renew(LineRenew),
     /// Show the line: id, relays, devices, seats, how long its statements last
-    Show(DeskBase),
+    Show(LineShow),
     /// Raise or void the public notice for the worst day
     Bulletin(LineBulletin),
 }
@@ -107,6 +107,15 @@ pub(crate) struct Pace {
     /// Seconds the relay keeps a letter nobody fetched
     #[arg(long, value_name = "S")]
     pub(crate) up_ttl_s: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LineShow {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// Show each web door as a QR code, too: for a telephone held before this screen, and for nothing that is sent
+    #[arg(long)]
+    pub(crate) qr: bool,
 }
 
 #[derive(Debug, Args)]

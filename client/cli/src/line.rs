@@ -3,11 +3,14 @@
 mod founding;
 
 use core::time::Duration;
+use std::path::Path;
 
 use porchlight_proto::api::DeskOutcome;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
-use crate::command::{DeskBase, LineBulletin, LineRenew};
+use crate::command::{DeskBase, LineBulletin, LineRenew, LineShow};
 use crate::desk::{Round, act, now, open, refuse_distrust};
 use crate::exit::Exit;
 use crate::output::remark;
@@ -68,14 +71,37 @@ fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, Trouble> {
 }
 
 /// `line show`
-pub(crate) fn show(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Trouble> {
-    let mut office = open(args, way)?;
+pub(crate) fn show(args: &LineShow, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.base, way)?;
     let line =
         office.look().map_err(|error| sentences::office(&error))?.line_view(now()).map_err(|error| sentences::desk(&error))?;
-    let object = serde_json::to_value(&line).map_err(|_| sentences::not_shown())?;
+    let mut object = serde_json::to_value(&line).map_err(|_| sentences::not_shown())?;
+    let doors = doors(&args.base.dir)?;
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("doors".to_owned(), json!(doors));
+    }
     way.output.tell(&object, &sentences::line(&line));
+    for door in &doors {
+        way.output.say(&sentences::door(door));
+        if args.qr {
+            way.output.say(&qr(door)?);
+        }
+    }
     line.warnings.iter().for_each(|warning| remark(sentences::warning(*warning)));
     Ok(Exit::Done)
+}
+
+/// The line's web doors, one a line in the file beside the vault.
+fn doors(dir: &Path) -> Result<Vec<String>, Trouble> {
+    let path = dir.join("doors");
+    let text = std::fs::read_to_string(&path).map_err(|error| sentences::cannot_read(&path, &error))?;
+    Ok(text.lines().filter(|door| !door.is_empty()).map(str::to_owned).collect())
+}
+
+/// A text as a QR code of half blocks, light on dark as terminals are.
+fn qr(text: &str) -> Result<String, Trouble> {
+    let code = QrCode::new(text).map_err(|_| sentences::not_shown())?;
+    Ok(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
 
 /// `line bulletin`

@@ -628,6 +628,10 @@ pub(crate) fn line(line: &LineView) -> String {
     lines.join("\n")
 }
 
+pub(crate) fn door(door: &str) -> String {
+    format!("page at {door}")
+}
+
 pub(crate) fn warning(warning: Warning) -> &'static str {
     match warning {
         Warning::HorizonShort => "statements are published for less than 72 hours: run `porchlight line publish`",

@@ -267,7 +267,25 @@ impl<'a> Stage<'a> {
     pub(crate) fn stay(&mut self) -> Result<(), Trouble> {
         self.tell.scene("To be tried by hand, while this stays up (Ctrl-C ends it and removes everything)");
         say::line(&by_hand(self.house));
+        self.page()?;
         self.relay.end()
+    }
+
+    /// Where the caller's page is, and how to try it.
+    fn page(&self) -> Result<(), Trouble> {
+        let doors = fs::read_to_string(self.house.path("line/doors")).during("reading the line's doors")?;
+        self.tell.scene("The caller's page");
+        say::line(&at_the_page(doors.lines().next().unwrap_or_default()));
+        let passphrase = self.house.text("passphrase");
+        let show = self
+            .house
+            .porchlight("line show --qr --dir")
+            .word(self.house.text("line"))
+            .word("--passphrase-file")
+            .word(passphrase);
+        let shown = self.house.said_by(&show, self.leash)?;
+        shown.lines().skip_while(|line| !line.starts_with("page at")).skip(1).for_each(say::line);
+        Ok(())
     }
 
     /// Ends everything that is still up.
@@ -312,6 +330,21 @@ fn keys_of(keyring: &[Held], house: &House) -> String {
 }
 
 /// Commands that work as they stand, in another terminal.
+fn at_the_page(link: &str) -> String {
+    format!(
+        "
+    {link}
+
+    Open it in a browser on this machine, in a window as narrow as a telephone. The browser warns of a certificate that
+    this relay made for itself: here it may be believed, and never in life. Choose a language, say how you are, wait for
+    two ticks, learn the eight words, close the page; answer with the commands above (the desk is running: `desk list`
+    shows who wrote); open the page again, tap *I have been here* and the words, and read.
+    A telephone cannot follow this link, which names this machine only to itself; on a real relay it can. The same link
+    as a picture, as `line show --qr` draws it:
+"
+    )
+}
+
 fn by_hand(house: &House) -> String {
     format!(
         "
