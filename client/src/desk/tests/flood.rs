@@ -109,7 +109,7 @@ fn strangers_are_receipted_while_an_answer_waits_for_somebody_who_is_away() {
     away.post(&mut world, false);
     world.sync(0);
     world.answer(0, away.caller, "we are here");
-    let mut ten_seconds = |world: &mut World, her: &mut Her| {
+    let ten_seconds = |world: &mut World, her: &mut Her| {
         her.post(world, false);
         world.sync(0);
         world.bundle(0, false);
