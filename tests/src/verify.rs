@@ -14,7 +14,7 @@ use crate::say;
 const SECOND_CHECKS: &str = "cd tests/second && ../../target/second-venv/bin/python -m unittest discover -s checks -t .";
 
 /// The browser tests' scripts, held against their types.
-const SCRIPT_TYPES: &str = "tests/browser/node_modules/.bin/tsc -p tests/browser";
+const SCRIPT_TYPES: &str = "tests/browser/node_modules/.bin/tsc -p tests/browser && node tests/browser/page-types.mjs";
 
 /// What the page says and shows: every key in every language, lengths, forbidden words, drawings.
 const PAGE_PARTS: &str = "node --test client/web/strings/check.mjs client/web/pictures/check.mjs";
@@ -98,7 +98,7 @@ fn steps(leash: &Leash) -> Vec<Step> {
         ),
         Step { name: "documents name no machine", act: Act::Paths },
         run("the page's sentences and drawings", Program::shell(PAGE_PARTS)),
-        run("types of the browser tests", Program::shell(SCRIPT_TYPES)),
+        run("types of the page and of the browser tests", Program::shell(SCRIPT_TYPES)),
         run("real browsers, old and new", Program::shell(BROWSER_TESTS)),
         run("demo", Program::typed("cargo demo --once")),
     ]

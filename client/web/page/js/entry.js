@@ -7,7 +7,7 @@ const SHELF_WORDS = 32;
 /** Words being tapped. */
 class Entry {
   /**
-   * @param {Screen} screen what surrounds the pads: sentences, choices, the way back
+   * @param {View} screen what surrounds the pads: sentences, choices, the way back
    * @param {(indexes: number[]) => void} done
    */
   constructor(screen, done) {

@@ -8,7 +8,7 @@
 /**
  * What a screen shows.
  * @typedef {{id: string, lines?: string[], drawing?: Drawing, isWaiting?: boolean, body?: Node[], choices?: Choice[], isPaired?: boolean,
- *   back?: () => void, head?: Node}} Screen
+ *   back?: () => void, head?: Node}} View
  */
 
 /** @param {string} id */
@@ -48,7 +48,7 @@ function button(label, act, shapes, className) {
 /** What the present screen says, so that it is not made anew under her finger while nothing has changed. */
 let saidNow = "";
 
-/** @param {Screen} screen */
+/** @param {View} screen */
 function said(screen) {
   const list = (screen.choices || []).map((choice) => [choice.name, choice.isPressed]);
   const body = (screen.body || []).map((node) => node.textContent);
@@ -57,7 +57,7 @@ function said(screen) {
 
 /**
  * Shows a screen in place of the one before. Its title never changes: titles stay in the phone's history.
- * @param {Screen} screen
+ * @param {View} screen
  */
 function show(screen) {
   const main = byId("screen");
