@@ -1,13 +1,11 @@
 // Leaving, and everything that does not go as it should: what the page shows then, and that nothing of hers is left on it.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { launch, WORKSPACE } from "./harness/browsers.js";
-import { Her, TONGUES } from "./harness/her.js";
+import { launch } from "./harness/browsers.js";
+import { axe, Her, TONGUES } from "./harness/her.js";
 import { Line } from "./harness/line.js";
 import { Wire } from "./harness/wire.js";
 
-const AXE = readFileSync(`${WORKSPACE}/tests/browser/node_modules/axe-core/axe.min.js`, "utf8");
 const TEXT = "marker tofu 4711";
 
 /** @type {Line} */
@@ -263,11 +261,7 @@ test("chromium: nothing for axe to find, and twice the text fits", (t) =>
     for (const step of steps) {
       await step();
       const screen = await browser.evaluate(() => /** @type {any} */ (document.querySelector("#screen")).dataset.screen);
-      await browser.page.send("Runtime.evaluate", { expression: AXE });
-      const found = await browser.evaluate(async () => {
-        const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"] });
-        return violations.map((/** @type {any} */ one) => `${one.id}: ${one.nodes.map((/** @type {any} */ node) => node.html).join(" ")}`);
-      });
+      const found = await axe(browser);
       assert.deepEqual(found, [], screen);
       await browser.evaluate(() => (document.documentElement.style.fontSize = "200%"));
       const page = await browser.evaluate(() => {

@@ -82,6 +82,7 @@ export class Her {
     });
     this.seen.push(screen);
     await this.rules(screen, tongue);
+    if (this.shots && this.browser.name === "chromium") assert.deepEqual(await axe(this.browser), [], `${tongue}, ${screen}: axe`);
     if (this.shots) await this.browser.screenshot(`${SCREENSHOTS}/${this.shots}-${String(this.seen.length).padStart(2, "0")}-${screen}.png`);
   }
 
@@ -227,6 +228,21 @@ export class Her {
     await this.choose("close");
     await this.browser.waitFor(() => location.href === "about:blank");
   }
+}
+
+const AXE = readFileSync(`${WORKSPACE}/tests/browser/node_modules/axe-core/axe.min.js`, "utf8");
+
+/**
+ * What axe-core finds wrong with a page, by all of its rules.
+ * @param {import("./browsers.js").AnyBrowser} browser
+ * @returns {Promise<string[]>}
+ */
+export async function axe(browser) {
+  if (!(await browser.evaluate(() => "axe" in window))) await browser.evaluate(/** @type {() => void} */ (new Function(AXE)));
+  return browser.evaluate(async () => {
+    const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"] });
+    return violations.map((/** @type {any} */ one) => `${one.id}: ${one.nodes.map((/** @type {any} */ node) => node.html).join(" ")}`);
+  });
 }
 
 /** The word list, by language. @type {Record<Tongue, string[]>} */
