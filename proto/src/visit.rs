@@ -485,6 +485,13 @@ impl Visit {
         Some(events)
     }
 
+    /// The answers that waited for one before them, for whoever shows them and is about to end the visit. What is shown so
+    /// is not named to the desk unless there are more beats, and may be shown again in the next visit.
+    pub fn wait_no_more(&mut self, now: Millis) -> Vec<Event> {
+        self.order.hurry();
+        self.shown_in_turn(now)
+    }
+
     /// The answers whose turn it is.
     fn shown_in_turn(&mut self, now: Millis) -> Vec<Event> {
         let (line_now, checked_now) = (self.line_now(now), self.checked_now(now).seconds());

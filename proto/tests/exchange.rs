@@ -437,6 +437,21 @@ fn a_short_answer_waits_for_the_long_one_before_it() {
 }
 
 #[test]
+fn whoever_ends_a_visit_is_given_what_waits() {
+    let mut world = World::new("no more waiting");
+    let dummy = world.post();
+    let live = *world.letter(&dummy).live_key;
+    let one = fast_answer(&mut world, &live, 2, 1, &"가".repeat(500), 0);
+    let three = fast_answer(&mut world, &live, 2, 3, "three", 10);
+    let two = fast_answer(&mut world, &live, 2, 2, "two", 20);
+    for cells in [&one[1..], &three, &two] {
+        assert_eq!(world.fast(cells), []);
+    }
+    assert_eq!(texts(&world.visit.wait_no_more(world.now)), ["two", "three"]);
+    assert!(!world.visit.holds_an_answer());
+}
+
+#[test]
 fn an_answer_waits_four_beats_for_a_missing_number_and_no_longer() {
     let mut world = World::new("missing");
     let dummy = world.post();

@@ -284,6 +284,12 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
         self.news.pop_front()
     }
 
+    /// What waited for its turn, for a session that is about to end: [`Self::heard`] gives it.
+    pub fn wait_no_more(&mut self) {
+        let now = self.now();
+        self.news.extend(self.visit.wait_no_more(now).into_iter().map(News::Event));
+    }
+
     fn pulse(&mut self, pulse: Pulse) {
         match pulse {
             // The pulse is the sealing; the POST itself goes on its beat, a constant time later.

@@ -28,6 +28,10 @@ pub(super) struct Order {
 }
 
 impl Order {
+    /// Nothing waits any more: what is here is due.
+    pub(super) fn hurry(&mut self) {
+        self.waiting.iter_mut().for_each(|waiting| waiting.begun = None);
+    }
     pub(super) fn add(&mut self, waiting: Waiting) {
         self.waiting.push(waiting);
     }

@@ -51,7 +51,7 @@ pub(super) async fn send(args: &Visiting, letters: &[Letter], wait: Option<Durat
         sent && visit.all_named() && !visit.holds_an_answer() && telling.has_heard(withdraw, wait, session)
     };
     let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
-    telling.show_held();
+    show_the_rest(&mut session, &mut telling);
     conclude(ended, &session, wait.is_some(), &telling)
 }
 
@@ -116,7 +116,7 @@ pub(super) async fn read(args: &Visiting, wait: Option<Duration>, way: &Way<'_>)
         telling.slow_read && telling.fast_read && visit.all_named() && !visit.holds_an_answer() && nothing_more
     };
     let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
-    telling.show_held();
+    show_the_rest(&mut session, &mut telling);
     if telling.shown > 0 {
         return Ok(Exit::Done);
     }
@@ -202,6 +202,15 @@ async fn run(
             Some(None) => {}
         }
     }
+}
+
+/// Shows the answers that are here and waited for others, or for the rest of the carousel.
+fn show_the_rest(session: &mut Visit, telling: &mut Telling) {
+    session.wait_no_more();
+    while let Some(news) = session.heard() {
+        telling.take(news);
+    }
+    telling.show_held();
 }
 
 /// How a letter of this visit stands.
