@@ -176,7 +176,7 @@ test("chromium: nobody else is asked, nothing is in an address, and the history 
     const entries = await browser.history();
     assert.deepEqual(entries.filter(({ url }) => url.startsWith("https:")).map(({ url, title }) => [url, title]), [[line.url, "报平安"]]);
     const gate = `/${line.gate}`;
-    const usual = new RegExp(`^${gate}(/p/(core|worker|zh|ko|en|line|bye)|/notice|/up|/down/fast|/down/slow/\\d+)?$`);
+    const usual = new RegExp(`^${gate}(/p/(core|worker|zh|ko|en|line|bye)|/v1/(notice|up|down/fast|down/slow/\\d+))?$`);
     const requests = browser.requests();
     assert.ok(requests.length > 20);
     for (const { url, path, headers } of requests) {

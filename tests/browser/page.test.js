@@ -1,6 +1,7 @@
 // Callers at the page, in real browsers, with a real relay and a real desk: a first visit, its answer, leaving, and coming back.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { pause } from "./harness/browser.js";
 import { launch } from "./harness/browsers.js";
 import { Her, TONGUES } from "./harness/her.js";
 import { Line } from "./harness/line.js";
@@ -60,6 +61,19 @@ async function whoWrote(text) {
   throw new Error("no letter at the desk says so");
 }
 
+/**
+ * Waits until the desk knows that she has read every answer.
+ * @param {string} id
+ */
+async function named(id) {
+  const until = Date.now() + 60_000;
+  const waits = async () => (await line.desk("desk show", id)).some((item) => item.kind === "answer" && item.state !== "seen");
+  while (await waits()) {
+    assert.ok(Date.now() < until, "the desk has not heard that she read it");
+    await pause(200);
+  }
+}
+
 for (const tongue of TONGUES) {
   for (const [width, height] of SIZES) {
     test(`${tongue}, ${width} by ${height}: she is heard, learns her words, leaves, comes back and reads`, (t) =>
@@ -108,6 +122,8 @@ for (const tongue of TONGUES) {
         await her.at("write");
         await her.choose("back_one");
         await her.at("sent");
+        // What the desk has not heard of comes again, and would be read first.
+        await named(id);
         await her.leave();
         await browser.back().catch(() => {});
         const text = await browser.text();
