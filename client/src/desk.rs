@@ -1,8 +1,10 @@
 //! The desk: what a line's team knows, decides and sends, without network, clock or randomness of its own.
 //!
 //! ```text
-//!  vault ◀─ Office::act ─▶ Desk ──┬─ line      founding, rosters, rotation, revocation
-//!           (one transaction)     ├─ lane      up cells in: letters, dummies, team events, desk secrets
+//!  vault ◀─ Office::act ─▶ Desk ──┬─ line      founding, rosters, rotation, renewal
+//!           (one transaction)     ├─ enrol     devices asked for, admitted, revoked
+//!                                 ├─ snapshot  the board as a new device is given it
+//!                                 ├─ lane      up cells in: letters, dummies, team events, desk secrets
 //!                                 ├─ team      events out: signed, chained, resent until everyone has them
 //!                                 ├─ deed      what people do: claim, answer, note, stop
 //!                                 ├─ sending   the bundle of each desk beat: fast slot, slow carousel, receipts
@@ -15,12 +17,14 @@ mod board;
 mod crowd;
 mod deed;
 mod doubt;
+mod enrol;
 mod lane;
 mod line;
 mod nickname;
 mod office;
 mod record;
 mod sending;
+mod snapshot;
 mod state;
 mod team;
 #[cfg(test)]
@@ -30,11 +34,11 @@ pub use board::{
     AnswerState, BulletinView, ClaimView, Flags, Item, LetterState, Promise, PromiseState, ReadableFrom, Row, Thread, Urgency,
 };
 pub use deed::{AnswerPlan, Answered, Claimed, FindError};
+pub use enrol::{Admission, CheckWords, JoinRequest};
 pub use lane::{KEEP_DAYS_USUAL, Taken};
 pub use line::{DeviceView, Heard, LinePlan, LineView, RelayView, Safeguarding, SafeguardingKeys, SeatView, Warning};
 pub use office::{Founded, Office, OfficeError};
 pub use sending::{Bundle, Posted, Ticket};
-pub use team::{Admission, JoinRequest};
 
 use crate::desk::{
     record::{Record, Sealed},
@@ -113,9 +117,21 @@ pub enum DeskError {
     /// The line's relays keep different paces: a roster can state only one.
     #[error("the line's relays keep different paces; give them the same timing")]
     PacesDiffer,
-    /// A request or admission is not what it should be.
-    #[error("this is not a request or admission of this line")]
+    /// This is no request of a device that wants to join.
+    #[error("this is no request to join a line")]
+    BadRequest,
+    /// An admission is not for this device, or was changed on the way.
+    #[error("this is not an admission for this device")]
     BadAdmission,
+    /// The vault belongs to a line already.
+    #[error("this vault belongs to a line already")]
+    Member,
+    /// The device was revoked, and stays so.
+    #[error("this device was revoked")]
+    Revoked,
+    /// A device does not revoke itself.
+    #[error("this is the device you are working at")]
+    Own,
     /// A secret that should be in the vault is not: the certificate has run out, or the vault is damaged.
     #[error("a key that this needs is not in the vault")]
     KeyMissing,
@@ -223,7 +239,10 @@ impl Desk {
     }
 
     fn seal_as(&mut self, plain: &[u8], aad: &[u8], answer: bool, now: Seconds, rng: &mut impl CryptoRng) -> Sealed {
-        let day = u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX);
+        self.seal_on(u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX), plain, aad, answer, rng)
+    }
+
+    fn seal_on(&mut self, day: u32, plain: &[u8], aad: &[u8], answer: bool, rng: &mut impl CryptoRng) -> Sealed {
         let name = state::day_key(day, answer);
         let key = match self.ring.key(name) {
             Some(key) => Zeroizing::new(*key),

@@ -1,7 +1,7 @@
 //! What a desk writes back (SPEC §8.2).
 use crate::cbor::{BadCbor, MapWriter, array, infallible, items, read_map};
 use crate::event::AnswerId;
-use crate::letter::{ContentError, language_code, normal, read_language, read_text};
+use crate::letter::{ContentError, normal, read_text};
 use crate::limits::CARD_MAX;
 use crate::phrase::Language;
 use alloc::{string::String, vec::Vec};
@@ -60,7 +60,7 @@ impl Answer {
             map.text(1, &text);
         }
         if let Some(language) = self.language {
-            map.uint(2, language_code(language));
+            map.uint(2, language.code());
         }
         map.truth(3, self.meeting);
         if let Some(card) = &self.introduction {
@@ -88,7 +88,7 @@ impl Answer {
             match key {
                 0 => (answer.n, numbered) = (value.u64()?, true),
                 1 => answer.text = read_text(value)?,
-                2 => answer.language = read_language(value)?,
+                2 => answer.language = Language::from_code(value.u64()?),
                 3 => answer.meeting = value.bool()?,
                 4 => answer.introduction = Some(read_card(value)?),
                 5 => (answer.written, dated) = (value.u64()?, true),

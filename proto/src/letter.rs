@@ -24,7 +24,9 @@ pub enum Status {
 }
 
 impl Status {
-    const fn code(self) -> u64 {
+    /// Its code (SPEC §8.1).
+    #[must_use]
+    pub const fn code(self) -> u64 {
         match self {
             Self::Safe => 1,
             Self::Help => 2,
@@ -32,8 +34,9 @@ impl Status {
             Self::Talk => 4,
         }
     }
-    /// A code of a later version is as if it were absent: the rest of the letter is still read.
-    const fn from_code(code: u64) -> Option<Self> {
+    /// The status of a code. One of a later version is as if it were absent: the rest of the letter is still read.
+    #[must_use]
+    pub const fn from_code(code: u64) -> Option<Self> {
         match code {
             1 => Some(Self::Safe),
             2 => Some(Self::Help),
@@ -132,20 +135,25 @@ pub(crate) fn read_text(value: &mut Decoder<'_>) -> Result<Zeroizing<String>, Ba
     if text.len() > TEXT_MAX { Err(BadCbor) } else { normal(text).map_err(|_| BadCbor) }
 }
 
-pub(crate) const fn language_code(language: Language) -> u64 {
-    match language {
-        Language::Zh => 0,
-        Language::Ko => 1,
-        Language::En => 2,
+impl Language {
+    /// Its code in letters and answers (SPEC §8.1).
+    #[must_use]
+    pub const fn code(self) -> u64 {
+        match self {
+            Self::Zh => 0,
+            Self::Ko => 1,
+            Self::En => 2,
+        }
     }
-}
-
-pub(crate) fn read_language(value: &mut Decoder<'_>) -> Result<Option<Language>, BadCbor> {
-    match value.u64()? {
-        0 => Ok(Some(Language::Zh)),
-        1 => Ok(Some(Language::Ko)),
-        2 => Ok(Some(Language::En)),
-        _ => Ok(None),
+    /// The language of a code. One of a later version is as if it were not said.
+    #[must_use]
+    pub const fn from_code(code: u64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Zh),
+            1 => Some(Self::Ko),
+            2 => Some(Self::En),
+            _ => None,
+        }
     }
 }
 
@@ -167,7 +175,7 @@ impl Letter {
         }
         map.uint_unless_zero(2, self.next.unwrap_or(0)).truth(3, self.quiet).truth(4, self.relative);
         if let Some(language) = self.language {
-            map.uint(5, language_code(language));
+            map.uint(5, language.code());
         }
         if let Some(withdraw) = &self.withdraw {
             map.field(6, |out| match withdraw {
@@ -195,7 +203,7 @@ impl Letter {
                 2 => letter.next = Some(value.u64()?).filter(|next| *next > 0),
                 3 => letter.quiet = value.bool()?,
                 4 => letter.relative = value.bool()?,
-                5 => letter.language = read_language(value)?,
+                5 => letter.language = Language::from_code(value.u64()?),
                 6 => letter.withdraw = Some(read_withdraw(value)?),
                 _ => return Ok(false),
             }

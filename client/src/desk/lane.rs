@@ -3,7 +3,7 @@ use crate::desk::{
     Desk, DeskError, Page,
     crowd::{HALF_LETTERS_MAX, MARKS_HALF, Mark, OWN_HALF, TELLINGS_MAX},
     record::{LetterRecord, PartRecord, Record, RelayRecord, ReplyRecord, Sealed},
-    state::{AnswerEntry, bound, unseal},
+    state::{AnswerEntry, bound, gist, unseal},
 };
 use crate::vault::KeyName;
 use porchlight_proto::{
@@ -11,7 +11,7 @@ use porchlight_proto::{
     cell::up::{self, LetterPart, Opened, Opener, TeamPart, UpCell},
     cert::Role,
     event::{AnswerEvent, AnswerKind, Event},
-    letter::{Session, Withdraw},
+    letter::{Letter, Session, Withdraw},
     line::CallerId,
     parts::Part,
     seal::{SealingSecret, Use},
@@ -286,6 +286,7 @@ impl Desk {
             return Ok(Cell::Refused);
         }
         let sealed = self.seal(&content, &bound::letter(&caller.0, &part.session, part.seq), now.seconds(), rng);
+        let trace = Letter::parse(&content).ok().map(|letter| gist(&letter).trace());
         self.commit(Record::Letter(LetterRecord {
             caller: caller.0,
             session: part.session,
@@ -294,6 +295,7 @@ impl Desk {
             received: now.seconds().0,
             content: Some(sealed),
             withdrawn: false,
+            trace,
         }));
         self.note_reply_key(caller, part, period, now.seconds(), rng);
         Ok(Cell::Letter)

@@ -1,6 +1,6 @@
 //! The line itself: founded, published ahead, rotated, renewed; devices admitted and revoked (SPEC §3, §5).
 use crate::desk::{
-    Admission, Desk, DeskError, JoinRequest,
+    Desk, DeskError,
     record::{DeviceRecord, LineRecord, Record, RelayRecord},
     state,
     team::{SEALING_KEY_AGE_MAX, SEALING_KEY_EVERY},
@@ -10,13 +10,12 @@ use porchlight_proto::{
     api::Notice,
     bulletin::{Bulletin, Code},
     card::{Card, RelayAddress},
-    cell::up::{Recipient, TeamPart},
     cert::{DeskCert, DeviceCert, Role},
     event::{Admitted, Event},
     limits::SEAT_COUNT,
     line::{DeviceId, LineId, Seat},
     roster::{RosterBody, SignedRoster, UncheckedRoster},
-    seal::{SealingKey, SealingSecret, Use},
+    seal::{SealingKey, SealingSecret},
     sign::{PublicKey, SecretKey},
     time::{Millis, Seconds, Timing},
     token::{Credentials, Request},
@@ -28,7 +27,7 @@ use zeroize::Zeroizing;
 
 /// Seconds that a desk certificate lives, and that a device certificate does.
 const DESK_CERT_LIFE: u64 = 30 * 86_400;
-const DEVICE_CERT_LIFE: u64 = 60 * 86_400;
+pub(super) const DEVICE_CERT_LIFE: u64 = 60 * 86_400;
 /// Rosters are published this many seconds ahead.
 const AHEAD: u64 = 7 * 86_400;
 /// A published horizon below this many seconds is a warning.
@@ -36,7 +35,7 @@ const HORIZON_LEAST: u64 = 72 * 3600;
 /// A seat's key is kept at least this long, in seconds, unless its device is revoked.
 const SEAT_KEY_LEAST: u64 = 14 * 86_400;
 /// Certificates reach back this far, in seconds, for clocks that are behind.
-const CLOCK_SLACK: u64 = 3600;
+pub(super) const CLOCK_SLACK: u64 = 3600;
 /// A desk secret is erased this many seconds after its period's end and the up TTL.
 const SECRET_GRACE: u64 = 12 * 3600;
 
@@ -336,7 +335,7 @@ impl Desk {
         self.state.last_roster.map_or(0, |(_, serial, _)| serial)
     }
 
-    fn signing_key(&self) -> Result<SecretKey, DeskError> {
+    pub(super) fn signing_key(&self) -> Result<SecretKey, DeskError> {
         if self.line()?.device_cert.role != Role::Lead {
             return Err(DeskError::NotALead);
         }
@@ -450,7 +449,7 @@ impl Desk {
     }
 
     /// Has every roster from now on made anew with these changes.
-    fn change_line(
+    pub(super) fn change_line(
         &mut self,
         now: Seconds,
         rng: &mut impl CryptoRng,
@@ -743,141 +742,8 @@ impl Desk {
     }
 }
 
-/// Members come and go.
-impl Desk {
-    /// Makes the keys of a device that wants to join a line, and what it asks the lead for.
-    pub(super) fn request(&mut self, rng: &mut impl CryptoRng) -> JoinRequest {
-        let (device, seat, sealing) = (SecretKey::generate(rng), SecretKey::generate(rng), SealingSecret::generate(rng));
-        self.put_key(KeyName::Device, &device.seed());
-        self.put_key(KeyName::Seat(1), &seat.seed());
-        self.put_key(KeyName::Sealing(1), sealing.seed());
-        JoinRequest::new(*device.public().as_bytes(), *seat.public().as_bytes(), sealing.public().as_bytes().to_vec())
-    }
-
-    /// Admits a device: its certificate, its seat in new rosters, the desk secrets and the team's events so far.
-    ///
-    /// # Errors
-    ///
-    /// [`DeskError::NotALead`]; [`DeskError::SeatTaken`]; [`DeskError::BadAdmission`] for a role that cannot hold the seat.
-    pub fn admit(
-        &mut self,
-        request: &JoinRequest,
-        (role, seat): (Role, Option<Seat>),
-        now: Seconds,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Admission, DeskError> {
-        let desk = self.signing_key()?;
-        let line = self.line()?;
-        let (id, desk_cert, not_before) = (line.id, line.desk_cert.clone(), Seconds(now.0.saturating_sub(CLOCK_SLACK)));
-        if seat.is_some() && self.state.devices.values().any(|device| device.cert.seat == seat && !device.record.revoked) {
-            return Err(DeskError::SeatTaken);
-        }
-        let key: &[u8; 1216] = request.sealing_key().try_into().map_err(|_| DeskError::BadAdmission)?;
-        SealingKey::from_bytes(key).map_err(|_| DeskError::BadAdmission)?;
-        let cert = DeviceCert::sign(&desk, &id, &request.device_pk(), (role, seat), (not_before, now.plus(DEVICE_CERT_LIFE)))
-            .map_err(|_| DeskError::BadAdmission)?;
-        let device = DeviceRecord {
-            desk_cert: desk_cert.bytes().to_vec(),
-            device_cert: cert.bytes().to_vec(),
-            sealing_key: request.sealing_key().to_vec(),
-            sealing_since: now.0,
-            revoked: false,
-        };
-        self.commit(Record::Device(device.clone()));
-        self.tell(&admitted(&device)?, now, rng)?;
-        if let Some(seat) = seat {
-            self.change_line(now, rng, |record| put_seat(record, seat, &request.seat_pk()))?;
-        }
-        self.admission(&device, cert.device(&id), now, rng)
-    }
-
-    fn admission(
-        &mut self,
-        device: &DeviceRecord,
-        id: DeviceId,
-        now: Seconds,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Admission, DeskError> {
-        let mut secrets = Vec::new();
-        let held: Vec<KeyName> = self.ring.names().filter(|name| matches!(name, KeyName::Period(..))).collect();
-        for name in held {
-            secrets.extend(self.direct(id, name, now, rng)?.map(|cell| cell.to_vec().into()));
-        }
-        let line = self.line()?;
-        let mut record = line.record.clone();
-        record.device_cert = device.device_cert.clone();
-        (record.seat_number, record.seat_since, record.sealing_number, record.sealing_since) = (1, now.0, 1, now.0);
-        let mut rosters: Vec<&SignedRoster> = self.state.rosters.iter().collect();
-        rosters.sort_by_key(|roster| roster.serial());
-        // Events are signed for the desk: they are sealed to its key, whose secret travels beside them.
-        let roster = self.roster(now)?;
-        let to = Recipient { line: &line.id, period: roster.period(), purpose: Use::Desk, key: roster.desk_key() };
-        let events = self.every_part().into_iter().map(|part| part.seal(&to, rng).to_vec().into()).collect();
-        Ok(Admission {
-            line: minicbor::to_vec(&record).map_err(|_| DeskError::BadAdmission)?,
-            rosters: rosters.into_iter().map(|roster| roster.bytes().to_vec().into()).collect(),
-            devices: self.state.devices.values().map(|device| device.record.clone()).collect(),
-            secrets,
-            events,
-        })
-    }
-
-    /// Takes an admission: this device belongs to the line from now on.
-    pub(super) fn accept(&mut self, admission: &Admission, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        let record: LineRecord = minicbor::decode(&admission.line).map_err(|_| DeskError::BadAdmission)?;
-        self.commit(Record::Line(Box::new(record)));
-        let line = self.state.line.as_ref().ok_or(DeskError::BadAdmission)?;
-        if self.device_key()?.public() != line.device_cert.device_pk {
-            return Err(DeskError::BadAdmission);
-        }
-        for roster in &admission.rosters {
-            self.commit(Record::Roster(roster.to_vec()));
-        }
-        for device in &admission.devices {
-            self.commit(Record::Device(device.clone()));
-        }
-        for cell in admission.secrets.iter().chain(&admission.events) {
-            let cell = cell.as_slice().try_into().map_err(|_| DeskError::BadAdmission)?;
-            self.take_cell(cell, now.millis(), rng)?.ok_or(DeskError::BadAdmission)?;
-        }
-        Ok(())
-    }
-
-    /// Revokes a device: rosters from now on name it, have new desk keys, and new keys for its seat.
-    ///
-    /// # Errors
-    ///
-    /// [`DeskError::NotALead`]; [`DeskError::NoSuchDevice`].
-    pub fn revoke(&mut self, device: DeviceId, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        self.signing_key()?;
-        let known = self.state.devices.get(&device).ok_or(DeskError::NoSuchDevice)?;
-        let seat = known.cert.seat.filter(|seat| !seat.is_safeguarding());
-        self.tell(&Event::Revoked { device }, now, rng)?;
-        let fresh = [SecretKey::generate(rng).public(), SecretKey::generate(rng).public()];
-        self.change_line(now, rng, |record| {
-            // The oldest of eight makes room; its certificates have long run out by then.
-            record.revoked.rotate_left(8);
-            let at = record.revoked.len().saturating_sub(8);
-            record.revoked.truncate(at);
-            record.revoked.extend_from_slice(&device.0);
-            if let Some(seat) = seat {
-                fresh.iter().for_each(|key| put_seat(record, seat, key));
-            }
-        })
-    }
-
-    /// Every part of every event held, in the merged order.
-    fn every_part(&self) -> Vec<TeamPart> {
-        let mut places: Vec<(u64, DeviceId, u64)> =
-            self.state.log.iter().flat_map(|(id, log)| log.iter().map(|e| (e.record.lamport, *id, e.record.seq))).collect();
-        places.sort_unstable();
-        let parts = |(_, device, seq): (u64, DeviceId, u64)| (0..32).map_while(move |part| self.part_of(device, seq, part));
-        places.into_iter().flat_map(parts).collect()
-    }
-}
-
 /// What tells the team of a device.
-fn admitted(device: &DeviceRecord) -> Result<Event, DeskError> {
+pub(super) fn admitted(device: &DeviceRecord) -> Result<Event, DeskError> {
     let wrong = |_| DeskError::BadAdmission;
     Ok(Event::Admitted(Admitted {
         desk_cert: device.desk_cert.clone().into_boxed_slice().try_into().map_err(wrong)?,
@@ -886,7 +752,7 @@ fn admitted(device: &DeviceRecord) -> Result<Event, DeskError> {
     }))
 }
 
-fn put_seat(record: &mut LineRecord, seat: Seat, key: &PublicKey) {
+pub(super) fn put_seat(record: &mut LineRecord, seat: Seat, key: &PublicKey) {
     let at = 32 * usize::from(seat.number());
     let old: Vec<u8> = record.seats_now.get(at..at + 32).map(<[u8]>::to_vec).unwrap_or_default();
     for (slot, bytes) in [(&mut record.seats_previous, old.as_slice()), (&mut record.seats_now, key.as_bytes().as_slice())] {

@@ -71,7 +71,7 @@ impl Office {
     /// [`DeskError::Office`].
     pub fn join(dir: &Path, passphrase: &Passphrase, rng: &mut impl CryptoRng) -> Result<(Self, JoinRequest), DeskError> {
         let mut office = Self::create(dir, passphrase, rng)?;
-        let request = office.act(rng, |desk, rng| Ok::<_, DeskError>(desk.request(rng)))?;
+        let request = office.act(rng, |desk, rng| desk.request(rng))?;
         Ok((office, request))
     }
 

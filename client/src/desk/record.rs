@@ -132,6 +132,29 @@ pub(crate) struct LetterRecord {
     pub(crate) content: Option<Sealed>,
     #[n(6)]
     pub(crate) withdrawn: bool,
+    /// What stays when its words are forgotten.
+    #[n(7)]
+    pub(crate) trace: Option<LetterTrace>,
+}
+
+/// What the board goes on knowing of a letter whose words are forgotten, so that nobody drops out of sight, and nobody who asked
+/// for quiet or for a relative's voice is answered in another: her choices, and that she wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct LetterTrace {
+    /// As in SPEC §8.1; 0 for none.
+    #[n(0)]
+    pub(crate) status: u64,
+    #[n(1)]
+    pub(crate) next: Option<u64>,
+    #[n(2)]
+    pub(crate) quiet: bool,
+    #[n(3)]
+    pub(crate) relative: bool,
+    /// As in SPEC §8.1.
+    #[n(4)]
+    pub(crate) language: Option<u64>,
+    #[n(5)]
+    pub(crate) says_something: bool,
 }
 
 /// Where a caller can be answered.

@@ -5,8 +5,8 @@
 //! devices which hold the same events hold the same board, in whatever order those came.
 use crate::desk::crowd::{self, Crowd, MARKS_HALF, Marks};
 use crate::desk::record::{
-    DeviceRecord, EventRecord, LetterRecord, LineRecord, OutRecord, Pace, PartRecord, ReceiptRecord, Record, RelayRecord,
-    ReplyRecord, Sealed,
+    DeviceRecord, EventRecord, LetterRecord, LetterTrace, LineRecord, OutRecord, Pace, PartRecord, ReceiptRecord, Record,
+    RelayRecord, ReplyRecord, Sealed,
 };
 use crate::vault::{self, KeyName, Ring};
 use porchlight_proto::{
@@ -14,9 +14,10 @@ use porchlight_proto::{
     cert::{DeskCert, DeviceCert},
     event::{Admitted, AnswerEvent, AnswerId, AnswerKind, Event},
     have::Have,
-    letter::{Letter, Session},
+    letter::{Letter, Session, Status},
     limits::LETTER_PART_LEN,
     line::{CallerId, DeviceId, LineId},
+    phrase::Language,
     roster::{Rosters, SignedRoster, UncheckedRoster},
     seal::SealingKey,
     sign::PublicKey,
@@ -137,13 +138,38 @@ pub(crate) struct LetterEntry {
 /// What the board needs of a letter without opening it again.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Gist {
-    pub(crate) status: Option<porchlight_proto::letter::Status>,
+    pub(crate) status: Option<Status>,
     pub(crate) next: Option<u64>,
     pub(crate) quiet: bool,
     pub(crate) relative: bool,
-    pub(crate) language: Option<porchlight_proto::phrase::Language>,
+    pub(crate) language: Option<Language>,
     pub(crate) withdraw: Option<porchlight_proto::letter::Withdraw>,
     pub(crate) says_something: bool,
+}
+
+impl Gist {
+    /// What stays of it when the letter's words are forgotten.
+    pub(crate) fn trace(&self) -> LetterTrace {
+        LetterTrace {
+            status: self.status.map_or(0, Status::code),
+            next: self.next,
+            quiet: self.quiet,
+            relative: self.relative,
+            language: self.language.map(Language::code),
+            says_something: self.says_something,
+        }
+    }
+    fn of_trace(trace: &LetterTrace) -> Self {
+        Self {
+            status: Status::from_code(trace.status),
+            next: trace.next,
+            quiet: trace.quiet,
+            relative: trace.relative,
+            language: trace.language.and_then(Language::from_code),
+            withdraw: None,
+            says_something: trace.says_something,
+        }
+    }
 }
 
 pub(crate) struct Waiting {
@@ -386,7 +412,11 @@ impl State {
             content: letter.content.clone().filter(|_| !withdrawn),
             withdrawn,
             readable: !matches!(parsed, Some(Err(_))),
-            gist: parsed.and_then(Result::ok).map(|letter| gist(&letter)).unwrap_or_default(),
+            gist: match (parsed, letter.trace) {
+                (Some(Ok(letter)), _) => gist(&letter),
+                (None, Some(trace)) if !withdrawn => Gist::of_trace(&trace),
+                _ => Gist::default(),
+            },
             cells: letter.content.as_ref().map_or(1, |content| content.bytes.len().div_ceil(LETTER_PART_LEN)).max(1),
         };
         let (cells, asks) = (entry.cells, entry.gist.withdraw.is_some());
@@ -657,6 +687,7 @@ impl Caller {
                 received: letter.received,
                 content: letter.content.clone(),
                 withdrawn: letter.withdrawn,
+                trace: Some(letter.gist.trace()).filter(|_| letter.readable && !letter.withdrawn),
             }));
         }
         for ((session, seq), waiting) in &self.waiting {

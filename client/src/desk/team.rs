@@ -1,11 +1,10 @@
 //! Team events: signed, chained, sent again until every enrolled device has acknowledged them (SPEC §6.2, §8.4).
 use crate::desk::{
     Desk, DeskError,
-    record::{DeviceRecord, EventRecord, Record},
+    record::{EventRecord, Record},
     state::{bound, event_body, without_words},
 };
 use crate::vault::KeyName;
-use minicbor::{Decode, Encode};
 use porchlight_proto::{
     cell::up::{EventStamp, Recipient, TeamPart, UpCell},
     event::{DeskSecret, Event},
@@ -71,85 +70,6 @@ pub(super) struct Sent {
 pub(super) struct Carried {
     parts: Vec<(DeviceId, u64, u8)>,
     secrets: Vec<(DeviceId, KeyName, u64)>,
-}
-
-/// What a new device asks a lead for. Public keys only.
-#[derive(Clone, Debug, Encode, Decode)]
-#[cbor(map)]
-pub struct JoinRequest {
-    #[cbor(n(0), with = "minicbor::bytes")]
-    device_pk: [u8; 32],
-    #[cbor(n(1), with = "minicbor::bytes")]
-    seat_pk: [u8; 32],
-    #[cbor(n(2), with = "minicbor::bytes")]
-    sealing_key: Vec<u8>,
-}
-
-impl JoinRequest {
-    pub(super) fn new(device_pk: [u8; 32], seat_pk: [u8; 32], sealing_key: Vec<u8>) -> Self {
-        Self { device_pk, seat_pk, sealing_key }
-    }
-    pub(super) fn device_pk(&self) -> PublicKey {
-        PublicKey::from_bytes(self.device_pk)
-    }
-    pub(super) fn seat_pk(&self) -> PublicKey {
-        PublicKey::from_bytes(self.seat_pk)
-    }
-    pub(super) fn sealing_key(&self) -> &[u8] {
-        &self.sealing_key
-    }
-    /// The request as bytes.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        minicbor::to_vec(self).unwrap_or_default()
-    }
-    /// Reads a request.
-    ///
-    /// # Errors
-    ///
-    /// [`DeskError::BadAdmission`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, DeskError> {
-        minicbor::decode(bytes).map_err(|_| DeskError::BadAdmission)
-    }
-    /// Four words to compare on both screens, so that nobody's request is exchanged on the way.
-    #[must_use]
-    pub fn check_words(&self) -> [&'static str; 4] {
-        super::nickname::words(&porchlight_proto::kdf::hash("desk/join", &[&self.to_bytes()]))
-    }
-}
-
-/// What a lead gives a new device: it holds desk secrets, so it is sealed to the device and of no use to others.
-#[derive(Clone, Debug, Encode, Decode)]
-#[cbor(map)]
-pub struct Admission {
-    #[cbor(n(0), with = "minicbor::bytes")]
-    pub(super) line: Vec<u8>,
-    #[n(1)]
-    pub(super) rosters: Vec<minicbor::bytes::ByteVec>,
-    #[n(2)]
-    pub(super) devices: Vec<DeviceRecord>,
-    /// Up cells sealed to the new device, one for each desk secret.
-    #[n(3)]
-    pub(super) secrets: Vec<minicbor::bytes::ByteVec>,
-    /// Up cells sealed to the new device: the team's events so far.
-    #[n(4)]
-    pub(super) events: Vec<minicbor::bytes::ByteVec>,
-}
-
-impl Admission {
-    /// The admission as bytes.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        minicbor::to_vec(self).unwrap_or_default()
-    }
-    /// Reads an admission.
-    ///
-    /// # Errors
-    ///
-    /// [`DeskError::BadAdmission`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, DeskError> {
-        minicbor::decode(bytes).map_err(|_| DeskError::BadAdmission)
-    }
 }
 
 impl Desk {

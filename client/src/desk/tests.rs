@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod converge;
 mod disk;
+mod enrol;
 mod exchange;
 mod flood;
 mod line;
@@ -184,7 +185,7 @@ impl World {
     fn join(&mut self, role: Role, seat: u8) -> usize {
         let dir = tempfile::tempdir().unwrap();
         let (mut office, request) = Office::join(dir.path(), &words(), &mut self.rng).unwrap();
-        let request = JoinRequest::parse(&request.to_bytes()).unwrap();
+        let request = JoinRequest::parse(&request.to_text()).unwrap();
         let now = self.now.seconds();
         let admission = self.act(0, |desk, rng| desk.admit(&request, (role, Seat::new(seat)), now, rng)).unwrap();
         let admission = Admission::parse(&admission.to_bytes()).unwrap();

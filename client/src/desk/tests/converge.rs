@@ -1,7 +1,7 @@
 //! Several devices: whatever is lost, repeated, reordered or delayed, they come to the same board.
 use super::*;
 
-fn board(office: &mut Office, now: Seconds) -> String {
+pub(super) fn board(office: &mut Office, now: Seconds) -> String {
     let desk = office.look().unwrap();
     let mut rows = desk.list(now);
     rows.sort_by(|a, b| a.id.cmp(&b.id));

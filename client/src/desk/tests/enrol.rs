@@ -1,0 +1,162 @@
+//! Devices that come late, come twice, or are not who they should be.
+use super::{converge::board, *};
+
+/// A request of a new device, in a directory of its own.
+fn asked(world: &mut World) -> (tempfile::TempDir, Office, JoinRequest) {
+    let dir = tempfile::tempdir().unwrap();
+    let (office, request) = Office::join(dir.path(), &words(), &mut world.rng).unwrap();
+    (dir, office, request)
+}
+
+fn admitted(world: &mut World, request: &JoinRequest, seat: u8) -> Result<Admission, DeskError> {
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.admit(request, (Role::Worker, Seat::new(seat)), now, rng))
+}
+
+fn keep_three_days(world: &mut World) {
+    let kept = world.act(0, |desk, _| {
+        desk.keep_for(3);
+        Ok(())
+    });
+    kept.unwrap();
+}
+
+#[test]
+fn a_device_that_joins_after_the_relay_forgot_everything_shows_the_same_board() {
+    let mut world = World::new("joins late", 50);
+    keep_three_days(&mut world);
+    let mut callers = vec![];
+    for turn in 0..12 {
+        let mut her = Her::new(&mut world);
+        her.write(&world, &format!("letter {turn}"));
+        her.post(&mut world, false);
+        world.sync(0);
+        let now = world.now.seconds();
+        world.act(0, |desk, rng| desk.note(her.caller, &format!("note {turn}"), now, rng)).unwrap();
+        world.act(0, |desk, rng| desk.claim(her.caller, None, None, now, rng)).unwrap();
+        world.act(0, |desk, rng| desk.mark_shown(her.caller, now, rng)).unwrap();
+        if turn % 2 == 0 {
+            world.answer(0, her.caller, &format!("answer {turn}"));
+        }
+        world.bundle(0, false);
+        callers.push(her.caller);
+        world.tick(43_200_000);
+        world.publish(0);
+        let now = world.now.seconds();
+        world.act(0, |desk, rng| desk.tidy(now, rng)).unwrap();
+    }
+    world.relay.forgotten = world.relay.lane.len() as u64;
+    let late = world.join(Role::Worker, 1);
+    let now = world.now.seconds();
+    let expected = board(&mut world.offices[0], now);
+    assert!(expected.contains("letter 11") && expected.contains("answer 10") && !expected.contains("letter 0\""));
+    assert_eq!(board(&mut world.offices[late], now), expected);
+    // And goes on as one of the team, also when its journal has been written anew.
+    let mut her = Her::new(&mut world);
+    her.write(&world, "to both");
+    her.post(&mut world, false);
+    world.offices[late].compact(now, &mut world.rng).unwrap();
+    world.act(0, |desk, rng| desk.note(callers[11], "later", now, rng)).unwrap();
+    for _ in 0..30 {
+        for desk in [0, late] {
+            world.sync(desk);
+            world.bundle(desk, false);
+        }
+        world.tick(10_000);
+    }
+    let now = world.now.seconds();
+    let expected = board(&mut world.offices[0], now);
+    assert!(expected.contains("to both") && expected.contains("later"));
+    assert_eq!(board(&mut world.offices[late], now), expected);
+}
+
+#[test]
+fn what_is_forgotten_at_one_desk_is_forgotten_at_the_one_that_came_late() {
+    let mut world = World::new("forgets too", 51);
+    keep_three_days(&mut world);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "not for ever");
+    her.post(&mut world, false);
+    world.sync(0);
+    world.tick(2 * 86_400_000);
+    world.publish(0);
+    let late = world.join(Role::Worker, 1);
+    let now = world.now.seconds();
+    assert!(board(&mut world.offices[late], now).contains("not for ever"));
+    world.tick(2 * 86_400_000);
+    let now = world.now.seconds();
+    for desk in [0, late] {
+        world.act(desk, |desk, rng| desk.tidy(now, rng)).unwrap();
+        assert!(!board(&mut world.offices[desk], now).contains("not for ever"), "desk {desk}");
+    }
+}
+
+#[test]
+fn an_admission_is_of_no_use_to_another_device_and_cannot_be_changed() {
+    let mut world = World::new("admission", 52);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "a secret of hers");
+    her.post(&mut world, false);
+    world.sync(0);
+    let (_dir, mut office, request) = asked(&mut world);
+    let (_other_dir, mut other, _) = asked(&mut world);
+    let admission = admitted(&mut world, &request, 1).unwrap();
+    let bytes = admission.to_bytes();
+    assert!(!bytes.windows(16).any(|window| window == b"a secret of hers"));
+    let now = world.now.seconds();
+    assert!(matches!(other.accept(&admission, now, &mut world.rng), Err(DeskError::BadAdmission)));
+    assert_eq!(other.join_request().unwrap().check_words().len(), 8, "nothing of it was kept");
+    let mut changed = bytes.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let changed = Admission::parse(&changed).unwrap();
+    assert_ne!(changed.check_words(), admission.check_words());
+    assert!(matches!(office.accept(&changed, now, &mut world.rng), Err(DeskError::BadAdmission)));
+    assert!(matches!(Admission::parse(&bytes[1..]), Err(DeskError::BadAdmission)));
+    office.accept(&Admission::parse(&bytes).unwrap(), now, &mut world.rng).unwrap();
+    assert!(board(&mut office, now).contains("a secret of hers"));
+    assert!(matches!(office.accept(&admission, now, &mut world.rng), Err(DeskError::Member)));
+    assert!(matches!(office.join_request(), Err(DeskError::Member)));
+}
+
+#[test]
+fn asked_twice_a_lead_admits_once_and_a_revoked_device_never() {
+    let mut world = World::new("twice", 53);
+    let (dir, office, request) = asked(&mut world);
+    drop(office);
+    let mut office = Office::open(dir.path(), &words()).unwrap();
+    let again = office.join_request().unwrap();
+    assert_eq!((&again, again.check_words()), (&request, request.check_words()));
+    let text = request.to_text().to_lowercase();
+    let broken: String =
+        text.chars().enumerate().flat_map(|(at, c)| [c].into_iter().chain((at % 60 == 59).then_some('\n'))).collect();
+    assert_eq!(JoinRequest::parse(&broken).unwrap(), request);
+    assert!(matches!(JoinRequest::parse("PORCHLIGHT-JOIN1-AAAA"), Err(DeskError::BadRequest)));
+
+    admitted(&mut world, &request, 1).unwrap();
+    let (_dir, _office, third) = asked(&mut world);
+    assert!(matches!(admitted(&mut world, &third, 1), Err(DeskError::SeatTaken)));
+    let serial = world.offices[0].look().unwrap().line_view(world.now.seconds()).unwrap().serial;
+    let second = admitted(&mut world, &request, 1).unwrap();
+    let now = world.now.seconds();
+    assert_eq!(world.offices[0].look().unwrap().line_view(now).unwrap().serial, serial, "nothing is signed anew");
+    office.accept(&second, now, &mut world.rng).unwrap();
+    world.offices.push(office);
+    world.publish(0);
+    assert_eq!(world.offices[0].look().unwrap().free_seat(), Seat::new(2));
+
+    let device = world.offices[1].look().unwrap().line().unwrap().device;
+    let name = world.offices[0].look().unwrap().line_view(now).unwrap().devices.iter().find(|d| !d.mine).unwrap().device.clone();
+    assert_eq!(world.offices[0].look().unwrap().find_device(&name[..6]).unwrap(), device);
+    assert!(matches!(world.offices[0].look().unwrap().find_device(&name[..3]), Err(DeskError::NoSuchDevice)));
+    world.act(0, |desk, rng| desk.revoke(device, now, rng)).unwrap();
+    let serial = world.offices[0].look().unwrap().line_view(now).unwrap().serial;
+    world.act(0, |desk, rng| desk.revoke(device, now, rng)).unwrap();
+    assert_eq!(world.offices[0].look().unwrap().line_view(now).unwrap().serial, serial, "once is enough");
+    assert!(matches!(admitted(&mut world, &request, 1), Err(DeskError::Revoked)));
+    let own = world.offices[0].look().unwrap().line().unwrap().device;
+    assert!(matches!(world.act(0, |desk, rng| desk.revoke(own, now, rng)), Err(DeskError::Own)));
+    // The seat is free for another, and the one who has gone cannot do any of this.
+    assert_eq!(world.offices[0].look().unwrap().free_seat(), Seat::new(1));
+    admitted(&mut world, &third, 1).unwrap();
+    assert!(matches!(world.act(1, |desk, rng| desk.revoke(own, now, rng)), Err(DeskError::NotALead)));
+}
