@@ -54,6 +54,8 @@ pub(crate) enum LineVerb {
     Rotate(DeskBase),
     /// Renew the certificate of this desk with the line's root words
     Renew(LineRenew),
+    /// Take a device out of the team: it opens nothing sent from now on, and answers no more
+    Revoke(LineRevoke),
     /// Show the line: id, relays, devices, seats, how long its statements last
     Show(LineShow),
     /// Raise or void the public notice for the worst day
@@ -128,6 +130,15 @@ pub(crate) struct LineRenew {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct LineRevoke {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// The device: at least four digits of the beginning of its id, as `line show` gives it
+    #[arg(value_name = "DEVICE")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct LineBulletin {
     #[command(flatten)]
     pub(crate) base: DeskBase,
@@ -155,6 +166,10 @@ pub(crate) struct DeskBase {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeskVerb {
+    /// Make this device's vault and ask to join a line; with --admission, join it
+    Join(DeskJoin),
+    /// Admit a device that asks to join (for a lead)
+    Admit(DeskAdmit),
     /// Fetch what callers wrote, and send what is due
     Sync(DeskSync),
     /// List callers, the most urgent first
@@ -171,6 +186,39 @@ pub(crate) enum DeskVerb {
     Answer(DeskAnswer),
     /// Fetch, receipt and send for ever
     Watch(DeskWatch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeskJoin {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// The file a lead made of this device's request (- is stdin)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admission: Option<PathBuf>,
+    /// The admission's eight check words, as the lead reads them to you; asked for on the terminal if not given
+    #[arg(long, value_name = "WORDS", requires = "admission")]
+    pub(crate) words: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeskAdmit {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// The request: a file, - for stdin, or its text
+    #[arg(value_name = "REQUEST")]
+    pub(crate) request: String,
+    /// The request's eight check words, as the new worker reads them to you; asked for on the terminal if not given
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) words: Option<String>,
+    /// The seat to answer from, 0-7; the lowest free one if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=7), conflicts_with = "without_seat")]
+    pub(crate) seat: Option<u8>,
+    /// The device reads and takes notes, but answers nobody
+    #[arg(long)]
+    pub(crate) without_seat: bool,
+    /// Write the admission to this new file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

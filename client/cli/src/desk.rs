@@ -2,6 +2,7 @@
 
 pub(crate) mod board;
 mod duty;
+mod enrol;
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -23,9 +24,17 @@ use crate::trouble::Trouble;
 use crate::way::Way;
 
 pub(crate) use duty::{Round, refuse_distrust};
+pub(crate) use enrol::{admit, join};
 
-/// The vault of a directory, opened.
+/// The vault of a directory, opened, and of a line.
 pub(crate) fn open(base: &DeskBase, way: &Way<'_>) -> Result<Office, Trouble> {
+    let mut office = open_any(base, way)?;
+    office.look().map_err(|error| sentences::office(&error))?.card().map_err(|error| sentences::desk(&error))?;
+    Ok(office)
+}
+
+/// The vault of a directory, also of a device that no lead has admitted yet.
+fn open_any(base: &DeskBase, way: &Way<'_>) -> Result<Office, Trouble> {
     if !base.dir.join("vault").is_dir() {
         return Err(sentences::no_vault(&base.dir));
     }

@@ -16,6 +16,9 @@ use crate::trouble::Trouble;
 /// The most that is read of any input: several times the longest text, so that nobody feeds us a disk.
 const MOST: u64 = 256 * 1024;
 
+/// The most that is read of an admission, which holds a whole board: several times one of 100,000 letters.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// Reads inputs, and gives stdin away only once.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
@@ -58,6 +61,39 @@ impl Inputs {
     pub(crate) fn root_words(&self, file: Option<&Path>) -> Result<RootWords, Trouble> {
         let words = self.secret(file, sentences::ASK_ROOT_WORDS, sentences::no_root_words)?;
         RootWords::parse(&words).map_err(|error| sentences::bad_words(&error, 16))
+    }
+
+    /// A request to join: its text, a file with the text in it, or `-`.
+    pub(crate) fn request(&self, given: &str) -> Result<Zeroizing<String>, Trouble> {
+        if given.trim_start().get(..15).is_some_and(|head| head.eq_ignore_ascii_case("PORCHLIGHT-JOIN")) {
+            return Ok(Zeroizing::new(given.to_owned()));
+        }
+        self.read(Path::new(given))
+    }
+
+    /// Check words that somebody reads from another screen: no secret.
+    pub(crate) fn check_words(&self, given: Option<&str>) -> Result<Zeroizing<String>, Trouble> {
+        given.map_or_else(
+            || ask(sentences::ASK_CHECK_WORDS, sentences::no_check_words),
+            |given| Ok(Zeroizing::new(given.to_owned())),
+        )
+    }
+
+    /// A file's bytes, or stdin's for `-`, bounded.
+    pub(crate) fn bytes(&self, path: &Path) -> Result<Vec<u8>, Trouble> {
+        let read = |from: &mut dyn Read| {
+            let mut bytes = Vec::new();
+            from.take(MOST_BYTES).read_to_end(&mut bytes).map(|_| bytes)
+        };
+        let bytes = if path == Path::new("-") {
+            if self.stdin_taken.replace(true) {
+                return Err(sentences::stdin_twice());
+            }
+            read(&mut io::stdin().lock())
+        } else {
+            File::open(path).and_then(|mut file| read(&mut file))
+        };
+        bytes.map_err(|error| sentences::cannot_read(path, &error))
     }
 
     /// The vault's passphrase, from a file (its first line) or the terminal.

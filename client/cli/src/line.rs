@@ -1,6 +1,6 @@
 //! The line's verbs.
 
-mod founding;
+pub(crate) mod founding;
 
 use core::time::Duration;
 use std::path::Path;
@@ -10,7 +10,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
-use crate::command::{DeskBase, LineBulletin, LineRenew, LineShow};
+use crate::command::{DeskBase, LineBulletin, LineRenew, LineRevoke, LineShow};
 use crate::desk::{Round, act, now, open, refuse_distrust};
 use crate::exit::Exit;
 use crate::output::remark;
@@ -51,7 +51,7 @@ pub(crate) async fn renew(args: &LineRenew, way: &Way<'_>) -> Result<Exit, Troub
     tell_published(&mut round, way)
 }
 
-fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, Trouble> {
+pub(crate) fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, Trouble> {
     for (relay, serial) in round.published() {
         way.output.tell(&json!({"event": "published", "relay": relay, "serial": serial}), &sentences::published(*relay, *serial));
     }
@@ -68,6 +68,21 @@ fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, Trouble> {
         return Err(sentences::refused_roster());
     }
     Ok(Exit::Done)
+}
+
+/// `line revoke`
+pub(crate) async fn revoke(args: &LineRevoke, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.base, way)?;
+    let device = act(&mut office, |desk, rng| {
+        let device = desk.find_device(&args.device)?;
+        desk.revoke(device, now(), rng)?;
+        Ok(device)
+    })?;
+    let object = json!({"event": "revoked", "device": crate::desk::board::hex(&device.0)});
+    way.output.tell(&object, sentences::REVOKED);
+    let mut round = Round::begin(office, &args.base.dir, way).map_err(|trouble| trouble.after(sentences::REVOKED_HERE))?;
+    round.run(PATIENCE, |_| false).await.map_err(|trouble| trouble.after(sentences::REVOKED_HERE))?;
+    tell_published(&mut round, way)
 }
 
 /// `line show`

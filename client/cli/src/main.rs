@@ -91,10 +91,13 @@ async fn verb(command: Command) -> Result<Exit, Trouble> {
             LineVerb::Publish(args) => line::publish(&args, &way).await,
             LineVerb::Rotate(args) => line::rotate(&args, &way).await,
             LineVerb::Renew(args) => line::renew(&args, &way).await,
+            LineVerb::Revoke(args) => line::revoke(&args, &way).await,
             LineVerb::Show(args) => line::show(&args, &way),
             LineVerb::Bulletin(args) => line::bulletin(&args, &way).await,
         },
         Noun::Desk(verb) => match verb {
+            DeskVerb::Join(args) => desk::join(&args, &way),
+            DeskVerb::Admit(args) => desk::admit(&args, &way).await,
             DeskVerb::Sync(args) => desk::sync(args, &way).await,
             DeskVerb::List(args) => desk::list(&args, &way),
             DeskVerb::Show(args) => desk::show(&args, &way),

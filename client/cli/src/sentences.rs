@@ -30,6 +30,7 @@ pub(crate) const ASK_ROOT_WORDS: &str = "Sixteen root words: ";
 pub(crate) const ASK_PASSPHRASE: &str = "Passphrase: ";
 pub(crate) const ASK_NEW_PASSPHRASE: &str = "New passphrase: ";
 pub(crate) const ASK_AGAIN: &str = "Once more: ";
+pub(crate) const ASK_CHECK_WORDS: &str = "The eight check words, as the other person reads them to you: ";
 pub(crate) const ONLY_ENGLISH: &str = "messages are only written in English so far";
 
 // ── inputs ──────────────────────────────────────────────────────────────────────────────────────
@@ -79,6 +80,43 @@ pub(crate) fn no_passphrase() -> Trouble {
         "no passphrase",
         "Give --passphrase-file FILE (its first line counts; - is stdin), or run this on a terminal.",
     )
+}
+
+pub(crate) fn no_check_words() -> Trouble {
+    let hint = "Give --words \"…\" with the eight words that the other person reads to you from their screen.";
+    Trouble::new(Exit::Usage, "no terminal to ask for the check words", hint)
+}
+
+pub(crate) fn check_words_differ() -> Trouble {
+    let hint = "Nothing was changed. Read them to each other once more; if they still differ, something else was carried to you than was sent.";
+    Trouble::new(Exit::WrongWords, "the check words are others", hint)
+}
+
+pub(crate) const REVOKED: &str = "The device is out of the team. What was sent before, it may have read.";
+pub(crate) const REVOKED_HERE: &str =
+    "The device is revoked here, but the relays do not know it yet: run `porchlight line publish`.";
+pub(crate) const ADMITTED_HERE: &str =
+    "The admission is written and good; but the relays do not know the new seat yet: run `porchlight line publish`.";
+
+pub(crate) fn request_made(words: &[&str; 8]) -> String {
+    format!(
+        "send this request to a lead in any way, and read them these words by another: {}\n  Then run `porchlight desk join` again with --admission FILE.",
+        words.join(" ")
+    )
+}
+
+pub(crate) fn admitted(file: &Path, words: &[&str; 8]) -> String {
+    format!(
+        "The admission is in {}: carry it to the new device, and delete it then. With it, read them these words:\n  {}",
+        file.display(),
+        words.join(" ")
+    )
+}
+
+pub(crate) fn joined(line: &str, seat: Option<u8>) -> String {
+    let short = line.get(..8).unwrap_or(line);
+    let seat = seat.map_or_else(|| "without a seat: it reads, and answers nobody".to_owned(), |seat| format!("in seat {seat}"));
+    format!("This device belongs to line {short}…, {seat}. `porchlight desk sync` fetches what is new; delete the admission.")
 }
 
 pub(crate) fn passphrases_differ() -> Trouble {
@@ -134,7 +172,7 @@ pub(crate) fn failure(failure: &Failure) -> Trouble {
         Failure::Tls(_) => (Exit::Network, "Something else than a relay answers there. Check the address."),
         Failure::NotThisLine => (
             Exit::Network,
-            "The relay does not know this line at this gate, or something else answers there. Check the card; on a desk: the relay's [[line]] part and the clock.",
+            "The relay does not know this line at this gate, or something else answers there. Check the card; on a desk: the relay's [[line]] part, the clock, and whether this device was revoked (`porchlight line show`).",
         ),
         _ => (Exit::Network, "Try again later."),
     };
@@ -353,6 +391,21 @@ pub(crate) fn desk(error: &DeskError) -> Trouble {
         DeskError::Office(inner) => return office(inner),
         DeskError::Content(content) => return bad_content(content),
         DeskError::NoRoster => (Exit::Untrusted, "Run `porchlight line publish` first. If it was published, check the clock."),
+        DeskError::NoLine => (Exit::Refused, "Send its request to a lead (`porchlight desk join`), then join with --admission."),
+        DeskError::BadRequest => (Exit::Usage, "Copy all of it: it begins with PORCHLIGHT-JOIN1-."),
+        DeskError::BadAdmission => (
+            Exit::Untrusted,
+            "Nothing was kept. It is for another device, damaged, or older than this line keeps its keys: ask the lead for another.",
+        ),
+        DeskError::Member => (Exit::Refused, "Nothing was changed. One directory belongs to one line."),
+        DeskError::Revoked => {
+            (Exit::Refused, "Nothing was changed. Have it ask anew from another directory, with keys of its own.")
+        }
+        DeskError::Own => (Exit::Refused, "Nothing was changed. Do it from another lead's device."),
+        DeskError::NoSuchDevice => (Exit::Usage, "`porchlight line show` shows the devices; give at least four digits of one."),
+        DeskError::SeatTaken => {
+            (Exit::Refused, "Nothing was changed. Give another --seat, or --without-seat, or revoke a device that is gone.")
+        }
         DeskError::NotALead => (Exit::Refused, "Ask somebody with a lead device."),
         DeskError::AnotherRoot => (Exit::WrongWords, "Nothing was changed. Check the sixteen words."),
         DeskError::NoSuchCaller => (Exit::Usage, "`porchlight desk list` shows who there is."),
@@ -637,6 +690,9 @@ pub(crate) fn warning(warning: Warning) -> &'static str {
         Warning::HorizonShort => "statements are published for less than 72 hours: run `porchlight line publish`",
         Warning::RenewDeskCertificate => "the certificate is past half its life: run `porchlight line renew` with the root words",
         Warning::Doubtful => "the vault was restored, and it is not known what was sent: leave `porchlight desk watch` running",
+        Warning::Revoked => {
+            "this device was revoked: it learns nothing new, and nobody takes what it writes. Speak to your team."
+        }
         Warning::Crowded => {
             "letters of people nobody here knows take half of their room: look at them, or have the relay ask for stamps"
         }

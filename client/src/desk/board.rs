@@ -119,7 +119,8 @@ pub struct Flags {
 pub struct ClaimView {
     /// By which device, in hex.
     pub device: String,
-    /// Whether it is this one.
+    /// Whether it is this one. Not written out: what is, is the same on every device.
+    #[serde(skip)]
     pub mine: bool,
     /// Since when.
     pub since: u64,

@@ -178,6 +178,8 @@ pub enum Warning {
     CarouselSlow,
     /// Letters of people the team does not know take half of their room: look at them, or ask the relay for stamps.
     Crowded,
+    /// This device was revoked: it learns nothing new, and what it writes nobody takes.
+    Revoked,
 }
 
 pub(super) fn secret_name(period: u32, key: &SealingKey) -> KeyName {
@@ -433,9 +435,12 @@ impl Desk {
         Ok(())
     }
 
-    /// The rosters that a relay has not taken yet, in the order in which to PUT them.
+    /// The rosters that a relay has not taken yet, in the order in which to PUT them. A relay takes them from leads alone.
     #[must_use]
     pub fn rosters_to_put(&self, relay: u8) -> Vec<Box<[u8; 4096]>> {
+        if self.state.line.as_ref().is_none_or(|line| line.device_cert.role != Role::Lead) {
+            return Vec::new();
+        }
         let put = self.state.relays.get(&relay).map_or(0, |relay| relay.put);
         let mut missing: Vec<&SignedRoster> = self.state.rosters.iter().filter(|roster| roster.serial() > put).collect();
         missing.sort_by_key(|roster| roster.serial());
@@ -726,6 +731,14 @@ impl Desk {
         })
     }
 
+    /// Whether the team has said that this device is of it no more. The relay tells a revoked device nothing but the roster.
+    #[must_use]
+    pub fn is_revoked(&self, now: Seconds) -> bool {
+        let Some(line) = &self.state.line else { return false };
+        let by_team = self.state.revoked.contains(&line.device);
+        by_team || self.state.rosters.in_force(now).is_some_and(|roster| roster.revoked(line.device))
+    }
+
     fn warnings(&self, published_until: u64, now: Seconds) -> Vec<Warning> {
         let half_over = |line: &state::Line| now.0 + DESK_CERT_LIFE / 2 > line.desk_cert.not_after.0;
         let horizon = HORIZON_LEAST.min(self.state.line.as_ref().map_or(0, |line| line.record.period_s.saturating_mul(3)));
@@ -735,6 +748,7 @@ impl Desk {
             (self.doubtful(), Warning::Doubtful),
             (self.carousel_is_slow(now), Warning::CarouselSlow),
             (self.state.is_crowded(), Warning::Crowded),
+            (self.is_revoked(now), Warning::Revoked),
         ]
         .into_iter()
         .filter_map(|(holds, warning)| holds.then_some(warning))

@@ -9,7 +9,7 @@ use crate::site::{Caller, Plan, Running, Site, text};
 const LATER: &str = "나중에 읽으셔도 됩니다. 저희는 늘 여기 있습니다.";
 const LIVE: &str = "지금 읽으실 수 있습니다.";
 
-fn sleep_until(ms: u64) {
+pub fn sleep_until(ms: u64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     std::thread::sleep(Duration::from_millis(ms).saturating_sub(now));
 }

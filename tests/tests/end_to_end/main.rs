@@ -16,4 +16,5 @@ mod exchange;
 mod mistakes;
 mod signals;
 mod site;
+mod team;
 mod texts;

@@ -236,7 +236,11 @@ impl Site {
     }
     /// A `desk watch` that has read its lane.
     pub fn watch(&self) -> Running {
-        let words = ["desk", "watch", "--dir", "desk", "--passphrase-file", "pass", "--json"];
+        self.watch_in("desk")
+    }
+    /// The same in another directory.
+    pub fn watch_in(&self, dir: &str) -> Running {
+        let words = ["desk", "watch", "--dir", dir, "--passphrase-file", "pass", "--json"];
         let mut watch = Running::start(&mut self.machine.command("porchlight", &words));
         watch.hear_event("connected");
         watch

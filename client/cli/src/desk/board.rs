@@ -13,7 +13,7 @@ use crate::sentences;
 use crate::trouble::Trouble;
 
 /// Bytes as JSON and people write them.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
 

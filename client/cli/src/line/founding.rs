@@ -158,7 +158,7 @@ fn warn_of_length(door: &str) {
 }
 
 /// Makes the directory for its owner alone; one that is there must be empty.
-fn make_dir(dir: &Path) -> Result<(), Trouble> {
+pub(crate) fn make_dir(dir: &Path) -> Result<(), Trouble> {
     match fs::read_dir(dir) {
         Ok(mut entries) => {
             if entries.next().is_some() {
@@ -174,11 +174,30 @@ fn make_dir(dir: &Path) -> Result<(), Trouble> {
 }
 
 fn write_files(dir: &Path, card: &Card, doors: &[String], args: &LineInit) -> Result<(), Trouble> {
-    write_new(&dir.join("card.txt"), &format!("{}\n", card.to_text()))?;
-    write_new(&dir.join("doors"), &doors.iter().map(|door| format!("{door}\n")).collect::<String>())?;
+    write_new(&dir.join("card.txt"), &card_text(card))?;
+    write_new(&dir.join("doors"), &doors_text(doors))?;
     for relay in &card.relays {
         let name = if relay.number == 0 { "relay.toml".to_owned() } else { format!("relay-{}.toml", relay.number) };
         write_new(&dir.join(name), &relay_toml(card, relay, doors, args))?;
+    }
+    Ok(())
+}
+
+fn card_text(card: &Card) -> String {
+    format!("{}\n", card.to_text())
+}
+
+fn doors_text(doors: &[String]) -> String {
+    doors.iter().map(|door| format!("{door}\n")).collect()
+}
+
+/// Card and doors beside the vault of a device that has joined: what is there already stays.
+pub(crate) fn write_card(dir: &Path, card: &Card) -> Result<(), Trouble> {
+    for (name, text) in [("card.txt", card_text(card)), ("doors", doors_text(&doors(&[], &card.relays)?))] {
+        let path = dir.join(name);
+        if !path.exists() {
+            write_new(&path, &text)?;
+        }
     }
     Ok(())
 }
@@ -212,8 +231,13 @@ fn relay_toml(card: &Card, relay: &RelayAddress, doors: &[String], args: &LineIn
 }
 
 fn write_new(path: &Path, text: &str) -> Result<(), Trouble> {
+    write_new_bytes(path, text.as_bytes())
+}
+
+/// A new file for its owner alone, on the disk when this returns.
+pub(crate) fn write_new_bytes(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     opened
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .map_err(|error| sentences::cannot_write(path, &error))
 }
