@@ -119,6 +119,26 @@ impl Vault {
         Ok(Self { dir, key, journal, ring, ring_mark, ring_version: 1, restored: false })
     }
 
+    /// Destroys the vault in `dir`, without its passphrase: the header first, without which no passphrase opens the rest, then
+    /// the ring, then everything. Each file is overwritten and flushed before it is removed. What a disk keeps of overwritten
+    /// blocks, and copies made elsewhere, are out of reach; without the passphrase they do not open.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`]; [`VaultError::Io`] if something could not be destroyed, after all the rest was.
+    pub fn burn(dir: &Path) -> Result<(), VaultError> {
+        let vault = dir.join("vault");
+        let mut names: Vec<PathBuf> = match std::fs::read_dir(&vault) {
+            Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(VaultError::Missing),
+            Err(error) => return Err(error.into()),
+        };
+        names.sort_by_key(|path| (!path.ends_with("header"), !path.ends_with("ring")));
+        let failures: Vec<std::io::Error> = names.iter().filter_map(|path| file::destroy(path).err()).collect();
+        let removed = std::fs::remove_dir(&vault);
+        failures.into_iter().next().map_or(removed, Err).map_err(VaultError::from)
+    }
+
     /// Opens the vault in `dir`. Takes as long as Argon2id does. Nothing of the journal has been read afterwards.
     ///
     /// # Errors

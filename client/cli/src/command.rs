@@ -184,6 +184,8 @@ pub(crate) enum DeskVerb {
     Note(DeskNote),
     /// Answer a caller
     Answer(DeskAnswer),
+    /// Destroy this device's vault, and take the device out of the team
+    Burn(DeskBurn),
     /// Fetch, receipt and send for ever
     Watch(DeskWatch),
 }
@@ -282,6 +284,18 @@ pub(crate) struct DeskAnswer {
     /// How long to go on sending until it is with the relay
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "2m")]
     pub(crate) wait: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeskBurn {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// Yes: nothing brings it back
+    #[arg(long, required = true)]
+    pub(crate) really: bool,
+    /// Tell nobody first: needs neither passphrase nor network
+    #[arg(long)]
+    pub(crate) at_once: bool,
 }
 
 #[derive(Debug, Args)]

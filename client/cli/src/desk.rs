@@ -1,6 +1,7 @@
 //! The desk's verbs.
 
 pub(crate) mod board;
+mod burn;
 mod duty;
 mod enrol;
 
@@ -23,6 +24,7 @@ use crate::sentences;
 use crate::trouble::Trouble;
 use crate::way::Way;
 
+pub(crate) use burn::burn;
 pub(crate) use duty::{Round, refuse_distrust};
 pub(crate) use enrol::{admit, join};
 
@@ -74,7 +76,7 @@ impl PostingRight {
 pub(crate) async fn sync(args: DeskSync, way: &Way<'_>) -> Result<Exit, Trouble> {
     let office = open(&args.base, way)?;
     let mut round = Round::begin(office, &args.base.dir, way)?;
-    let outcome = round.run(args.wait, |desk| board::anything_on_the_way(desk, now())).await?;
+    let outcome = round.run_telling(args.wait).await?;
     round.tell_round(way.output, outcome)
 }
 

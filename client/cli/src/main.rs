@@ -105,6 +105,7 @@ async fn verb(command: Command) -> Result<Exit, Trouble> {
             DeskVerb::Release(args) => desk::release(&args, &way),
             DeskVerb::Note(args) => desk::note(&args, &way),
             DeskVerb::Answer(args) => desk::answer(args, &way).await,
+            DeskVerb::Burn(args) => desk::burn(&args, &way).await,
             DeskVerb::Watch(args) => desk::watch(args, &way).await,
         },
         Noun::Caller(verb) => match verb {

@@ -92,6 +92,17 @@ pub(crate) fn check_words_differ() -> Trouble {
     Trouble::new(Exit::WrongWords, "the check words are others", hint)
 }
 
+pub(crate) const BURNED: &str = "The vault is destroyed. This device is of no team any more.";
+pub(crate) const BURNED_UNTOLD: &str =
+    "the team was not told: somebody with a lead device should run `porchlight line revoke` for it";
+pub(crate) const ONLY_LEAD_BURNED: &str =
+    "this was the line's only lead: nobody can publish for it any more, and its doors close when its statements run out";
+
+pub(crate) fn not_burned(error: &str) -> Trouble {
+    let hint = "Something is left of it. Run it again with --at-once; if that fails, destroy the disk.";
+    Trouble::new(Exit::Usage, format!("the vault could not be destroyed whole: {error}"), hint)
+}
+
 pub(crate) const REVOKED: &str = "The device is out of the team. What was sent before, it may have read.";
 pub(crate) const REVOKED_HERE: &str =
     "The device is revoked here, but the relays do not know it yet: run `porchlight line publish`.";

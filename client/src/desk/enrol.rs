@@ -291,23 +291,24 @@ impl Desk {
         if self.line()?.device == device {
             return Err(DeskError::Own);
         }
-        let known = self.state.devices.get(&device).ok_or(DeskError::NoSuchDevice)?;
-        if known.record.revoked {
+        if self.state.devices.get(&device).ok_or(DeskError::NoSuchDevice)?.record.revoked {
             return Ok(());
         }
-        // Whoever sits there now, if somebody does: a seat is given out again after its device was revoked.
-        let seat = known.cert.seat.filter(|seat| !seat.is_safeguarding());
         self.tell(&Event::Revoked { device }, now, rng)?;
-        let fresh = [SecretKey::generate(rng).public(), SecretKey::generate(rng).public()];
-        self.change_line(now, rng, |record| {
-            // The oldest of eight makes room; its certificates have long run out by then.
-            record.revoked.rotate_left(8);
-            let at = record.revoked.len().saturating_sub(8);
-            record.revoked.truncate(at);
-            record.revoked.extend_from_slice(&device.0);
-            if let Some(seat) = seat {
-                fresh.iter().for_each(|key| put_seat(record, seat, key));
-            }
-        })
+        self.publish(now, rng)?;
+        Ok(())
+    }
+
+    /// This device leaves the team: its last word, after which nobody believes it. A lead's next rosters name it.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoLine`].
+    pub fn leave(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let device = self.line()?.device;
+        if self.state.revoked.contains(&device) {
+            return Ok(());
+        }
+        self.tell(&Event::Revoked { device }, now, rng)
     }
 }

@@ -215,7 +215,10 @@ impl Desk {
         let device = part.device(&self.line()?.id);
         let mine = device == self.line()?.device;
         if !self.is_colleague(device) {
-            return Ok(Cell::Other);
+            // What it said before it was revoked some may have heard and others not: all shall.
+            let relayed = purpose == Use::Desk && !part.dummy && self.was_held(device, part.device_seq);
+            let news = relayed && self.take_team_part(part, now.seconds(), rng)?;
+            return Ok(if news { Cell::Event } else { Cell::Other });
         }
         if !mine {
             let heard = self.presence.devices.entry(device).or_default();

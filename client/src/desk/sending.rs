@@ -165,6 +165,7 @@ impl Desk {
             Posted::Answered(_) | Posted::Failed => None,
         };
         let Some(reply) = done else { return self.carry_again(&ticket.team) };
+        self.note_told(&ticket.team);
         let timing = self.timing();
         if let Some((slot, load)) = ticket.fast {
             let (beat, slots) = self.presence.slots.fast.entry(ticket.relay).or_default();

@@ -525,7 +525,7 @@ impl State {
                 }
             }
             Event::Admitted(admitted) if self.is_lead(device) => self.take_admitted(&admitted, time),
-            Event::Revoked { device: revoked } if self.is_lead(device) => self.take_revoked(revoked),
+            Event::Revoked { device: revoked } if self.is_lead(device) || revoked == device => self.take_revoked(revoked),
             Event::Admitted(_) | Event::Revoked { .. } | Event::Secret(_) | Event::Unknown(_) => {}
         }
     }

@@ -16,7 +16,7 @@ use porchlight_proto::{
     time::{Millis, Seconds},
 };
 use rand_core::CryptoRng;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use zeroize::Zeroizing;
 
 /// Desk beats after which an event that not everyone has acknowledged goes out again.
@@ -58,6 +58,8 @@ pub(super) struct EventRecordDraft {
 pub(super) struct Sent {
     parts: HashMap<(DeviceId, u64, u8), Millis>,
     secrets: HashMap<(DeviceId, KeyName, u64), (Millis, u32)>,
+    /// Parts whose bundle a relay took.
+    told: HashSet<(DeviceId, u64, u8)>,
     /// What the bundle being made carries: sent after all only if its POST succeeds.
     bundle: Carried,
     acknowledged: Option<Millis>,
@@ -196,6 +198,33 @@ impl Desk {
     /// What the team cells just made carry.
     pub(super) fn carried(&mut self) -> Carried {
         std::mem::take(&mut self.presence.sent.bundle)
+    }
+
+    /// A relay took a bundle: what it carried has been told once.
+    pub(super) fn note_told(&mut self, carried: &Carried) {
+        self.presence.sent.told.extend(&carried.parts);
+    }
+
+    /// Whether something this device did has colleagues to hear of it, who have not acknowledged it, and no relay has taken it
+    /// from this process yet. Mere acknowledgements do not count.
+    #[must_use]
+    pub fn untold(&self, now: Seconds) -> bool {
+        let Some(me) = self.state.line.as_ref().map(|line| line.device) else { return false };
+        let colleagues = self.colleagues(now);
+        let Some(held) = colleagues.iter().map(|colleague| self.held_by(*colleague, me)).min() else { return false };
+        let mine = self.state.log.get(&me).into_iter().flatten().skip(usize::try_from(held).unwrap_or(usize::MAX));
+        let told = |seq: u64, parts: usize| (0u8..).take(parts).all(|part| self.presence.sent.told.contains(&(me, seq, part)));
+        let mut speaking = mine.filter(|event| !event.acknowledgement && event_body(&self.ring, &event.record).is_some());
+        speaking.any(|event| !told(event.record.seq, event.record.signatures.len() / 64))
+    }
+
+    /// Whether a device that was revoked said this before: then a colleague who is still here has held it, and has said so.
+    pub(super) fn was_held(&self, author: DeviceId, seq: u64) -> bool {
+        let me = self.state.line.as_ref().map(|line| line.device);
+        let living =
+            self.state.devices.iter().filter(|(id, device)| Some(**id) != me && **id != author && !device.record.revoked);
+        self.state.devices.contains_key(&author)
+            && living.filter_map(|(_, device)| device.held.get(&author)).any(|held| seq <= *held)
     }
 
     /// A bundle was lost: what it carried goes again at once.

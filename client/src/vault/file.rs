@@ -76,3 +76,14 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     put(&file, path)
 }
+
+/// Overwrites a file with zeroes, flushes that, and removes it.
+pub(super) fn destroy(path: &Path) -> io::Result<()> {
+    let overwritten = File::options().write(true).open(path).and_then(|mut file| {
+        let len = file.metadata()?.len();
+        io::copy(&mut io::Read::take(io::repeat(0), len), &mut file)?;
+        file.sync_all()
+    });
+    // A full or failing disk that cannot overwrite may still remove.
+    std::fs::remove_file(path).and(overwritten)
+}

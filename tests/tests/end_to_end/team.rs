@@ -72,7 +72,7 @@ fn a_second_worker_joins_answers_and_is_revoked() {
     let answered = second(&site, &["desk", "answer", &caller.id, "--text", "우리도 여기 있어요", "--wait", "60s"]).ends(0);
     let readable = answered.events("answered")[0]["readable_from"].as_u64().unwrap();
     crate::carousel::sleep_until(readable + 100);
-    let read = caller.run(&["caller", "read", "--fast-beats", "--wait", "60s"]).ends(0).events("answer");
+    let read = caller.run(&["caller", "read", "--fast-beats"]).ends(0).events("answer");
     assert_eq!((text(&read[0]["text"]), read[0]["seat"].as_u64()), ("우리도 여기 있어요", Some(1)));
 
     // Both see what the other did, in a few rounds.
@@ -105,6 +105,12 @@ fn a_second_worker_joins_answers_and_is_revoked() {
     second(&site, &["desk", "answer", &caller.id, "--text", "from the lost one", "--wait", "2s"]);
     let read = caller.run(&["caller", "read", "--fast-beats", "--wait", "3s"]).events("answer");
     assert!(read.iter().all(|answer| answer["text"] != "from the lost one"), "{read:?}");
+    // On the worst day nothing is left of a device, not even with its passphrase at hand.
+    second(&site, &["desk", "burn"]).ends(1);
+    assert!(site.machine.path("second/vault/header").exists());
+    let burned = second(&site, &["desk", "burn", "--really"]).ends(0);
+    assert_eq!(burned.events("burned").len(), 1);
+    assert!(!site.machine.path("second").exists());
     let left = site.desk(&["line", "show"]).ends(0).objects().remove(0);
     assert!(left["devices"].as_array().unwrap().iter().any(|device| device["device"] == other && device["revoked"] == true));
 }

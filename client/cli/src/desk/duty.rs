@@ -104,6 +104,12 @@ impl Round {
         }
     }
 
+    /// As [`Round::run`], until every answer is placed and every deed of this device has been told to its colleagues.
+    pub(super) async fn run_telling(&mut self, wait: Duration) -> Result<Outcome, Trouble> {
+        let elsewhere = self.elsewhere;
+        self.run(wait, move |desk| board::anything_on_the_way(desk, now()) || !elsewhere && desk.untold(now())).await
+    }
+
     fn is_read(&self) -> bool {
         let settled = self.duty.settled();
         settled > 0 && settled + self.failed.len() >= self.duty.relay_count()

@@ -119,6 +119,93 @@ fn an_admission_is_of_no_use_to_another_device_and_cannot_be_changed() {
 }
 
 #[test]
+fn what_a_device_said_before_it_was_revoked_reaches_everyone() {
+    let mut world = World::new("said before", 54);
+    world.join(Role::Worker, 1);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    her.post(&mut world, false);
+    for desk in [0, 1] {
+        world.sync(desk);
+    }
+    let now = world.now.seconds();
+    world.act(1, |desk, rng| desk.note(her.caller, "she likes plums", now, rng)).unwrap();
+    for _ in 0..20 {
+        for desk in [1, 0] {
+            world.bundle(desk, false);
+            world.sync(desk);
+        }
+        world.tick(10_000);
+    }
+    let third = world.join(Role::Worker, 2);
+    let gone = world.offices[1].look().unwrap().line().unwrap().device;
+    let now = world.now.seconds();
+    // Two say more, one of them only to a relay that nobody has read yet; then one of them is out.
+    world.act(1, |desk, rng| desk.note(her.caller, "and pears", now, rng)).unwrap();
+    world.bundle(1, false);
+    world.bundle(1, false);
+    world.sync(0);
+    world.act(0, |desk, rng| desk.revoke(gone, now, rng)).unwrap();
+    world.publish(0);
+    world.relay.forgotten = world.relay.lane.len() as u64;
+    for (turns, outside) in [(120, false), (20, true)] {
+        // The relay would not take it; but it may collude.
+        if outside {
+            world.act(1, |desk, rng| desk.note(her.caller, "from outside", now, rng)).unwrap();
+        }
+        for _ in 0..turns {
+            for desk in [0, third].into_iter().chain(outside.then_some(1)) {
+                world.bundle(desk, false);
+                world.sync(desk);
+            }
+            world.tick(10_000);
+        }
+    }
+    let now = world.now.seconds();
+    let [ours, theirs] = [0, third].map(|desk| board(&mut world.offices[desk], now));
+    assert!(ours.contains("she likes plums") && ours.contains("and pears") && !ours.contains("from outside"));
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn a_device_that_leaves_is_named_by_the_leads_next_rosters() {
+    let mut world = World::new("leaves", 55);
+    let second = world.join(Role::Worker, 1);
+    let now = world.now.seconds();
+    let gone = world.offices[second].look().unwrap().line().unwrap().device;
+    world.act(second, |desk, rng| desk.leave(now, rng)).unwrap();
+    assert!(world.offices[second].look().unwrap().untold(now));
+    for _ in 0..4 {
+        world.bundle(second, false);
+        world.sync(0);
+        world.tick(10_000);
+    }
+    assert!(!world.offices[second].look().unwrap().untold(now));
+    world.publish(0);
+    let now = world.now.seconds();
+    let roster = world.relay.rosters.in_force(now).unwrap().clone();
+    let seat_key = world.offices[second].look().unwrap().seat_key().unwrap().public();
+    assert!(roster.revoked(gone) && !roster.seat_keys(Seat::new(1).unwrap()).contains(&seat_key));
+    let serial = roster.serial();
+    world.publish(0);
+    assert_eq!(world.relay.rosters.in_force(now).unwrap().serial(), serial, "once");
+    // No worker can throw out another.
+    let third = world.join(Role::Worker, 2);
+    let lead = world.offices[0].look().unwrap().line().unwrap().device;
+    let forged = world.act(third, |desk, rng| desk.tell(&porchlight_proto::event::Event::Revoked { device: lead }, now, rng));
+    forged.unwrap();
+    for _ in 0..4 {
+        world.bundle(third, false);
+        world.sync(0);
+        world.tick(10_000);
+    }
+    let now = world.now.seconds();
+    assert!(!world.offices[0].look().unwrap().is_revoked(now));
+    world.publish(0);
+    assert!(!world.relay.rosters.in_force(now).unwrap().revoked(lead));
+}
+
+#[test]
 fn asked_twice_a_lead_admits_once_and_a_revoked_device_never() {
     let mut world = World::new("twice", 53);
     let (dir, office, request) = asked(&mut world);

@@ -1,0 +1,67 @@
+//! `desk burn`: the worst day.
+
+use core::time::Duration;
+use std::fs;
+use std::path::Path;
+
+use porchlight_client::vault::Vault;
+use serde_json::json;
+
+use super::duty::Outcome;
+use super::{Round, act, now, open_any};
+use crate::command::DeskBurn;
+use crate::exit::Exit;
+use crate::output::remark;
+use crate::sentences;
+use crate::trouble::Trouble;
+use crate::way::Way;
+
+/// How long it tries to say goodbye: the vault is destroyed afterwards, whatever came of it.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// `desk burn`
+pub(crate) async fn burn(args: &DeskBurn, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let dir = &args.base.dir;
+    if !dir.join("vault").is_dir() {
+        return Err(sentences::no_vault(dir));
+    }
+    let told = if args.at_once { false } else { say_goodbye(args, way).await? };
+    Vault::burn(dir).map_err(|error| sentences::not_burned(&error.to_string()))?;
+    remove_beside(dir);
+    way.output.tell(&json!({"event": "burned", "told": told, "dir": dir.display().to_string()}), sentences::BURNED);
+    if !told {
+        remark(sentences::BURNED_UNTOLD);
+    }
+    Ok(Exit::Done)
+}
+
+/// The last word of this device, so that the team takes it off its lists. Only a wrong passphrase keeps the vault.
+async fn say_goodbye(args: &DeskBurn, way: &Way<'_>) -> Result<bool, Trouble> {
+    let mut office = open_any(&args.base, way)?;
+    if office.look().is_ok_and(|desk| desk.is_only_lead(now())) {
+        remark(sentences::ONLY_LEAD_BURNED);
+    }
+    if act(&mut office, |desk, rng| desk.leave(now(), rng)).is_err() {
+        return Ok(false);
+    }
+    let Ok(mut round) = Round::begin(office, &args.base.dir, way) else { return Ok(false) };
+    let outcome = round.run(PATIENCE, |desk| desk.untold(now())).await;
+    Ok(outcome.is_ok_and(|outcome| outcome == Outcome::Done))
+}
+
+/// Card, doors and relay configurations: no secrets of callers, but they name the line and its gates.
+fn remove_beside(dir: &Path) {
+    let ours = |name: &str| {
+        matches!(name, "card.txt" | "doors" | "posting.lock") || name.starts_with("relay") && name.ends_with(".toml")
+    };
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_str().is_some_and(ours)
+            && let Err(error) = fs::remove_file(entry.path())
+        {
+            remark(&sentences::cannot_write(&entry.path(), &error).to_string());
+        }
+    }
+    // Stays if something of somebody else's is in it.
+    let _kept = fs::remove_dir(dir);
+}
