@@ -286,6 +286,12 @@ pub(crate) fn event_body(ring: &Ring, record: &EventRecord) -> Option<Zeroizing<
     }
 }
 
+/// Whether the body of an event can still be read.
+pub(crate) fn is_readable(ring: &Ring, record: &EventRecord) -> bool {
+    let has_key = |words: &Sealed| !words.bytes.is_empty() && ring.key(day_key(words.day, words.answer)).is_some();
+    record.words.as_ref().is_none_or(has_key)
+}
+
 /// The event without anybody's words; `None` if there are none in it.
 pub(crate) fn without_words(event: &Event) -> Option<Event> {
     match event {

@@ -2,7 +2,7 @@
 use crate::desk::{
     Desk, DeskError,
     record::{EventRecord, Record},
-    state::{bound, event_body, without_words},
+    state::{bound, event_body, is_readable, without_words},
 };
 use crate::vault::KeyName;
 use porchlight_proto::{
@@ -35,6 +35,8 @@ const SECRET_EVERY_S: u64 = 3600;
 pub(super) const SEALING_KEY_AGE_MAX: u64 = 7 * 86_400;
 /// Seconds after which a device of a team renews its sealing key.
 pub(super) const SEALING_KEY_EVERY: u64 = 86_400;
+/// Events of one device that are under way at one time, from the first that somebody has not acknowledged.
+const SENT_AHEAD: usize = 4096;
 /// Events of a device that may wait for the ones before them.
 const AHEAD_MAX: u64 = 4096;
 
@@ -214,7 +216,7 @@ impl Desk {
         let Some(held) = colleagues.iter().map(|colleague| self.held_by(*colleague, me)).min() else { return false };
         let mine = self.state.log.get(&me).into_iter().flatten().skip(usize::try_from(held).unwrap_or(usize::MAX));
         let told = |seq: u64, parts: usize| (0u8..).take(parts).all(|part| self.presence.sent.told.contains(&(me, seq, part)));
-        let mut speaking = mine.filter(|event| !event.acknowledgement && event_body(&self.ring, &event.record).is_some());
+        let mut speaking = mine.filter(|event| !event.acknowledgement && is_readable(&self.ring, &event.record));
         speaking.any(|event| !told(event.record.seq, event.record.signatures.len() / 64))
     }
 
@@ -266,8 +268,10 @@ impl Desk {
             let others = colleagues.iter().filter(|colleague| *colleague != author);
             let held = others.map(|colleague| self.held_by(*colleague, *author)).min().unwrap_or(u64::MAX);
             let first = usize::try_from(held).unwrap_or(usize::MAX);
-            let readable = |logged: &&super::state::Logged| event_body(&self.ring, &logged.record).is_some();
-            for logged in log.iter().skip(first).filter(readable).take(64) {
+            let readable = |logged: &&super::state::Logged| is_readable(&self.ring, &logged.record);
+            // As far as a reader looks ahead. A shorter stretch would come to a standstill: acknowledgements are events
+            // too, and those of two devices would wait for each other behind what both have and cannot say so.
+            for logged in log.iter().skip(first).filter(readable).take(SENT_AHEAD) {
                 for part in 0..u8::try_from(logged.record.signatures.len() / 64).unwrap_or(32) {
                     let sent = self.presence.sent.parts.get(&(*author, logged.record.seq, part)).copied();
                     let ripe = sent.is_none_or(|sent| sent.0 + again <= now.0);

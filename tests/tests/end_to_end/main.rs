@@ -14,6 +14,7 @@ mod at_rest;
 mod carousel;
 mod exchange;
 mod mistakes;
+mod night;
 mod signals;
 mod site;
 mod team;

@@ -240,10 +240,14 @@ impl Site {
     }
     /// The same in another directory.
     pub fn watch_in(&self, dir: &str) -> Running {
-        let words = ["desk", "watch", "--dir", dir, "--passphrase-file", "pass", "--json"];
-        let mut watch = Running::start(&mut self.machine.command("porchlight", &words));
+        let mut watch = self.watching(dir);
         watch.hear_event("connected");
         watch
+    }
+    /// The same, perhaps before it has reached anybody.
+    pub fn watching(&self, dir: &str) -> Running {
+        let words = ["desk", "watch", "--dir", dir, "--passphrase-file", "pass", "--json"];
+        Running::start(&mut self.machine.command("porchlight", &words))
     }
     /// Somebody on a machine of her own, with the card and eight new words.
     pub fn caller(&self) -> Caller {

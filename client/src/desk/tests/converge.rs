@@ -222,3 +222,35 @@ fn random_histories_converge() {
         history(seed);
     }
 }
+
+#[test]
+fn two_devices_that_wrote_much_while_apart_come_to_one_board() {
+    let mut world = World::new("much to say", 44);
+    let second = world.join(Role::Worker, 1);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    her.post(&mut world, false);
+    for desk in [0, second] {
+        world.sync(desk);
+    }
+    // More than either can hear acknowledged before it goes on.
+    let now = world.now.seconds();
+    for turn in 0..150 {
+        for desk in [0, second] {
+            world.act(desk, |desk_, rng| desk_.note(her.caller, &format!("note {turn} of {desk}"), now, rng)).unwrap();
+        }
+    }
+    for _ in 0..600 {
+        for desk in [0, second] {
+            world.sync(desk);
+            world.bundle(desk, false);
+        }
+        world.tick(10_000);
+        let now = world.now.seconds();
+        let ours = board(&mut world.offices[0], now);
+        if ours.contains("note 149 of 0") && ours.contains("note 149 of 1") && ours == board(&mut world.offices[second], now) {
+            return;
+        }
+    }
+    panic!("no convergence");
+}
