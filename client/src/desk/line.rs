@@ -726,7 +726,7 @@ impl Desk {
     pub fn line_view(&self, now: Seconds) -> Result<LineView, DeskError> {
         let line = self.line()?;
         let roster = self.state.rosters.in_force(now);
-        let published_until = self.state.rosters.iter().map(|roster| roster.not_after().0).max().unwrap_or(0);
+        let published_until = self.published_until(now);
         let device_view = |(id, device): (&DeviceId, &state::Device)| DeviceView {
             device: hex(&id.0),
             role: match device.cert.role {
@@ -772,6 +772,16 @@ impl Desk {
         let Some(line) = &self.state.line else { return false };
         let by_team = self.state.revoked.contains(&line.device);
         by_team || self.state.rosters.in_force(now).is_some_and(|roster| roster.revoked(line.device))
+    }
+
+    /// Until when rosters are published, as far as this device can know. A relay shows only the one in force; but a lead sends
+    /// every device the secrets of all it has signed.
+    fn published_until(&self, now: Seconds) -> u64 {
+        let signed = self.state.rosters.iter().map(|roster| roster.not_after().0).max().unwrap_or(0);
+        let (Ok(line), Ok(roster)) = (self.line(), self.roster(now)) else { return signed };
+        let held = self.ring.names().filter_map(|name| if let KeyName::Period(period, _) = name { Some(period) } else { None });
+        let further = held.max().unwrap_or(0).saturating_sub(roster.period());
+        signed.max(roster.not_after().0.saturating_add(u64::from(further).saturating_mul(line.record.period_s)))
     }
 
     /// Whether this device is a lead, and no other is.

@@ -247,3 +247,29 @@ fn asked_twice_a_lead_admits_once_and_a_revoked_device_never() {
     admitted(&mut world, &third, 1).unwrap();
     assert!(matches!(world.act(1, |desk, rng| desk.revoke(own, now, rng)), Err(DeskError::NotALead)));
 }
+
+#[test]
+fn a_worker_knows_how_long_the_line_is_published_and_is_warned_when_the_lead_stays_away() {
+    let mut world = World::new("lead away", 56);
+    let second = world.join(Role::Worker, 1);
+    world.join(Role::Worker, 2);
+    let short = |world: &mut World| {
+        let now = world.now.seconds();
+        world.offices[second].look().unwrap().line_view(now).unwrap().warnings.contains(&Warning::HorizonShort)
+    };
+    // The third's joining made every statement anew; the second learns of the one in force, and gets the secrets of all.
+    for _ in 0..60 {
+        world.publish(second);
+        for desk in [0, second] {
+            world.sync(desk);
+            world.bundle(desk, false);
+        }
+        world.tick(10_000);
+    }
+    assert!(!short(&mut world));
+    for day in 1..=6 {
+        world.tick(86_400_000);
+        world.publish(second);
+        assert_eq!(short(&mut world), day >= 5, "day {day}");
+    }
+}
