@@ -31,9 +31,10 @@ mod team;
 mod tests;
 
 pub use board::{
-    AnswerState, BulletinView, ClaimView, Flags, Item, LetterState, Promise, PromiseState, ReadableFrom, Row, Thread, Urgency,
+    AnswerState, BulletinView, ClaimView, Flags, HandOverState, HandOverView, Item, LetterState, Promise, PromiseState,
+    ReadableFrom, Row, Thread, Urgency,
 };
-pub use deed::{AnswerPlan, Answered, Claimed, FindError};
+pub use deed::{AnswerPlan, Answered, Claimed, FindError, HandOverPlan};
 pub use enrol::{Admission, CheckWords, JoinRequest};
 pub use lane::{KEEP_DAYS_USUAL, Taken};
 pub use line::{DeviceView, Heard, LinePlan, LineView, RelayView, Safeguarding, SafeguardingKeys, SeatView, Warning};
@@ -96,6 +97,9 @@ pub enum DeskError {
         /// Until when the lease runs.
         until: Seconds,
     },
+    /// Nothing waits to be accepted.
+    #[error("nobody has handed this caller over, or somebody has accepted already")]
+    NotHandedOver,
     /// She asked not to be answered now. Overriding that is possible, and is said.
     #[error("she asked not to be answered now")]
     Quiet,

@@ -115,8 +115,38 @@ pub enum Event {
         /// Which.
         device: DeviceId,
     },
+    /// A caller handed over at the end of a shift.
+    HandOver(HandOver),
+    /// A hand-over accepted: from now on she is this device's to look after.
+    Accept {
+        /// Whose row.
+        caller: CallerId,
+        /// The device that handed her over.
+        device: DeviceId,
+        /// The number of that event in the device's chain.
+        seq: u64,
+    },
     /// A type this program does not know: kept, passed on, ignored.
     Unknown(Vec<u8>),
+}
+
+/// What the next worker needs to know of one caller, in five lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// Whose row.
+    pub caller: CallerId,
+    /// To which device; all zero for whoever is on call.
+    pub to: DeviceId,
+    /// How things stand.
+    pub situation: String,
+    /// What we have promised her.
+    pub promised_by_us: String,
+    /// What she has promised.
+    pub promised_by_her: String,
+    /// What could go wrong.
+    pub risk: String,
+    /// What is to be done next, and by whom.
+    pub next_step: String,
 }
 
 /// A desk key on its way to a colleague. Silent in `Debug`.
@@ -185,6 +215,16 @@ impl Event {
                 .bytes(2, device.device_cert.as_slice())
                 .bytes(3, device.sealing_key.as_slice()),
             Self::Revoked { device } => map.uint(0, 13).bytes(1, &device.0),
+            Self::HandOver(over) => map
+                .uint(0, 14)
+                .bytes(1, &over.caller.0)
+                .bytes(2, &over.to.0)
+                .text(3, &over.situation)
+                .text(4, &over.promised_by_us)
+                .text(5, &over.promised_by_her)
+                .text(6, &over.risk)
+                .text(7, &over.next_step),
+            Self::Accept { caller, device, seq } => map.uint(0, 15).bytes(1, &caller.0).bytes(2, &device.0).uint(3, *seq),
             Self::Unknown(body) => return body.clone(),
         };
         map.finish()
@@ -231,7 +271,7 @@ struct Raw<'b> {
     kind: u64,
     bytes: [Option<&'b [u8]>; 9],
     uints: [Option<u64>; 9],
-    text: Option<&'b str>,
+    texts: [Option<&'b str>; 8],
     slots: Option<Vec<u8>>,
     held: Option<BTreeMap<DeviceId, u64>>,
 }
@@ -246,13 +286,16 @@ impl<'b> Raw<'b> {
         match (self.kind, key) {
             (_, 0) => return Ok(false),
             (2, 1) => self.held = Some(read_held(value)?),
-            (3, 3) | (5, 2) => self.text = Some(value.str()?),
+            (3, 3) | (5, 2) | (14, 3..=7) => {
+                let text = value.str()?;
+                *self.texts.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(text);
+            }
             (9, 1) => self.slots = Some((0..items(value, 8)?).map(|_| Ok(value.u8()?)).collect::<Result<_, BadCbor>>()?),
-            (1 | 3..=8 | 11..=13, 1) | (2 | 6 | 7 | 8 | 10..=12, 2) | (6, 3 | 5) | (12, 3) => {
+            (1 | 3..=8 | 11..=15, 1) | (2 | 6 | 7 | 8 | 10..=12 | 14 | 15, 2) | (6, 3 | 5) | (12, 3) => {
                 let bytes = value.bytes()?;
                 *self.bytes.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(bytes);
             }
-            (2 | 7, 3) | (3, 2) | (6, 4 | 6 | 7 | 8) | (10, 1) => {
+            (2 | 7 | 15, 3) | (3, 2) | (6, 4 | 6 | 7 | 8) | (10, 1) => {
                 let uint = value.u64()?;
                 *self.uints.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(uint);
             }
@@ -270,8 +313,8 @@ impl<'b> Raw<'b> {
         let uint = self.uints.get(key).copied().flatten().ok_or(BadCbor)?;
         T::try_from(uint).map_err(|_| BadCbor)
     }
-    fn text(&self) -> Result<String, BadCbor> {
-        self.text.filter(|text| text.len() <= TEXT_MAX).map(Into::into).ok_or(BadCbor)
+    fn text(&self, key: usize) -> Result<String, BadCbor> {
+        self.texts.get(key).copied().flatten().filter(|text| text.len() <= TEXT_MAX).map(Into::into).ok_or(BadCbor)
     }
     fn caller(&self) -> Result<CallerId, BadCbor> {
         self.array(1).map(CallerId)
@@ -280,9 +323,9 @@ impl<'b> Raw<'b> {
         Ok(match self.kind {
             1 => Event::DeviceKey(Box::new(self.array(1)?)),
             2 => Event::Acknowledge { life: self.array(2)?, position: self.uint(3)?, held: self.held.ok_or(BadCbor)? },
-            3 => Event::Claim { caller: self.caller()?, lease: self.uint(2)?, reason: self.text()? },
+            3 => Event::Claim { caller: self.caller()?, lease: self.uint(2)?, reason: self.text(3)? },
             4 => Event::Release { caller: self.caller()? },
-            5 => Event::Note { caller: self.caller()?, text: self.text()? },
+            5 => Event::Note { caller: self.caller()?, text: self.text(2)? },
             6 => Event::Answer(self.answer()?),
             7 => Event::Shown { caller: self.caller()?, session: self.array(2)?, seq: self.uint(3)? },
             8 => Event::Seen { caller: self.caller()?, answer: self.array(2)? },
@@ -295,6 +338,16 @@ impl<'b> Raw<'b> {
                 sealing_key: Box::new(self.array(3)?),
             }),
             13 => Event::Revoked { device: DeviceId(self.array(1)?) },
+            14 => Event::HandOver(HandOver {
+                caller: self.caller()?,
+                to: DeviceId(self.array(2)?),
+                situation: self.text(3)?,
+                promised_by_us: self.text(4)?,
+                promised_by_her: self.text(5)?,
+                risk: self.text(6)?,
+                next_step: self.text(7)?,
+            }),
+            15 => Event::Accept { caller: self.caller()?, device: DeviceId(self.array(2)?), seq: self.uint(3)? },
             _ => Event::Unknown(whole.into()),
         })
     }

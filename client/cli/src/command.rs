@@ -180,6 +180,10 @@ pub(crate) enum DeskVerb {
     Claim(DeskClaim),
     /// Let a caller go
     Release(DeskPerson),
+    /// Hand a caller over at the end of a shift
+    HandOver(DeskHandOver),
+    /// Accept a caller who was handed over: from now on she is yours to look after
+    Accept(DeskPerson),
     /// Leave a note for colleagues
     Note(DeskNote),
     /// Answer a caller
@@ -248,6 +252,30 @@ pub(crate) struct DeskClaim {
     /// Why, when a colleague holds the claim
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeskHandOver {
+    #[command(flatten)]
+    pub(crate) person: DeskPerson,
+    /// To which device of `line show`: at least four digits of its id; if not given, to whoever is on call
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) to: Option<String>,
+    /// How things stand
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) situation: String,
+    /// What we have promised her
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) promised_by_us: String,
+    /// What she has promised
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) promised_by_her: String,
+    /// What could go wrong
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) risk: String,
+    /// What is to be done next, and by whom
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) next_step: String,
 }
 
 #[derive(Debug, Args)]

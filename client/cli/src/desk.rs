@@ -8,7 +8,7 @@ mod enrol;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use porchlight_client::desk::{AnswerPlan, Desk, DeskError, Office};
+use porchlight_client::desk::{AnswerPlan, Desk, DeskError, HandOverPlan, Office};
 use porchlight_client::outbox::{Clock, SystemClock};
 use porchlight_client::vault::Passphrase;
 use porchlight_proto::line::CallerId;
@@ -17,7 +17,7 @@ use rand_chacha::ChaCha20Rng;
 use serde_json::json;
 
 use crate::chance;
-use crate::command::{DeskAnswer, DeskBase, DeskClaim, DeskNote, DeskPerson, DeskSync, DeskWatch};
+use crate::command::{DeskAnswer, DeskBase, DeskClaim, DeskHandOver, DeskNote, DeskPerson, DeskSync, DeskWatch};
 use crate::exit::Exit;
 use crate::output::remark;
 use crate::sentences;
@@ -120,6 +120,37 @@ pub(crate) fn release(args: &DeskPerson, way: &Way<'_>) -> Result<Exit, Trouble>
     let caller = find_in(&mut office, &args.id)?;
     act(&mut office, |desk, rng| desk.release(caller, now(), rng))?;
     tell_done(way, "released", caller, json!({}), sentences::RELEASED);
+    Ok(Exit::Done)
+}
+
+/// `desk hand-over`
+pub(crate) fn hand_over(args: &DeskHandOver, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.person.base, way)?;
+    let caller = find_in(&mut office, &args.person.id)?;
+    let line = |text: &str| way.inputs.text(text).map(|text| text.to_string());
+    let mut plan = HandOverPlan {
+        to: None,
+        situation: line(&args.situation)?,
+        promised_by_us: line(&args.promised_by_us)?,
+        promised_by_her: line(&args.promised_by_her)?,
+        risk: line(&args.risk)?,
+        next_step: line(&args.next_step)?,
+    };
+    act(&mut office, |desk, rng| {
+        plan.to = args.to.as_deref().map(|to| desk.find_device(to)).transpose()?;
+        desk.hand_over(caller, &plan, now(), rng)
+    })?;
+    let to = plan.to.map(|to| board::hex(&to.0));
+    tell_done(way, "handed_over", caller, json!({"to": to}), sentences::HANDED_OVER);
+    Ok(Exit::Done)
+}
+
+/// `desk accept`
+pub(crate) fn accept(args: &DeskPerson, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.base, way)?;
+    let caller = find_in(&mut office, &args.id)?;
+    act(&mut office, |desk, rng| desk.accept_hand_over(caller, now(), rng))?;
+    tell_done(way, "accepted", caller, json!({}), sentences::ACCEPTED);
     Ok(Exit::Done)
 }
 

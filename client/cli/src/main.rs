@@ -103,6 +103,8 @@ async fn verb(command: Command) -> Result<Exit, Trouble> {
             DeskVerb::Show(args) => desk::show(&args, &way),
             DeskVerb::Claim(args) => desk::claim(&args, &way),
             DeskVerb::Release(args) => desk::release(&args, &way),
+            DeskVerb::HandOver(args) => desk::hand_over(&args, &way),
+            DeskVerb::Accept(args) => desk::accept(&args, &way),
             DeskVerb::Note(args) => desk::note(&args, &way),
             DeskVerb::Answer(args) => desk::answer(args, &way).await,
             DeskVerb::Burn(args) => desk::burn(&args, &way).await,

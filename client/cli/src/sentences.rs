@@ -103,6 +103,9 @@ pub(crate) fn not_burned(error: &str) -> Trouble {
     Trouble::new(Exit::Usage, format!("the vault could not be destroyed whole: {error}"), hint)
 }
 
+pub(crate) const HANDED_OVER: &str = "Handed over. A claim of yours stays until somebody accepts.";
+pub(crate) const ACCEPTED: &str = "She is yours to look after, for half an hour as a claim; the hand-over is in her thread.";
+
 pub(crate) const REVOKED: &str = "The device is out of the team. What was sent before, it may have read.";
 pub(crate) const REVOKED_HERE: &str =
     "The device is revoked here, but the relays do not know it yet: run `porchlight line publish`.";
@@ -402,6 +405,7 @@ pub(crate) fn desk(error: &DeskError) -> Trouble {
         DeskError::Office(inner) => return office(inner),
         DeskError::Content(content) => return bad_content(content),
         DeskError::NoRoster => (Exit::Untrusted, "Run `porchlight line publish` first. If it was published, check the clock."),
+        DeskError::NotHandedOver => (Exit::Refused, "Nothing was changed. `porchlight desk claim` takes a caller on."),
         DeskError::NoLine => (Exit::Refused, "Send its request to a lead (`porchlight desk join`), then join with --admission."),
         DeskError::BadRequest => (Exit::Usage, "Copy all of it: it begins with PORCHLIGHT-JOIN1-."),
         DeskError::BadAdmission => (
@@ -580,6 +584,21 @@ pub(crate) fn item(item: &Item) -> String {
             format!("▶ {at} answer {n}, good until {until} ({})\n{text}", answer_state(*state))
         }
         Item::Note { time, text, .. } => format!("✎ {} {text}", moment::spoken(Seconds(*time))),
+        Item::HandOver { time, situation, promised_by_us, promised_by_her, risk, next_step, accepted, .. } => {
+            let stands = accepted.map_or_else(
+                || "not yet accepted".to_owned(),
+                |accepted| format!("accepted {}", moment::spoken(Seconds(accepted))),
+            );
+            let lines = [
+                ("situation", situation),
+                ("promised by us", promised_by_us),
+                ("promised by her", promised_by_her),
+                ("risk", risk),
+                ("next step", next_step),
+            ];
+            let said = lines.iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| format!("\n  {name}: {text}"));
+            format!("⇄ {} handed over, {stands}{}", moment::spoken(Seconds(*time)), said.collect::<String>())
+        }
     }
 }
 

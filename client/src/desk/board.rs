@@ -3,11 +3,11 @@ use crate::desk::{
     Desk, DeskError,
     line::hex,
     nickname,
-    state::{AnswerEntry, Caller, Gist, LetterPlace, bound, event_body, unseal},
+    state::{AnswerEntry, Caller, Gist, HandedOver, LetterPlace, Place, bound, event_body, unseal},
 };
 use porchlight_proto::{
     answer::Answer,
-    event::{AnswerId, AnswerKind, Event},
+    event::{AnswerId, AnswerKind, Event, HandOver},
     letter::{Letter, Session, Status},
     line::{CallerId, DeviceId},
     phrase::Language,
@@ -22,6 +22,9 @@ const GRACE_LEAST: u64 = 86_400;
 const HELP_SILENT: u64 = 2 * 3600;
 /// After the grace, how many graces until late becomes quiet.
 const QUIET_AFTER: u64 = 2;
+
+/// Seconds within which a hand-over should be accepted; then it is for whoever is on call.
+const ACCEPT_WITHIN: u64 = 20 * 60;
 
 /// How much a row asks for attention, most first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -73,8 +76,34 @@ pub struct Row {
     pub reachable: bool,
     /// Whether her page is open now, as far as this process has heard.
     pub here: bool,
-    /// The last note.
+    /// The last note, or the next step of the last hand-over, whichever is newer.
     pub next_step: Option<String>,
+    /// Whether she is being handed over.
+    pub hand_over: Option<HandOverView>,
+}
+
+/// A hand-over that nobody has accepted yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub struct HandOverView {
+    /// By which device, in hex.
+    pub by: String,
+    /// To which; nobody for whoever is on call.
+    pub to: Option<String>,
+    /// Since when.
+    pub since: u64,
+    /// How that stands.
+    pub state: HandOverState,
+}
+
+/// How a hand-over stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandOverState {
+    /// It waits for whom it was made.
+    Waiting,
+    /// Nobody has accepted for twenty minutes: whoever is on call does.
+    OnCall,
 }
 
 /// What she promised of her next sign.
@@ -213,6 +242,29 @@ pub enum Item {
         /// The note.
         text: String,
     },
+    /// A hand-over.
+    HandOver {
+        /// By which device, in hex.
+        by: String,
+        /// To which; nobody for whoever is on call.
+        to: Option<String>,
+        /// When.
+        time: u64,
+        /// How things stood.
+        situation: String,
+        /// What we had promised her.
+        promised_by_us: String,
+        /// What she had promised.
+        promised_by_her: String,
+        /// What could go wrong.
+        risk: String,
+        /// What was to be done next, and by whom.
+        next_step: String,
+        /// Who accepted it, in hex.
+        accepted_by: Option<String>,
+        /// When.
+        accepted: Option<u64>,
+    },
 }
 
 /// What became of a letter.
@@ -341,6 +393,9 @@ impl Desk {
             let note = Item::Note { by: hex(&by.0), time: *time, text: self.note_text(place.1, place.2) };
             items.push(((written_after(&places, *time), *time, u64::MAX), note));
         }
+        for (place, over) in &entry.hand_overs {
+            items.push(((written_after(&places, over.time), over.time, u64::MAX), self.hand_over_item(entry, *place, *over)));
+        }
         items.sort_by_key(|(place, _)| *place);
         Ok(Thread { row: self.row_of(caller, entry, now), items: items.into_iter().map(|(_, item)| item).collect() })
     }
@@ -398,12 +453,45 @@ impl Desk {
             answers: self.answers_to(caller).filter(|(_, answer)| !answer.tells_withdrawal()).count(),
             reachable: self.reachable(caller, now),
             here: self.is_live(caller, now.millis()),
-            next_step: entry
-                .notes
-                .keys()
-                .next_back()
-                .map(|place| self.note_text(place.1, place.2))
-                .filter(|text| !text.is_empty()),
+            next_step: self.next_step(entry).filter(|text| !text.is_empty()),
+            hand_over: entry.handed_over().filter(|(place, _)| entry.accepted(*place).is_none()).map(|(_, over)| HandOverView {
+                by: hex(&over.by.0),
+                to: over.to.map(|to| hex(&to.0)),
+                since: over.time,
+                state: if over.to.is_none() || over.time + ACCEPT_WITHIN <= now.0 {
+                    HandOverState::OnCall
+                } else {
+                    HandOverState::Waiting
+                },
+            }),
+        }
+    }
+
+    fn next_step(&self, entry: &Caller) -> Option<String> {
+        let note = entry.notes.keys().next_back();
+        let over = entry.hand_overs.keys().next_back();
+        if over > note {
+            over.and_then(|place| self.hand_over_lines(*place)).map(|over| over.next_step)
+        } else {
+            note.map(|place| self.note_text(place.1, place.2))
+        }
+    }
+
+    fn hand_over_item(&self, entry: &Caller, place: Place, over: HandedOver) -> Item {
+        let lines = self.hand_over_lines(place);
+        let line = |which: fn(&HandOver) -> &String| lines.as_ref().map(which).cloned().unwrap_or_default();
+        let accepted = entry.accepted(place);
+        Item::HandOver {
+            by: hex(&over.by.0),
+            to: over.to.map(|to| hex(&to.0)),
+            time: over.time,
+            situation: line(|over| &over.situation),
+            promised_by_us: line(|over| &over.promised_by_us),
+            promised_by_her: line(|over| &over.promised_by_her),
+            risk: line(|over| &over.risk),
+            next_step: line(|over| &over.next_step),
+            accepted_by: accepted.map(|(device, _)| hex(&device.0)),
+            accepted: accepted.map(|(_, time)| time),
         }
     }
 
@@ -469,12 +557,23 @@ impl Desk {
     }
 
     fn note_text(&self, device: DeviceId, seq: u64) -> String {
-        let record = self.state.log.get(&device).and_then(|log| log.get(usize::try_from(seq.checked_sub(1)?).ok()?));
-        let body = record.and_then(|logged| event_body(&self.ring, &logged.record));
-        match body.map(|body| Event::parse(&body)) {
-            Some(Ok(Event::Note { text, .. })) => text,
+        match self.event_at(device, seq) {
+            Some(Event::Note { text, .. }) => text,
             _ => String::new(),
         }
+    }
+
+    fn hand_over_lines(&self, (_, device, seq): Place) -> Option<HandOver> {
+        match self.event_at(device, seq) {
+            Some(Event::HandOver(over)) => Some(over),
+            _ => None,
+        }
+    }
+
+    /// An event with its words; none once they are forgotten.
+    fn event_at(&self, device: DeviceId, seq: u64) -> Option<Event> {
+        let logged = self.state.log.get(&device)?.get(usize::try_from(seq.checked_sub(1)?).ok()?)?;
+        Event::parse(&event_body(&self.ring, &logged.record)?).ok()
     }
 }
 

@@ -5,7 +5,7 @@ use crate::desk::{
 };
 use porchlight_proto::{
     answer::Answer,
-    event::{AnswerEvent, AnswerId, AnswerKind, Event},
+    event::{AnswerEvent, AnswerId, AnswerKind, Event, HandOver},
     letter::Session,
     limits::{ANSWER_LIFE_DEFAULT, ANSWER_LIFE_MAX, ANSWER_PART_LEN, MEETING_LIFE_MAX},
     line::{CallerId, DeviceId},
@@ -92,12 +92,64 @@ pub(super) struct Standing {
     pub(super) reason: String,
 }
 
+/// A hand-over in five lines. Those that say nothing are empty.
+#[derive(Clone, Default)]
+pub struct HandOverPlan {
+    /// To which device; nobody for whoever is on call.
+    pub to: Option<DeviceId>,
+    /// How things stand.
+    pub situation: String,
+    /// What we have promised her.
+    pub promised_by_us: String,
+    /// What she has promised.
+    pub promised_by_her: String,
+    /// What could go wrong.
+    pub risk: String,
+    /// What is to be done next, and by whom.
+    pub next_step: String,
+}
+
+/// Silent: what people write stays out of logs.
+impl std::fmt::Debug for HandOverPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HandOverPlan")
+    }
+}
+
 impl Caller {
+    /// The hand-over that counts: the last in the merged order.
+    pub(super) fn handed_over(&self) -> Option<(super::state::Place, super::state::HandedOver)> {
+        self.hand_overs.iter().next_back().map(|(place, over)| (*place, *over))
+    }
+
+    /// Whether the acceptance at this place takes her: it names the hand-over that counted then, and is the first that does.
+    fn accepts(&self, at: super::state::Place, over: (DeviceId, u64)) -> bool {
+        let newest = self.hand_overs.range(..at).next_back();
+        let names = newest.is_some_and(|(place, _)| (place.1, place.2) == over);
+        let earlier = |event: &ClaimEvent| matches!(event, ClaimEvent::Accept { over: other, .. } if *other == over);
+        names && !self.claims.range(..at).any(|(_, event)| earlier(event))
+    }
+
+    /// Who accepted the hand-over at this place, and when.
+    pub(super) fn accepted(&self, place: super::state::Place) -> Option<(DeviceId, u64)> {
+        self.claims.iter().find_map(|(at, event)| match event {
+            ClaimEvent::Accept { device, time, over } if *over == (place.1, place.2) && self.accepts(*at, *over) => {
+                Some((*device, *time))
+            }
+            _ => None,
+        })
+    }
+
     /// The claim that stands, from the events in their merged order: the first wins, unless it has lapsed or a reason is given.
     pub(super) fn standing(&self) -> Option<Standing> {
         let mut standing: Option<Standing> = None;
-        for event in self.claims.values() {
+        for (place, event) in &self.claims {
             match event {
+                ClaimEvent::Accept { device, time, over } if self.accepts(*place, *over) => {
+                    let until = time.saturating_add(LEASE);
+                    standing = Some(Standing { device: *device, since: *time, until, reason: String::new() });
+                }
+                ClaimEvent::Accept { .. } => {}
                 ClaimEvent::Release { device } => standing = standing.filter(|claim| claim.device != *device),
                 ClaimEvent::Claim { device, time, lease, reason } => {
                     let until = time.saturating_add(u64::from(*lease));
@@ -192,6 +244,54 @@ impl Desk {
             return Err(porchlight_proto::letter::ContentError::Empty.into());
         }
         self.tell(&Event::Note { caller, text: text.to_string() }, now, rng)
+    }
+
+    /// Hands a caller over at the end of a shift. Whoever has claimed her keeps her until somebody accepts.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoSuchCaller`]; [`DeskError::NoSuchDevice`] for one that is not of the team, or this one;
+    /// [`DeskError::Content`] if all five lines are empty, or they are too long together.
+    pub fn hand_over(
+        &mut self,
+        caller: CallerId,
+        plan: &HandOverPlan,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), DeskError> {
+        self.row(caller)?;
+        if plan.to.is_some_and(|to| !self.colleagues(now).contains(&to)) {
+            return Err(DeskError::NoSuchDevice);
+        }
+        let line = |text: &str| porchlight_proto::letter::normal(text.trim()).map(|text| text.to_string());
+        let over = HandOver {
+            caller,
+            to: plan.to.unwrap_or(DeviceId([0; 8])),
+            situation: line(&plan.situation)?,
+            promised_by_us: line(&plan.promised_by_us)?,
+            promised_by_her: line(&plan.promised_by_her)?,
+            risk: line(&plan.risk)?,
+            next_step: line(&plan.next_step)?,
+        };
+        let lines = [&over.situation, &over.promised_by_us, &over.promised_by_her, &over.risk, &over.next_step];
+        if lines.iter().all(|line| line.is_empty()) {
+            return Err(porchlight_proto::letter::ContentError::Empty.into());
+        }
+        self.tell(&Event::HandOver(over), now, rng)
+    }
+
+    /// Accepts the last hand-over of a caller: from now on this device has her.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoSuchCaller`]; [`DeskError::NotHandedOver`] if she was not handed over, or somebody has accepted.
+    pub fn accept_hand_over(&mut self, caller: CallerId, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let entry = self.row(caller)?;
+        let (place, _) = entry.handed_over().ok_or(DeskError::NotHandedOver)?;
+        if entry.accepted(place).is_some() {
+            return Err(DeskError::NotHandedOver);
+        }
+        self.tell(&Event::Accept { caller, device: place.1, seq: place.2 }, now, rng)
     }
 
     /// Writes an answer. It goes fast if her page is open, else round the carousel until she has seen it.

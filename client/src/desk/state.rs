@@ -12,7 +12,7 @@ use crate::vault::{self, KeyName, Ring};
 use porchlight_proto::{
     answer::Answer,
     cert::{DeskCert, DeviceCert},
-    event::{Admitted, AnswerEvent, AnswerId, AnswerKind, Event},
+    event::{Admitted, AnswerEvent, AnswerId, AnswerKind, Event, HandOver},
     have::Have,
     letter::{Letter, Session, Status},
     limits::LETTER_PART_LEN,
@@ -108,6 +108,7 @@ pub(crate) struct Caller {
     pub(crate) waiting: BTreeMap<(Session, u16), Waiting>,
     pub(crate) claims: BTreeMap<Place, ClaimEvent>,
     pub(crate) notes: BTreeMap<Place, (u64, DeviceId)>,
+    pub(crate) hand_overs: BTreeMap<Place, HandedOver>,
     pub(crate) shown: BTreeSet<(Session, u16)>,
     pub(crate) withdrawals: BTreeMap<(Session, u16), u8>,
     pub(crate) answers: BTreeMap<Place, AnswerId>,
@@ -189,8 +190,30 @@ impl Waiting {
 
 #[derive(Clone)]
 pub(crate) enum ClaimEvent {
-    Claim { device: DeviceId, time: u64, lease: u32, reason: String },
-    Release { device: DeviceId },
+    Claim {
+        device: DeviceId,
+        time: u64,
+        lease: u32,
+        reason: String,
+    },
+    Release {
+        device: DeviceId,
+    },
+    /// Accepts the hand-over that is this event of that device.
+    Accept {
+        device: DeviceId,
+        time: u64,
+        over: (DeviceId, u64),
+    },
+}
+
+/// A hand-over, without its words.
+#[derive(Clone, Copy)]
+pub(crate) struct HandedOver {
+    pub(crate) time: u64,
+    pub(crate) by: DeviceId,
+    /// None for whoever is on call.
+    pub(crate) to: Option<DeviceId>,
 }
 
 pub(crate) struct AnswerEntry {
@@ -299,6 +322,11 @@ pub(crate) fn without_words(event: &Event) -> Option<Event> {
         Event::Claim { caller, lease, reason } if !reason.is_empty() => {
             // That there was a reason decides who holds the claim.
             Some(Event::Claim { caller: *caller, lease: *lease, reason: "…".to_owned() })
+        }
+        Event::HandOver(over) => {
+            let (caller, to, none) = (over.caller, over.to, String::new);
+            let (situation, promised_by_us, promised_by_her, risk, next_step) = (none(), none(), none(), none(), none());
+            Some(Event::HandOver(HandOver { caller, to, situation, promised_by_us, promised_by_her, risk, next_step }))
         }
         Event::Answer(answer) if answer.kind == AnswerKind::Answer && answer.flags == 0 => {
             let content = Answer::parse(&answer.content).ok()?;
@@ -508,6 +536,15 @@ impl State {
             Event::Note { caller, .. } => {
                 self.deal_with(caller);
                 self.caller(caller.0).notes.insert(place, (time, device));
+            }
+            Event::HandOver(over) => {
+                self.deal_with(over.caller);
+                let to = Some(over.to).filter(|to| to.0 != [0; 8]);
+                self.caller(over.caller.0).hand_overs.insert(place, HandedOver { time, by: device, to });
+            }
+            Event::Accept { caller, device: by, seq } => {
+                self.deal_with(caller);
+                self.caller(caller.0).claims.insert(place, ClaimEvent::Accept { device, time, over: (by, seq) });
             }
             Event::Answer(answer) => self.take_answer(&answer, place, time),
             Event::Shown { caller, session, seq } => self.apply_shown(caller, (session, seq)),
@@ -733,7 +770,7 @@ impl Caller {
 
     /// Whether there is anything of hers but a trace of parts: then she has a row.
     pub(crate) fn has_row(&self) -> bool {
-        !self.letters.is_empty() || !self.answers.is_empty() || !self.notes.is_empty()
+        !self.letters.is_empty() || !self.answers.is_empty() || !self.notes.is_empty() || !self.hand_overs.is_empty()
     }
 }
 

@@ -8,7 +8,7 @@ use porchlight_proto::card::{Card, RelayAddress};
 use porchlight_proto::cell::down::{self, AnswerPart, Kind, Place, Receipt, Tags, Track, Withdrawal};
 use porchlight_proto::cell::up::{EventStamp, LetterPart, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
-use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, DeskSecret, Event};
+use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, DeskSecret, Event, HandOver};
 use porchlight_proto::kdf::digest;
 use porchlight_proto::layout;
 use porchlight_proto::letter::{Letter, Status, Withdraw};
@@ -412,6 +412,19 @@ fn events() -> Vec<(&'static str, Event)> {
         ("stop sending", Event::StopSending { caller, answer }),
         ("admitted", Event::Admitted(admitted)),
         ("revoked", Event::Revoked { device: DeviceId([5; 8]) }),
+        (
+            "hand over",
+            Event::HandOver(HandOver {
+                caller,
+                to: DeviceId([4; 8]),
+                situation: "언니 집에 있음".into(),
+                promised_by_us: "an answer by tonight".into(),
+                promised_by_her: String::new(),
+                risk: "房东知道".into(),
+                next_step: "look once at 08:00".into(),
+            }),
+        ),
+        ("accept", Event::Accept { caller, device: DeviceId([5; 8]), seq: 70_001 }),
     ]
 }
 

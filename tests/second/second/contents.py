@@ -138,6 +138,8 @@ _EVENTS = {
     11: {1: _CALLER, 2: _bytes(8)},
     12: {1: _bytes(116), 2: _bytes(114), 3: _bytes(1216)},
     13: {1: _bytes(8)},
+    14: {1: _CALLER, 2: _bytes(8), 3: _text, 4: _text, 5: _text, 6: _text, 7: _text},
+    15: {1: _CALLER, 2: _bytes(8), 3: _is_uint},
 }
 
 

@@ -83,6 +83,24 @@ fn a_second_worker_joins_answers_and_is_revoked() {
         ours.stdout == theirs.stdout && ours.objects()[0]["claim"]["reason"] == "end of shift"
     });
     assert!(agreed, "{}\n{}", site.desk(&["desk", "list"]).stdout, second(&site, &["desk", "list"]).stdout);
+    // The end of a shift: she is somebody's at every moment.
+    second(&site, &["desk", "hand-over", &caller.id]).ends(1);
+    let mine = text(&site.desk(&["line", "show"]).objects()[0]["device"]).to_owned();
+    second(&site, &["desk", "hand-over", &caller.id, "--to", &mine, "--risk", "房东知道", "--next-step", "look at 8"]).ends(0);
+    let handed_over = (0..300).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        site.desk(&["desk", "list"]).objects()[0]["hand_over"]["to"] == mine.as_str()
+    });
+    assert!(handed_over);
+    assert_ne!(site.desk(&["desk", "list"]).objects()[0]["claimed_by"], mine.as_str());
+    site.desk(&["desk", "accept", &caller.id]).ends(0);
+    site.desk(&["desk", "accept", &caller.id]).ends(5);
+    let row = site.desk(&["desk", "list"]).objects().remove(0);
+    assert_eq!(
+        (&row["claimed_by"], &row["hand_over"], text(&row["next_step"])),
+        (&mine.as_str().into(), &Value::Null, "look at 8")
+    );
+    assert!(site.desk(&["desk", "show", &caller.id]).stdout.contains("房东知道"));
     for watch in &mut watches {
         watch.signal("TERM");
         assert!(watch.ended().success());

@@ -8,7 +8,7 @@ use porchlight_proto::bulletin::{Bulletin, Code};
 use porchlight_proto::card::{Card, Door, RelayAddress};
 use porchlight_proto::cell::up::{self, EventStamp, Opened, Opener, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
-use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, DeskSecret, Event};
+use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, DeskSecret, Event, HandOver};
 use porchlight_proto::have::Have;
 use porchlight_proto::letter::{Letter, normal};
 use porchlight_proto::limits::TEAM_PART_LEN;
@@ -426,7 +426,7 @@ fn team_part(
 pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
     let (caller, session, answer) = (CallerId(random(rng)), random(rng), random(rng));
     let length = length(rng, usize::MAX);
-    match below(rng, 13) {
+    match below(rng, 15) {
         0 => Event::DeviceKey(Box::new(random(rng))),
         1 => {
             let held = (0..below(rng, 5)).map(|_| (DeviceId(random(rng)), rng.next_u64())).collect::<BTreeMap<_, _>>();
@@ -455,6 +455,16 @@ pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
             sealing_key: Box::new(random(rng)),
         }),
         11 => Event::Revoked { device: DeviceId(random(rng)) },
+        12 => Event::HandOver(HandOver {
+            caller,
+            to: DeviceId(random(rng)),
+            situation: text(rng, 40),
+            promised_by_us: text(rng, 40),
+            promised_by_her: text(rng, 40),
+            risk: text(rng, 40),
+            next_step: text(rng, 40),
+        }),
+        13 => Event::Accept { caller, device: DeviceId(random(rng)), seq: rng.next_u64() },
         _ => Event::StopSending { caller, answer },
     }
 }

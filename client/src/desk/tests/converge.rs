@@ -1,5 +1,6 @@
 //! Several devices: whatever is lost, repeated, reordered or delayed, they come to the same board.
 use super::*;
+use porchlight_proto::line::DeviceId;
 
 pub(super) fn board(office: &mut Office, now: Seconds) -> String {
     let desk = office.look().unwrap();
@@ -166,7 +167,7 @@ fn lose_the_relays_keyring(world: &mut World) {
 fn deed(world: &mut World, desk: usize, caller: CallerId, turn: u32) {
     // Clocks of devices differ by up to two hours.
     let now = Seconds(world.now.seconds().0 + desk as u64 * 3600 - 3600);
-    let choice = world.rng.next_u32() % 6;
+    let choice = world.rng.next_u32() % 8;
     let done = world.act(desk, |desk, rng| match choice {
         0 => desk.claim(caller, Some(Seconds(600)), None, now, rng).map(drop),
         1 => desk.claim(caller, None, Some("takes over"), now, rng).map(drop),
@@ -175,10 +176,18 @@ fn deed(world: &mut World, desk: usize, caller: CallerId, turn: u32) {
         4 => desk
             .answer(caller, &AnswerPlan { text: format!("answer {turn}").into(), ..AnswerPlan::default() }, now, rng)
             .map(drop),
+        5 => {
+            let plan = HandOverPlan { situation: format!("turn {turn}"), ..HandOverPlan::default() };
+            desk.hand_over(caller, &plan, now, rng)
+        }
+        6 => desk.accept_hand_over(caller, now, rng),
         _ => desk.mark_shown(caller, now, rng),
     });
     assert!(
-        matches!(done, Ok(()) | Err(DeskError::NoSuchCaller | DeskError::HeldBy { .. } | DeskError::Unreachable)),
+        matches!(
+            done,
+            Ok(()) | Err(DeskError::NoSuchCaller | DeskError::HeldBy { .. } | DeskError::Unreachable | DeskError::NotHandedOver)
+        ),
         "{done:?}"
     );
 }
@@ -253,4 +262,75 @@ fn two_devices_that_wrote_much_while_apart_come_to_one_board() {
         }
     }
     panic!("no convergence");
+}
+
+/// Both hear what the other said, and everything is acknowledged.
+fn talk(world: &mut World, turns: u32) {
+    for _ in 0..turns {
+        for desk in 0..world.offices.len() {
+            world.bundle(desk, false);
+            world.sync(desk);
+        }
+        world.tick(10_000);
+    }
+}
+
+#[test]
+fn a_hand_over_is_accepted_once_and_until_then_nobody_lets_go() {
+    let mut world = World::new("hand over", 45);
+    let second = world.join(Role::Worker, 1);
+    let third = world.join(Role::Worker, 2);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    her.post(&mut world, false);
+    talk(&mut world, 30);
+    let now = world.now.seconds();
+    let to = world.offices[second].look().unwrap().line().unwrap().device;
+    let plan = HandOverPlan {
+        to: Some(to),
+        situation: "at her aunt's".into(),
+        next_step: "look at 8".into(),
+        ..HandOverPlan::default()
+    };
+    let act = |world: &mut World, desk, deed: &str| {
+        let now = world.now.seconds();
+        world.act(desk, |desk, rng| match deed {
+            "claim" => desk.claim(her.caller, None, None, now, rng).map(drop),
+            "accept" => desk.accept_hand_over(her.caller, now, rng),
+            _ => desk.hand_over(her.caller, &plan, now, rng),
+        })
+    };
+    assert!(matches!(act(&mut world, 0, "accept"), Err(DeskError::NotHandedOver)));
+    let empty = world.act(0, |desk, rng| desk.hand_over(her.caller, &HandOverPlan::default(), now, rng));
+    assert!(matches!(empty, Err(DeskError::Content(_))));
+    let nobody = HandOverPlan { to: Some(DeviceId([9; 8])), ..plan.clone() };
+    assert!(matches!(world.act(0, |desk, rng| desk.hand_over(her.caller, &nobody, now, rng)), Err(DeskError::NoSuchDevice)));
+    act(&mut world, 0, "claim").unwrap();
+    act(&mut world, 0, "hand over").unwrap();
+    talk(&mut world, 60);
+    let row = world.only_row(third);
+    assert!(row.claim.is_some() && row.next_step.as_deref() == Some("look at 8"));
+    let over = row.hand_over.unwrap();
+    assert_eq!((over.state, over.to), (HandOverState::Waiting, Some(super::super::line::hex(&to.0))));
+    world.tick(20 * 60_000);
+    assert_eq!(world.only_row(third).hand_over.unwrap().state, HandOverState::OnCall);
+    // Two accept at once, neither knowing of the other.
+    act(&mut world, third, "accept").unwrap();
+    act(&mut world, second, "accept").unwrap();
+    talk(&mut world, 40);
+    let now = world.now.seconds();
+    let boards: Vec<String> = (0..3).map(|desk| board(&mut world.offices[desk], now)).collect();
+    assert!(boards.iter().all(|shown| *shown == boards[0]));
+    assert!(boards[0].contains("at her aunt's"));
+    let row = world.only_row(0);
+    let holders = [second, third].map(|desk| world.only_row(desk).claim.is_some_and(|claim| claim.mine));
+    assert!(row.hand_over.is_none() && holders[0] != holders[1], "{holders:?}");
+    assert!(matches!(act(&mut world, 0, "accept"), Err(DeskError::NotHandedOver)));
+    // Its words are forgotten with their day; that it was accepted is not.
+    world.tick(20 * 86_400_000);
+    let (now, root) = (world.now.seconds(), SecretKey::from_seed(&world.root.seed()));
+    world.act(0, |desk, rng| desk.renew(&root, now, rng)).unwrap();
+    world.act(0, |desk, rng| desk.tidy(now, rng)).unwrap();
+    let shown = board(&mut world.offices[0], now);
+    assert!(!shown.contains("at her aunt's") && shown.contains("HandOver") && world.only_row(0).hand_over.is_none());
 }

@@ -320,7 +320,7 @@ fn shown(world: &mut World, caller: CallerId) -> (Vec<String>, bool) {
     let says = |item: Item| match item {
         Item::Letter { text, .. } => Some(text),
         Item::Answer { text, .. } => Some(format!("> {text}")),
-        Item::Note { .. } => None,
+        Item::Note { .. } | Item::HandOver { .. } => None,
     };
     (thread.items.into_iter().filter_map(says).collect(), thread.row.waiting_since.is_some())
 }
