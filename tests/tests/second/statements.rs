@@ -492,6 +492,7 @@ fn mark_bytes(map: &mut Value, event: &Event) {
     let texts: &[&str] = match event {
         Event::Claim { .. } => &["3"],
         Event::Note { .. } => &["2"],
+        Event::HandOver(_) => &["3", "4", "5", "6", "7"],
         _ => &[],
     };
     for (key, value) in map.as_object_mut().unwrap() {
