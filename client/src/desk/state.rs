@@ -94,6 +94,15 @@ pub(crate) struct Device {
     pub(crate) slots: Option<(Place, Vec<u8>)>,
 }
 
+impl Device {
+    fn acknowledge(&mut self, held: BTreeMap<DeviceId, u64>) {
+        for (of, seq) in held {
+            let highest = self.held.entry(of).or_default();
+            *highest = seq.max(*highest);
+        }
+    }
+}
+
 /// An event of the chain, and how it was signed.
 pub(crate) struct Logged {
     pub(crate) record: EventRecord,
@@ -518,10 +527,7 @@ impl State {
             }
             Event::Acknowledge { held, life, position } => {
                 if let Some(known) = self.devices.get_mut(&device) {
-                    for (of, seq) in held {
-                        let highest = known.held.entry(of).or_default();
-                        *highest = seq.max(*highest);
-                    }
+                    known.acknowledge(held);
                     let opened = known.opened.entry(u64::from_be_bytes(life)).or_default();
                     *opened = position.max(*opened);
                 }
@@ -570,6 +576,14 @@ impl State {
             Event::Admitted(admitted) if self.is_lead(device) => self.take_admitted(&admitted, time),
             Event::Revoked { device: revoked } if self.is_lead(device) || revoked == device => self.take_revoked(revoked),
             Event::Admitted(_) | Event::Revoked { .. } | Event::Secret(_) | Event::Unknown(_) => {}
+        }
+    }
+
+    /// Takes an acknowledgement at its word before the events between have come: it only grows, so its place does not matter.
+    /// Not in the journal: it comes again with its place.
+    pub(crate) fn acknowledged_ahead(&mut self, device: DeviceId, body: &[u8]) {
+        if let (Ok(Event::Acknowledge { held, .. }), Some(known)) = (Event::parse(body), self.devices.get_mut(&device)) {
+            known.acknowledge(held);
         }
     }
 
