@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rand_core::Rng;
@@ -84,7 +83,13 @@ fn story(night: &Night<'_>, caller: &Caller, letters: &[String], answers: &[Stri
         night.note(format!("{} writes {} letters", &caller.id[..4], letters.len()));
         let texts = letters.iter().flat_map(|text| ["--text", text]);
         let line: Vec<&str> = ["caller", "write", "--fast-beats", "--wait", "180s"].into_iter().chain(texts).collect();
-        take(&caller.run(&line).ends(0));
+        let mut ran = caller.run(&line);
+        while ran.code == Some(3) && ran.events("opened").is_empty() {
+            // The relay was down just then, as it says; nothing has left her.
+            night.note(format!("{} found no relay, and tries again", &caller.id[..4]));
+            ran = caller.run(&line);
+        }
+        take(&ran.ends(0));
         for (k, answer) in answers.iter().enumerate() {
             // Whose turn it is: desks write beside their own watches. One that has not heard of her yet says so.
             let dir = DESKS[(turn + visit + k) % DESKS.len()];
@@ -127,9 +132,7 @@ fn three_desks_and_five_callers_lose_nothing_while_everything_is_killed() {
     let stories: Vec<(Caller, Vec<String>, Vec<String>)> = (0..CALLERS).map(|_| (site.caller(), draw(), draw())).collect();
     let plan: Vec<(u64, usize)> =
         (0..KILLS).map(|_| (500 + u64::from(rng.next_u32() % 2500), rng.next_u32() as usize % (DESKS.len() + 1))).collect();
-    let over = AtomicBool::new(false);
     let nfc = |texts: &[String]| texts.iter().map(|text| text.nfc().collect::<String>()).collect::<Vec<_>>();
-    let mut killed = 0;
     std::thread::scope(|scope| {
         let told: Vec<_> = stories
             .iter()
@@ -140,20 +143,13 @@ fn three_desks_and_five_callers_lose_nothing_while_everything_is_killed() {
             })
             .collect();
         let killer = scope.spawn(|| {
-            let mut done = 0;
             for (pause, which) in &plan {
                 std::thread::sleep(Duration::from_millis(*pause));
-                if over.load(Ordering::Relaxed) {
-                    break;
-                }
                 night.kill(*which);
-                done += 1;
             }
-            done
         });
         let read: Vec<_> = told.into_iter().map(|told| told.join()).collect();
-        over.store(true, Ordering::Relaxed);
-        killed = killer.join().unwrap();
+        killer.join().unwrap();
         println!("{}", night.log.lock().unwrap().join("\n"));
         for ((caller, _, answers), read) in stories.iter().zip(read) {
             let read = read.unwrap_or_else(|cause| std::panic::resume_unwind(cause));
@@ -165,8 +161,6 @@ fn three_desks_and_five_callers_lose_nothing_while_everything_is_killed() {
             assert_eq!(texts, wanted, "answers to {}", caller.id);
         }
     });
-    println!("{killed} kills");
-    assert!(killed >= KILLS, "only {killed} kills before the night was over");
     let boards = || DESKS.map(|dir| at(&site, dir, &["desk", "list"]).ends(0).stdout);
     let until = Instant::now() + Duration::from_secs(120);
     let mut latest = boards();
