@@ -192,7 +192,7 @@ impl Desk {
             let record = DeviceRecord { sealing_key: request.sealing_key.clone(), ..known.record.clone() };
             return self.admission(&record, device, now, rng);
         }
-        if seat.is_some() && self.state.devices.values().any(|device| device.cert.seat == seat && !device.record.revoked) {
+        if seat.is_some_and(|seat| self.is_taken(seat)) {
             return Err(DeskError::SeatTaken);
         }
         let cert = DeviceCert::sign(&desk, &id, &request.device_pk(), (role, seat), (not_before, now.plus(DEVICE_CERT_LIFE)))
@@ -310,5 +310,51 @@ impl Desk {
             return Ok(());
         }
         self.tell(&Event::Revoked { device }, now, rng)
+    }
+
+    /// Has rosters made anew that name the devices which an event has revoked, with new keys for their seats. Each is dealt with
+    /// once: rosters name the last eight, and one that has made room for others is not named again.
+    pub(super) fn name_revoked(&mut self, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        let mut record = self.line()?.record.clone();
+        let new = |id: &&DeviceId| !record.revoked_before.contains(&minicbor::bytes::ByteArray::from(id.0));
+        let new: Vec<DeviceId> = self.state.revoked.iter().filter(new).copied().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        for id in new {
+            record.revoked_before.push(id.0.into());
+            record.revoked.drain(..id.0.len());
+            record.revoked.extend_from_slice(&id.0);
+            let seat = self.state.devices.get(&id).and_then(|device| device.cert.seat).filter(|seat| !seat.is_safeguarding());
+            // Somebody else may sit there by now.
+            if let Some(seat) = seat.filter(|seat| !self.is_taken(*seat)) {
+                // Both keys that callers believe: the seat's current one and the one before.
+                for _ in 0..2 {
+                    put_seat(&mut record, seat, &SecretKey::generate(rng).public());
+                }
+            }
+        }
+        record.replace_upto = self.last_serial();
+        self.commit(Record::Line(Box::new(record)));
+        Ok(())
+    }
+
+    fn is_taken(&self, seat: Seat) -> bool {
+        self.state.devices.values().any(|device| device.cert.seat == Some(seat) && !device.record.revoked)
+    }
+
+    /// Whether the team has said that this device is of it no more. The relay tells a revoked device nothing but the roster.
+    #[must_use]
+    pub fn is_revoked(&self, now: Seconds) -> bool {
+        let Some(line) = &self.state.line else { return false };
+        let by_team = self.state.revoked.contains(&line.device);
+        by_team || self.state.rosters.in_force(now).is_some_and(|roster| roster.revoked(line.device))
+    }
+
+    /// Whether this device is a lead, and no other is.
+    #[must_use]
+    pub fn is_only_lead(&self, now: Seconds) -> bool {
+        let lead = |id: &DeviceId| self.state.devices.get(id).is_some_and(|device| device.cert.role == Role::Lead);
+        self.state.line.as_ref().is_some_and(|line| lead(&line.device)) && !self.colleagues(now).iter().any(lead)
     }
 }

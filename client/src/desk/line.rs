@@ -28,8 +28,6 @@ use zeroize::Zeroizing;
 /// Seconds that a desk certificate lives, and that a device certificate does.
 const DESK_CERT_LIFE: u64 = 30 * 86_400;
 pub(super) const DEVICE_CERT_LIFE: u64 = 60 * 86_400;
-/// Devices that a roster names as revoked.
-const REVOKED_MAX: usize = 8;
 /// Rosters are published this many seconds ahead.
 const AHEAD: u64 = 7 * 86_400;
 /// A published horizon below this many seconds is a warning.
@@ -242,6 +240,7 @@ impl Desk {
             pace: state::pace(&plan.timing),
             up_ttl_s: plan.up_ttl.0,
             replace_upto: 0,
+            revoked_before: Vec::new(),
         })));
         self.line()?;
         self.commit(Record::Device(DeviceRecord {
@@ -335,7 +334,7 @@ impl Desk {
         Ok(())
     }
 
-    fn last_serial(&self) -> u32 {
+    pub(super) fn last_serial(&self) -> u32 {
         self.state.last_roster.map_or(0, |(_, serial, _)| serial)
     }
 
@@ -356,7 +355,7 @@ impl Desk {
             return Ok(0);
         }
         let desk = self.signing_key()?;
-        self.name_revoked(now, rng)?;
+        self.name_revoked(rng)?;
         let mut made = 0;
         // A week of the shortest useful periods; a bound, so that a foolish period cannot keep us here.
         while made < 200 {
@@ -365,38 +364,6 @@ impl Desk {
             made += 1;
         }
         Ok(made)
-    }
-
-    /// Has rosters made anew that name the devices which an event has revoked, and give their seats to nobody.
-    fn name_revoked(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        let named = |id: &DeviceId, record: &LineRecord| record.revoked.chunks_exact(8).any(|known| known == id.0);
-        let living = self.state.devices.iter().filter(|(_, device)| device.record.revoked && device.cert.not_after > now);
-        let living: Vec<(DeviceId, Option<Seat>)> = living.map(|(id, device)| (*id, device.cert.seat)).collect();
-        let mut record = self.line()?.record.clone();
-        // There is room for eight: of more within the life of a certificate those named already stay named.
-        let (there, missing): (Vec<_>, Vec<_>) = living.into_iter().partition(|(id, _)| named(id, &record));
-        let missing: Vec<_> = missing.into_iter().take(REVOKED_MAX.saturating_sub(there.len())).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        for (id, seat) in missing {
-            // The oldest of eight makes room.
-            record.revoked.rotate_left(id.0.len());
-            let at = record.revoked.len().saturating_sub(id.0.len());
-            record.revoked.truncate(at);
-            record.revoked.extend_from_slice(&id.0);
-            let taken =
-                |(other, device): (&DeviceId, &state::Device)| *other != id && !device.record.revoked && device.cert.seat == seat;
-            let Some(seat) = seat.filter(|seat| !seat.is_safeguarding()) else { continue };
-            if !self.state.devices.iter().any(taken) {
-                for _ in 0..2 {
-                    put_seat(&mut record, seat, &SecretKey::generate(rng).public());
-                }
-            }
-        }
-        record.replace_upto = self.last_serial();
-        self.commit(Record::Line(Box::new(record)));
-        Ok(())
     }
 
     /// Which period lacks a roster first: its number, begin and end.
@@ -766,14 +733,6 @@ impl Desk {
         })
     }
 
-    /// Whether the team has said that this device is of it no more. The relay tells a revoked device nothing but the roster.
-    #[must_use]
-    pub fn is_revoked(&self, now: Seconds) -> bool {
-        let Some(line) = &self.state.line else { return false };
-        let by_team = self.state.revoked.contains(&line.device);
-        by_team || self.state.rosters.in_force(now).is_some_and(|roster| roster.revoked(line.device))
-    }
-
     /// Until when rosters are published, as far as this device can know. A relay shows only the one in force; but a lead sends
     /// every device the secrets of all it has signed.
     fn published_until(&self, now: Seconds) -> u64 {
@@ -782,13 +741,6 @@ impl Desk {
         let held = self.ring.names().filter_map(|name| if let KeyName::Period(period, _) = name { Some(period) } else { None });
         let further = held.max().unwrap_or(0).saturating_sub(roster.period());
         signed.max(roster.not_after().0.saturating_add(u64::from(further).saturating_mul(line.record.period_s)))
-    }
-
-    /// Whether this device is a lead, and no other is.
-    #[must_use]
-    pub fn is_only_lead(&self, now: Seconds) -> bool {
-        let lead = |id: &DeviceId| self.state.devices.get(id).is_some_and(|device| device.cert.role == Role::Lead);
-        self.state.line.as_ref().is_some_and(|line| lead(&line.device)) && !self.colleagues(now).iter().any(lead)
     }
 
     fn warnings(&self, published_until: u64, now: Seconds) -> Vec<Warning> {

@@ -62,6 +62,10 @@ pub(crate) struct LineRecord {
     /// Rosters were asked to be made anew: everything up to this serial is to be replaced.
     #[n(19)]
     pub(crate) replace_upto: u32,
+    /// Every device that rosters have named as revoked, also those that made room for later ones.
+    #[n(20)]
+    #[cbor(default)]
+    pub(crate) revoked_before: Vec<minicbor::bytes::ByteArray<8>>,
 }
 
 /// A line's timing, as the journal keeps it.

@@ -206,6 +206,27 @@ fn a_device_that_leaves_is_named_by_the_leads_next_rosters() {
 }
 
 #[test]
+fn the_ninth_device_is_revoked_like_the_first() {
+    let mut world = World::new("nine", 57);
+    let mut seats = BTreeSet::new();
+    for turn in 1..=9 {
+        let gone = world.join(Role::Worker, 1);
+        let device = world.offices[gone].look().unwrap().line().unwrap().device;
+        let (now, period) = (world.now.seconds(), world.relay.rosters.in_force(world.now.seconds()).unwrap().clone());
+        world.act(0, |desk, rng| desk.revoke(device, now, rng)).unwrap();
+        world.publish(0);
+        let roster = world.relay.rosters.in_force(now).unwrap().clone();
+        assert!(roster.revoked(device), "device {turn}");
+        assert_ne!(roster.desk_key().as_bytes(), period.desk_key().as_bytes(), "device {turn}");
+        let theirs = world.offices[gone].look().unwrap().seat_key().unwrap().public();
+        assert!(!roster.seat_keys(Seat::new(1).unwrap()).contains(&theirs), "device {turn}");
+        assert!(seats.insert(*theirs.as_bytes()));
+        world.publish(0);
+        assert_eq!(world.relay.rosters.in_force(now).unwrap().serial(), roster.serial(), "once");
+    }
+}
+
+#[test]
 fn asked_twice_a_lead_admits_once_and_a_revoked_device_never() {
     let mut world = World::new("twice", 53);
     let (dir, office, request) = asked(&mut world);
