@@ -6,15 +6,14 @@ use crate::desk::{
     Desk, DeskError,
     record::{EventRecord, LetterRecord, PartRecord, Record, ReplyRecord, Sealed},
     state::{bound, unseal, without_words},
+    team::parts_of,
 };
 use crate::vault::{self, KeyName, Record as Plain};
 use porchlight_proto::{
     cell::up::{EventStamp, TeamPart},
     event::Event,
     kdf,
-    limits::TEAM_PART_LEN,
-    line::{CallerId, DeviceId},
-    parts::cut,
+    line::{CallerId, DeviceId, LineId},
     seal::Use,
     sign::PublicKey,
     time::Seconds,
@@ -138,34 +137,12 @@ impl Desk {
     /// Takes over an event that follows those held. One that is held, or leaves a gap, or does not check, is passed over.
     fn take_event_over(&mut self, event: &EventRecord, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let line = self.line()?.id;
-        let device_pk = PublicKey::from_bytes(event.device_pk);
-        let device = DeviceId::of(&line, &device_pk);
+        let device = DeviceId::of(&line, &PublicKey::from_bytes(event.device_pk));
         let log = self.state.log.get(&device);
         let held = log.map_or(0, |log| log.len() as u64);
         let last = log.and_then(|log| log.last()).map_or([0; 32], |last| last.record.hash);
-        if !self.state.devices.contains_key(&device) || event.seq != held + 1 || event.previous != last {
-            return Ok(());
-        }
-        let words = event.words.as_ref().filter(|words| !words.bytes.is_empty());
-        let body = match (&event.words, words) {
-            (None, _) => Some(event.trace.as_slice()),
-            (Some(_), words) => words.map(|words| words.bytes.as_slice()),
-        };
-        let stamp =
-            EventStamp { device_seq: event.seq, previous: event.previous, lamport: event.lamport, time: Seconds(event.time) };
-        let believed = match body {
-            Some(body) => {
-                stamp.hash(&line, &device_pk, body) == event.hash
-                    && signed_parts(event, body)
-                        .is_some_and(|parts| parts.iter().all(|p| p.check_signature(&line, Use::Desk).is_ok()))
-                    && (event.words.is_none()
-                        || Event::parse(body).ok().and_then(|event| without_words(&event)).map(|t| t.to_cbor()).as_ref()
-                            == Some(&event.trace))
-            }
-            // Its words are forgotten: only what can have had words has a trace.
-            None => Event::parse(&event.trace).ok().and_then(|event| without_words(&event)).is_some(),
-        };
-        if !believed {
+        let follows = event.seq == held + 1 && event.previous == last;
+        if !follows || !self.state.devices.contains_key(&device) || !is_believed(event, &line) {
             return Ok(());
         }
         let aad = bound::event(&event.device_pk, event.seq);
@@ -189,26 +166,24 @@ fn board_key(seed: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(kdf::hash("desk/board", &[seed]))
 }
 
-/// The parts of an event, with the signatures it came with; `None` if there are not as many.
-fn signed_parts(event: &EventRecord, body: &[u8]) -> Option<Vec<TeamPart>> {
-    let parts = cut(body, TEAM_PART_LEN)?;
-    let signatures = event.signatures.chunks_exact(64);
-    if signatures.len() != parts.len() {
-        return None;
+/// Whether the device that it names wrote this event. Its body is what is signed; of one whose words are forgotten the trace
+/// alone is left, and only what can have had words has one.
+fn is_believed(event: &EventRecord, line: &LineId) -> bool {
+    let words = event.words.as_ref().map(|words| words.bytes.as_slice());
+    let trace_of = |body: &[u8]| Event::parse(body).ok().and_then(|event| without_words(&event)).map(|trace| trace.to_cbor());
+    match words {
+        Some([]) => trace_of(&event.trace).is_some(),
+        Some(words) => is_signed(event, words, line) && trace_of(words).as_ref() == Some(&event.trace),
+        None => is_signed(event, &event.trace, line),
     }
-    let part = |(part, signature): (_, &[u8])| {
-        Some(TeamPart {
-            dummy: false,
-            device_pk: PublicKey::from_bytes(event.device_pk),
-            device_seq: event.seq,
-            previous: event.previous,
-            lamport: event.lamport,
-            time: Seconds(event.time),
-            part,
-            signature: signature.try_into().ok()?,
-        })
-    };
-    parts.into_iter().zip(signatures).map(part).collect()
+}
+
+fn is_signed(event: &EventRecord, body: &[u8], line: &LineId) -> bool {
+    let (device_seq, time) = (event.seq, Seconds(event.time));
+    let stamp = EventStamp { device_seq, previous: event.previous, lamport: event.lamport, time };
+    let hash = stamp.hash(line, &PublicKey::from_bytes(event.device_pk), body);
+    let signed = |parts: Vec<TeamPart>| parts.iter().all(|part| part.check_signature(line, Use::Desk).is_ok());
+    hash == event.hash && parts_of(event, body).is_some_and(signed)
 }
 
 fn wipe(record: &mut Record) {

@@ -36,8 +36,8 @@ pub(super) const SEALING_KEY_AGE_MAX: u64 = 7 * 86_400;
 /// Seconds after which a device of a team renews its sealing key.
 pub(super) const SEALING_KEY_EVERY: u64 = 86_400;
 /// Events of one device that are under way at one time, from the first that somebody has not acknowledged, and its newest
-/// acknowledgement besides. Few in this crate's own tests, so that they come to the end of them.
-const SENT_AHEAD: usize = if cfg!(test) { 64 } else { 4096 };
+/// acknowledgement besides.
+const SENT_AHEAD: usize = 64;
 /// Events of a device that may wait for the ones before them.
 const AHEAD_MAX: u64 = 4096;
 
@@ -301,17 +301,7 @@ impl Desk {
         let log = self.state.log.get(&author)?;
         let record = &log.get(usize::try_from(seq.checked_sub(1)?).ok()?)?.record;
         let body = event_body(&self.ring, record)?;
-        let signature = record.signatures.chunks_exact(64).nth(usize::from(part))?;
-        Some(TeamPart {
-            dummy: false,
-            device_pk: PublicKey::from_bytes(record.device_pk),
-            device_seq: record.seq,
-            previous: record.previous,
-            lamport: record.lamport,
-            time: Seconds(record.time),
-            part: cut(&body, TEAM_PART_LEN)?.into_iter().nth(usize::from(part))?,
-            signature: signature.try_into().ok()?,
-        })
+        parts_of(record, &body)?.into_iter().nth(usize::from(part))
     }
 
     /// Events that the time asks for: a new sealing key each day, acknowledgements.
@@ -439,6 +429,28 @@ impl Desk {
         self.presence.read_again |= self.state.periods.get(&secret.period).is_none_or(|span| span.begins <= now.0);
         true
     }
+}
+
+/// The parts of an event whose body is known, with the signatures it came with; `None` if there are not as many.
+pub(super) fn parts_of(record: &EventRecord, body: &[u8]) -> Option<Vec<TeamPart>> {
+    let parts = cut(body, TEAM_PART_LEN)?;
+    let signatures = record.signatures.chunks_exact(64);
+    if signatures.len() != parts.len() {
+        return None;
+    }
+    let signed = |(part, signature): (_, &[u8])| {
+        Some(TeamPart {
+            dummy: false,
+            device_pk: PublicKey::from_bytes(record.device_pk),
+            device_seq: record.seq,
+            previous: record.previous,
+            lamport: record.lamport,
+            time: Seconds(record.time),
+            part,
+            signature: signature.try_into().ok()?,
+        })
+    };
+    parts.into_iter().zip(signatures).map(signed).collect()
 }
 
 /// Whether two parts belong to one event.

@@ -246,7 +246,8 @@ fn two_devices_that_wrote_much_while_apart_come_to_one_board() {
     let now = world.now.seconds();
     for turn in 0..150 {
         for desk in [0, second] {
-            world.act(desk, |desk_, rng| desk_.note(her.caller, &format!("note {turn} of {desk}"), now, rng)).unwrap();
+            let note = format!("note {turn} of {desk}");
+            world.act(desk, |desk, rng| desk.note(her.caller, &note, now, rng)).unwrap();
         }
     }
     for _ in 0..600 {
@@ -292,21 +293,17 @@ fn a_hand_over_is_accepted_once_and_until_then_nobody_lets_go() {
         next_step: "look at 8".into(),
         ..HandOverPlan::default()
     };
-    let act = |world: &mut World, desk, deed: &str| {
+    let accept = |world: &mut World, desk| {
         let now = world.now.seconds();
-        world.act(desk, |desk, rng| match deed {
-            "claim" => desk.claim(her.caller, None, None, now, rng).map(drop),
-            "accept" => desk.accept_hand_over(her.caller, now, rng),
-            _ => desk.hand_over(her.caller, &plan, now, rng),
-        })
+        world.act(desk, |desk, rng| desk.accept_hand_over(her.caller, now, rng))
     };
-    assert!(matches!(act(&mut world, 0, "accept"), Err(DeskError::NotHandedOver)));
+    assert!(matches!(accept(&mut world, 0), Err(DeskError::NotHandedOver)));
     let empty = world.act(0, |desk, rng| desk.hand_over(her.caller, &HandOverPlan::default(), now, rng));
     assert!(matches!(empty, Err(DeskError::Content(_))));
     let nobody = HandOverPlan { to: Some(DeviceId([9; 8])), ..plan.clone() };
     assert!(matches!(world.act(0, |desk, rng| desk.hand_over(her.caller, &nobody, now, rng)), Err(DeskError::NoSuchDevice)));
-    act(&mut world, 0, "claim").unwrap();
-    act(&mut world, 0, "hand over").unwrap();
+    world.act(0, |desk, rng| desk.claim(her.caller, None, None, now, rng)).unwrap();
+    world.act(0, |desk, rng| desk.hand_over(her.caller, &plan, now, rng)).unwrap();
     talk(&mut world, 60);
     let row = world.only_row(third);
     assert!(row.claim.is_some() && row.next_step.as_deref() == Some("look at 8"));
@@ -315,8 +312,8 @@ fn a_hand_over_is_accepted_once_and_until_then_nobody_lets_go() {
     world.tick(20 * 60_000);
     assert_eq!(world.only_row(third).hand_over.unwrap().state, HandOverState::OnCall);
     // Two accept at once, neither knowing of the other.
-    act(&mut world, third, "accept").unwrap();
-    act(&mut world, second, "accept").unwrap();
+    accept(&mut world, third).unwrap();
+    accept(&mut world, second).unwrap();
     talk(&mut world, 40);
     let now = world.now.seconds();
     let boards: Vec<String> = (0..3).map(|desk| board(&mut world.offices[desk], now)).collect();
@@ -325,7 +322,7 @@ fn a_hand_over_is_accepted_once_and_until_then_nobody_lets_go() {
     let row = world.only_row(0);
     let holders = [second, third].map(|desk| world.only_row(desk).claim.is_some_and(|claim| claim.mine));
     assert!(row.hand_over.is_none() && holders[0] != holders[1], "{holders:?}");
-    assert!(matches!(act(&mut world, 0, "accept"), Err(DeskError::NotHandedOver)));
+    assert!(matches!(accept(&mut world, 0), Err(DeskError::NotHandedOver)));
     // Its words are forgotten with their day; that it was accepted is not.
     world.tick(20 * 86_400_000);
     let (now, root) = (world.now.seconds(), SecretKey::from_seed(&world.root.seed()));
