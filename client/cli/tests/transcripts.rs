@@ -255,3 +255,29 @@ fn a_passphrase_is_never_asked_for_where_nobody_can_answer() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("--passphrase-file"), "{}", stderr(&output));
 }
+
+#[test]
+fn burning_wants_to_be_meant_and_leaves_nothing() {
+    let line = Line::new(&[]);
+    assert_eq!(line.desk(&["desk", "burn"]).status.code(), Some(1), "not without --really");
+    fs::write(line.path("wrong"), "another\n").unwrap();
+    let wrong = line.run(&["desk", "burn", "--really", "--dir", "desk", "--passphrase-file", "wrong"]);
+    assert_eq!(wrong.status.code(), Some(7), "{}", stderr(&wrong));
+    assert!(line.path("desk/vault/header").exists());
+    let burned = line.desk(&["desk", "burn", "--really", "--json"]);
+    assert_eq!(burned.status.code(), Some(0), "{}", stderr(&burned));
+    let said: Value = serde_json::from_slice(&burned.stdout).unwrap();
+    assert_eq!((&said["event"], &said["told"]), (&"burned".into(), &Value::Null), "there was nobody to tell");
+    assert!(stderr(&burned).contains("only lead"));
+    assert!(!line.path("desk").exists());
+    assert_eq!(line.desk(&["desk", "list"]).status.code(), Some(1));
+
+    // In a hurry: no passphrase, no network; what is somebody else's stays.
+    let line = Line::new(&[]);
+    fs::write(line.path("desk/mine.txt"), "mine").unwrap();
+    let burned = line.run(&["desk", "burn", "--really", "--at-once", "--dir", "desk"]);
+    assert_eq!(burned.status.code(), Some(0), "{}", stderr(&burned));
+    assert!(stderr(&burned).contains("was not told"));
+    let left: Vec<_> = fs::read_dir(line.path("desk")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["mine.txt"]);
+}

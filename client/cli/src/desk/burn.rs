@@ -25,28 +25,35 @@ pub(crate) async fn burn(args: &DeskBurn, way: &Way<'_>) -> Result<Exit, Trouble
     if !dir.join("vault").is_dir() {
         return Err(sentences::no_vault(dir));
     }
-    let told = if args.at_once { false } else { say_goodbye(args, way).await? };
+    let told = if args.at_once { Some(false) } else { say_goodbye(args, way).await? };
     Vault::burn(dir).map_err(|error| sentences::not_burned(&error.to_string()))?;
     remove_beside(dir);
     way.output.tell(&json!({"event": "burned", "told": told, "dir": dir.display().to_string()}), sentences::BURNED);
-    if !told {
+    if told == Some(false) {
         remark(sentences::BURNED_UNTOLD);
     }
     Ok(Exit::Done)
 }
 
-/// The last word of this device, so that the team takes it off its lists. Only a wrong passphrase keeps the vault.
-async fn say_goodbye(args: &DeskBurn, way: &Way<'_>) -> Result<bool, Trouble> {
+/// The last word of this device, so that the team takes it off its lists: whether a relay took it, if there is a team. Only a
+/// wrong passphrase, or a vault that does not open, keeps the vault.
+async fn say_goodbye(args: &DeskBurn, way: &Way<'_>) -> Result<Option<bool>, Trouble> {
     let mut office = open_any(&args.base, way)?;
     if office.look().is_ok_and(|desk| desk.is_only_lead(now())) {
         remark(sentences::ONLY_LEAD_BURNED);
     }
-    if act(&mut office, |desk, rng| desk.leave(now(), rng)).is_err() {
-        return Ok(false);
+    let left = act(&mut office, |desk, rng| {
+        desk.leave(now(), rng)?;
+        Ok(desk.untold(now()))
+    });
+    match left {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        Err(_) => return Ok(Some(false)),
     }
-    let Ok(mut round) = Round::begin(office, &args.base.dir, way) else { return Ok(false) };
+    let Ok(mut round) = Round::begin(office, &args.base.dir, way) else { return Ok(Some(false)) };
     let outcome = round.run(PATIENCE, |desk| desk.untold(now())).await;
-    Ok(outcome.is_ok_and(|outcome| outcome == Outcome::Done))
+    Ok(Some(outcome.is_ok_and(|outcome| outcome == Outcome::Done)))
 }
 
 /// Card, doors and relay configurations: no secrets of callers, but they name the line and its gates.
