@@ -50,7 +50,7 @@ impl Desk {
         self.take_board(&plain, now, rng)
     }
 
-    fn board_bytes(&self, now: Seconds) -> Result<Plain, DeskError> {
+    pub(super) fn board_bytes(&self, now: Seconds) -> Result<Plain, DeskError> {
         let mut records: Vec<Record> = self.state.records(now.0).into_iter().filter_map(|record| self.bare(record)).collect();
         let bytes = minicbor::to_vec(&records).map(Zeroizing::new).map_err(|_| DeskError::BadAdmission);
         records.iter_mut().for_each(wipe);
@@ -89,7 +89,7 @@ impl Desk {
         })
     }
 
-    fn take_board(&mut self, plain: &[u8], now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+    pub(super) fn take_board(&mut self, plain: &[u8], now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let records: Vec<Record> = minicbor::decode(plain).map_err(|_| DeskError::BadAdmission)?;
         for mut record in records {
             self.take_board_record(&record, now, rng)?;

@@ -227,6 +227,40 @@ fn the_ninth_device_is_revoked_like_the_first() {
 }
 
 #[test]
+fn a_board_that_lies_about_what_others_wrote_is_not_believed() {
+    let mut world = World::new("lies", 58);
+    let late = world.join(Role::Worker, 1);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    her.post(&mut world, false);
+    world.sync(0);
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.note(her.caller, "she likes plums", now, rng)).unwrap();
+    let honest = world.offices[0].look().unwrap().board_bytes(now).unwrap();
+    let records: Vec<Record> = minicbor::decode(&honest).unwrap();
+    let lies: [fn(&mut record::EventRecord); 5] = [
+        |event| event.words.as_mut().unwrap().bytes.push(0),
+        |event| event.time += 1,
+        |event| *event.signatures.last_mut().unwrap() ^= 1,
+        |event| event.hash[0] ^= 1,
+        |event| event.words = None,
+    ];
+    for lie in lies {
+        let mut told = records.clone();
+        let noted = told.iter_mut().rev().find_map(|record| match record {
+            Record::Event(event) if event.words.is_some() => Some(event),
+            _ => None,
+        });
+        lie(noted.unwrap());
+        let told = minicbor::to_vec(&told).unwrap();
+        world.act(late, |desk, rng| desk.take_board(&told, now, rng)).unwrap();
+        assert!(!board(&mut world.offices[late], now).contains("Note {"));
+    }
+    world.act(late, |desk, rng| desk.take_board(&honest, now, rng)).unwrap();
+    assert!(board(&mut world.offices[late], now).contains("she likes plums"));
+}
+
+#[test]
 fn asked_twice_a_lead_admits_once_and_a_revoked_device_never() {
     let mut world = World::new("twice", 53);
     let (dir, office, request) = asked(&mut world);
