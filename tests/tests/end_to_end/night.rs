@@ -5,7 +5,6 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rand_core::Rng;
-use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::site::{Caller, Plan, Ran, Running, Site, text};
@@ -18,22 +17,6 @@ const EACH: usize = 20;
 const A_VISIT: usize = 5;
 const KILLS: usize = 20;
 const DESKS: [&str; 3] = ["desk", "second", "third"];
-
-fn at(site: &Site, dir: &str, words: &[&str]) -> Ran {
-    site.machine.run(&[words, &["--dir", dir, "--passphrase-file", "pass", "--json"]].concat())
-}
-
-fn words(event: &Value) -> String {
-    event["check_words"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join(" ")
-}
-
-fn join(site: &Site, dir: &str) {
-    let request = at(site, dir, &["desk", "join"]).ends(0).events("request").remove(0);
-    let admit = ["desk", "admit", text(&request["request"]), "--words", &words(&request), "--out", &format!("{dir}.admission")];
-    let admitted = at(site, "desk", &admit).ends(0).events("admitted").remove(0);
-    let join = ["desk", "join", "--admission", &format!("{dir}.admission"), "--words", &words(&admitted)];
-    at(site, dir, &join).ends(0);
-}
 
 /// Everything that can be killed, and what is killed next.
 struct Night<'a> {
@@ -95,7 +78,7 @@ fn story(night: &Night<'_>, caller: &Caller, letters: &[String], answers: &[Stri
             let dir = DESKS[(turn + visit + k) % DESKS.len()];
             night.note(format!("{dir} answers {}", &caller.id[..4]));
             let answered = (0..300).any(|_| {
-                let ran = at(night.site, dir, &["desk", "answer", &caller.id, "--text", answer, "--wait", "0s"]);
+                let ran = night.site.at(dir, &["desk", "answer", &caller.id, "--text", answer, "--wait", "0s"]);
                 let unheard = ran.code == Some(1);
                 assert!(unheard || matches!(ran.code, Some(0 | 3 | 5)), "{ran:?}");
                 if unheard {
@@ -119,7 +102,7 @@ fn three_desks_and_five_callers_lose_nothing_while_everything_is_killed() {
     let mut rng = texts::rng("night");
     let (site, relay) = Site::published(Plan::default());
     for dir in &DESKS[1..] {
-        join(&site, dir);
+        site.join(dir);
     }
     let night = Night {
         site: &site,
@@ -161,7 +144,7 @@ fn three_desks_and_five_callers_lose_nothing_while_everything_is_killed() {
             assert_eq!(texts, wanted, "answers to {}", caller.id);
         }
     });
-    let boards = || DESKS.map(|dir| at(&site, dir, &["desk", "list"]).ends(0).stdout);
+    let boards = || DESKS.map(|dir| site.at(dir, &["desk", "list"]).ends(0).stdout);
     let until = Instant::now() + Duration::from_secs(120);
     let mut latest = boards();
     while latest.iter().any(|board| *board != latest[0]) && Instant::now() < until {
@@ -172,7 +155,7 @@ fn three_desks_and_five_callers_lose_nothing_while_everything_is_killed() {
     assert_eq!(latest[0], latest[2]);
     for (caller, letters, answers) in &stories {
         for dir in DESKS {
-            let shown = at(&site, dir, &["desk", "show", &caller.id]).ends(0).objects();
+            let shown = site.at(dir, &["desk", "show", &caller.id]).ends(0).objects();
             let of = |kind: &str| -> Vec<String> {
                 shown.iter().filter(|item| item["kind"] == kind).map(|item| text(&item["text"]).to_owned()).collect()
             };

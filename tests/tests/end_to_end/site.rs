@@ -114,6 +114,13 @@ pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }
 
+/// The eight words that people read to each other.
+pub fn check_words(event: &Value) -> String {
+    let words = event["check_words"].as_array().unwrap();
+    assert_eq!(words.len(), 8);
+    words.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
 /// A program that is heard while it runs; ended with its owner.
 pub struct Running {
     child: Child,
@@ -232,7 +239,19 @@ impl Site {
         relay
     }
     pub fn desk(&self, words: &[&str]) -> Ran {
-        self.machine.run(&[words, &["--dir", "desk", "--passphrase-file", "pass", "--json"]].concat())
+        self.at("desk", words)
+    }
+    /// A verb at the desk of another directory.
+    pub fn at(&self, dir: &str, words: &[&str]) -> Ran {
+        self.machine.run(&[words, &["--dir", dir, "--passphrase-file", "pass", "--json"]].concat())
+    }
+    /// A new device in a directory of its own, admitted by the first desk.
+    pub fn join(&self, dir: &str) {
+        let request = self.at(dir, &["desk", "join"]).ends(0).events("request").remove(0);
+        let file = format!("{dir}.admission");
+        let admit = ["desk", "admit", text(&request["request"]), "--words", &check_words(&request), "--out", &file];
+        let admitted = self.desk(&admit).ends(0).events("admitted").remove(0);
+        self.at(dir, &["desk", "join", "--admission", &file, "--words", &check_words(&admitted)]).ends(0);
     }
     /// A `desk watch` that has read its lane.
     pub fn watch(&self) -> Running {
