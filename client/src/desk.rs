@@ -97,6 +97,9 @@ pub enum DeskError {
         /// Until when the lease runs.
         until: Seconds,
     },
+    /// None of its five lines says anything.
+    #[error("the hand-over says nothing")]
+    EmptyHandOver,
     /// Nothing waits to be accepted.
     #[error("nobody has handed this caller over, or somebody has accepted already")]
     NotHandedOver,

@@ -262,19 +262,19 @@ pub(crate) struct DeskHandOver {
     #[arg(long, value_name = "DEVICE")]
     pub(crate) to: Option<String>,
     /// How things stand
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, default_value = "", hide_default_value = true)]
     pub(crate) situation: String,
     /// What we have promised her
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, default_value = "", hide_default_value = true)]
     pub(crate) promised_by_us: String,
     /// What she has promised
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, default_value = "", hide_default_value = true)]
     pub(crate) promised_by_her: String,
     /// What could go wrong
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, default_value = "", hide_default_value = true)]
     pub(crate) risk: String,
     /// What is to be done next, and by whom
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, default_value = "", hide_default_value = true)]
     pub(crate) next_step: String,
 }
 

@@ -16,7 +16,7 @@ use crate::trouble::Trouble;
 /// The most that is read of any input: several times the longest text, so that nobody feeds us a disk.
 const MOST: u64 = 256 * 1024;
 
-/// The most that is read of an admission, which holds a whole board: several times one of 100,000 letters.
+/// The most that is read of an admission, which holds a whole board.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// Reads inputs, and gives stdin away only once.

@@ -405,6 +405,10 @@ pub(crate) fn desk(error: &DeskError) -> Trouble {
         DeskError::Office(inner) => return office(inner),
         DeskError::Content(content) => return bad_content(content),
         DeskError::NoRoster => (Exit::Untrusted, "Run `porchlight line publish` first. If it was published, check the clock."),
+        DeskError::EmptyHandOver => (
+            Exit::Usage,
+            "Nothing was changed. Give at least one of --situation, --promised-by-us, --promised-by-her, --risk, --next-step.",
+        ),
         DeskError::NotHandedOver => (Exit::Refused, "Nothing was changed. `porchlight desk claim` takes a caller on."),
         DeskError::NoLine => (Exit::Refused, "Send its request to a lead (`porchlight desk join`), then join with --admission."),
         DeskError::BadRequest => (Exit::Usage, "Copy all of it: it begins with PORCHLIGHT-JOIN1-."),
@@ -417,7 +421,10 @@ pub(crate) fn desk(error: &DeskError) -> Trouble {
             (Exit::Refused, "Nothing was changed. Have it ask anew from another directory, with keys of its own.")
         }
         DeskError::Own => (Exit::Refused, "Nothing was changed. Do it from another lead's device."),
-        DeskError::NoSuchDevice => (Exit::Usage, "`porchlight line show` shows the devices; give at least four digits of one."),
+        DeskError::NoSuchDevice => (
+            Exit::Usage,
+            "`porchlight line show` shows the devices; give at least four digits of one, and more if several begin so.",
+        ),
         DeskError::SeatTaken => {
             (Exit::Refused, "Nothing was changed. Give another --seat, or --without-seat, or revoke a device that is gone.")
         }

@@ -251,7 +251,7 @@ impl Desk {
     /// # Errors
     ///
     /// [`DeskError::NoSuchCaller`]; [`DeskError::NoSuchDevice`] for one that is not of the team, or this one;
-    /// [`DeskError::Content`] if all five lines are empty, or they are too long together.
+    /// [`DeskError::EmptyHandOver`]; [`DeskError::Content`] if the lines are too long together.
     pub fn hand_over(
         &mut self,
         caller: CallerId,
@@ -275,7 +275,7 @@ impl Desk {
         };
         let lines = [&over.situation, &over.promised_by_us, &over.promised_by_her, &over.risk, &over.next_step];
         if lines.iter().all(|line| line.is_empty()) {
-            return Err(porchlight_proto::letter::ContentError::Empty.into());
+            return Err(DeskError::EmptyHandOver);
         }
         self.tell(&Event::HandOver(over), now, rng)
     }

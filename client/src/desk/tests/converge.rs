@@ -299,7 +299,7 @@ fn a_hand_over_is_accepted_once_and_until_then_nobody_lets_go() {
     };
     assert!(matches!(accept(&mut world, 0), Err(DeskError::NotHandedOver)));
     let empty = world.act(0, |desk, rng| desk.hand_over(her.caller, &HandOverPlan::default(), now, rng));
-    assert!(matches!(empty, Err(DeskError::Content(_))));
+    assert!(matches!(empty, Err(DeskError::EmptyHandOver)));
     let nobody = HandOverPlan { to: Some(DeviceId([9; 8])), ..plan.clone() };
     assert!(matches!(world.act(0, |desk, rng| desk.hand_over(her.caller, &nobody, now, rng)), Err(DeskError::NoSuchDevice)));
     world.act(0, |desk, rng| desk.claim(her.caller, None, None, now, rng)).unwrap();
