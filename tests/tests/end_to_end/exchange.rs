@@ -26,8 +26,8 @@ fn drawn(rng: &mut ChaCha20Rng, long: &[usize]) -> Vec<String> {
     texts
 }
 
-/// She writes in one visit.
-fn write(caller: &Caller, letters: &[String]) {
+/// She writes in one visit, and is shown what the page before it was closed too early for.
+fn write(caller: &Caller, letters: &[String]) -> Vec<(u64, String)> {
     let texts = letters.iter().flat_map(|text| ["--text", text]);
     let words: Vec<&str> = ["caller", "write", "--fast-beats", "--wait", "90s"].into_iter().chain(texts).collect();
     let ran = caller.run(&words).ends(0);
@@ -36,6 +36,7 @@ fn write(caller: &Caller, letters: &[String]) {
     let mut receipted = seqs("receipt");
     receipted.sort_unstable();
     assert_eq!((seqs("in_box"), receipted), (all.clone(), all), "each once");
+    shown(&ran.objects())
 }
 
 /// She keeps a page open while the desk answers, and gives back what it showed.
@@ -50,20 +51,20 @@ fn read(caller: &Caller, site: &Site, answers: &[String]) -> Vec<(u64, String)> 
         assert!(answered["readable_from"].as_u64().is_some(), "{answered}");
     }
     assert!(page.ended().success());
-    in_order(&page.rest())
+    shown(&page.rest())
 }
 
 /// Letters and answers in turn, as in a conversation: several visits, and a page for each few answers.
 fn converse(caller: &Caller, site: &Site, letters: &[String], answers: &[String]) -> Vec<(u64, String)> {
-    let mut shown: Vec<(u64, String)> = Vec::new();
+    let mut read_so_far: Vec<(u64, String)> = Vec::new();
     // Across visits she may be shown again what the desk had not heard she had read.
     let mut note = |read: Vec<(u64, String)>| {
-        let new: Vec<_> = read.into_iter().filter(|(n, _)| shown.iter().all(|(known, _)| known != n)).collect();
-        shown.extend(new);
-        shown.len()
+        let new: Vec<_> = read.into_iter().filter(|(n, _)| read_so_far.iter().all(|(known, _)| known != n)).collect();
+        read_so_far.extend(new);
+        read_so_far.len()
     };
     for (letters, answers) in letters.chunks(A_VISIT).zip(answers.chunks(A_VISIT)) {
-        write(caller, letters);
+        note(write(caller, letters));
         note(read(caller, site, answers));
     }
     for _ in 0..60 {
@@ -71,19 +72,21 @@ fn converse(caller: &Caller, site: &Site, letters: &[String], answers: &[String]
             break;
         }
         // What came too late for the page is on the carousel.
-        note(in_order(&caller.run(&["caller", "read", "--fast-beats", "--wait", "5s"]).objects()));
+        note(shown(&caller.run(&["caller", "read", "--fast-beats", "--wait", "5s"]).objects()));
     }
-    shown.sort_unstable();
-    shown
+    read_so_far.sort_unstable();
+    read_so_far
 }
 
-/// The answers of one visit as they were printed: in the desk's order, none twice.
-fn in_order(events: &[Value]) -> Vec<(u64, String)> {
+/// The answers of one visit as they were printed: none twice. An answer waits for those before it only so long, so where a
+/// beat was missed a later one may be first; the order has tests of its own in `proto`, where time is given.
+fn shown(events: &[Value]) -> Vec<(u64, String)> {
     let answers = events.iter().filter(|event| event["event"] == "answer");
     let shown: Vec<(u64, String)> =
         answers.map(|event| (event["n"].as_u64().unwrap(), text(&event["text"]).to_owned())).collect();
-    let numbers: Vec<u64> = shown.iter().map(|(n, _)| *n).collect();
-    assert!(numbers.is_sorted_by(|one, next| one < next), "out of order, or twice: {numbers:?}");
+    let mut numbers: Vec<u64> = shown.iter().map(|(n, _)| *n).collect();
+    numbers.sort_unstable();
+    assert!(numbers.is_sorted_by(|one, next| one < next), "twice in one visit: {numbers:?}");
     shown
 }
 
