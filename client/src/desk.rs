@@ -3,7 +3,8 @@
 //! ```text
 //!  vault ◀─ Office::act ─▶ Desk ──┬─ line      founding, rosters, rotation, renewal
 //!           (one transaction)     ├─ enrol     devices asked for, admitted, revoked
-//!                                 ├─ snapshot  the board as a new device is given it
+//!                                 ├─ snapshot  the board as one device gives it to another
+//!                                 ├─ away      cells that died unread: asking for the board, leaving it as blobs
 //!                                 ├─ lane      up cells in: letters, dummies, team events, desk secrets
 //!                                 ├─ team      events out: signed, chained, resent until everyone has them
 //!                                 ├─ deed      what people do: claim, answer, note, stop
@@ -13,6 +14,7 @@
 //!
 //! Every change is a record: applied to the state at once, handed to the vault at the end of the transaction, and on the disk
 //! before [`Office::act`] returns. So what a desk sends has always been saved before.
+mod away;
 mod board;
 mod crowd;
 mod deed;
@@ -30,6 +32,7 @@ mod team;
 #[cfg(test)]
 mod tests;
 
+pub use away::{BoardTaken, BoardToLeave};
 pub use board::{
     AnswerState, BulletinView, ClaimView, Flags, HandOverState, HandOverView, Item, LetterState, Promise, PromiseState,
     ReadableFrom, Row, Thread, Urgency,
@@ -100,6 +103,9 @@ pub enum DeskError {
     /// None of its five lines says anything.
     #[error("the hand-over says nothing")]
     EmptyHandOver,
+    /// More was missed than a relay holds for a colleague: 32 MiB.
+    #[error("the board is too large to be left for a colleague")]
+    BoardTooLarge,
     /// Nothing waits to be accepted.
     #[error("nobody has handed this caller over, or somebody has accepted already")]
     NotHandedOver,
@@ -178,6 +184,8 @@ struct Presence {
     slots: sending::SlotsWritten,
     /// A desk secret came late: the lanes are to be read from their beginning.
     read_again: bool,
+    /// The root of a board left for this device that cannot be fetched.
+    lost_board: Option<[u8; 16]>,
     /// Relays whose slow days were searched after a backup was restored.
     searched: HashSet<u8>,
 }

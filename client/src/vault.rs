@@ -270,6 +270,9 @@ impl VaultKey {
     }
 }
 
+/// Bytes by which [`seal`] makes a content longer.
+pub(crate) const SEAL_LEN: usize = 40;
+
 /// Seals `plain` under `key`: nonce 24, ciphertext, tag 16.
 pub(crate) fn seal(key: &[u8; 32], aad: &[u8], plain: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
     let mut nonce = [0; 24];

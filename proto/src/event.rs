@@ -1,7 +1,8 @@
 //! What devices of a team tell each other (SPEC §8.4).
 use crate::cbor::{BadCbor, MapWriter, array, infallible, items, read_map};
+use crate::kdf;
 use crate::letter::{ContentError, Session};
-use crate::limits::{DESK_CERT_LEN, DEVICE_CERT_LEN, SEALING_KEY_LEN, TEXT_MAX};
+use crate::limits::{BLOB_LEN, BOARD_BLOBS_MAX, DESK_CERT_LEN, DEVICE_CERT_LEN, SEALING_KEY_LEN, TEXT_MAX};
 use crate::line::{CallerId, DeviceId};
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::fmt;
@@ -126,6 +127,15 @@ pub enum Event {
         /// The number of that event in the device's chain.
         seq: u64,
     },
+    /// Letters may have died unread: somebody please leave the board (SPEC §8.5).
+    Ask {
+        /// Of each device the highest event held without a gap.
+        held: BTreeMap<DeviceId, u64>,
+        /// Unix seconds; letters received before are held.
+        since: u32,
+    },
+    /// A board left for a colleague as blobs (SPEC §8.5).
+    Board(Board),
     /// A type this program does not know: kept, passed on, ignored.
     Unknown(Vec<u8>),
 }
@@ -147,6 +157,44 @@ pub struct HandOver {
     pub risk: String,
     /// What is to be done next, and by whom.
     pub next_step: String,
+}
+
+/// A board that one device left for another on a relay (SPEC §8.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Board {
+    /// For which device.
+    pub to: DeviceId,
+    /// Which event of that device asked.
+    pub ask: u64,
+    /// What the blobs' names are made of.
+    pub root: [u8; 16],
+    /// The number of the relay that has them.
+    pub relay: u8,
+    /// How many they are: 1 to 512.
+    pub blobs: u16,
+    /// [`Board::hash_of`] their bytes, one after the other.
+    pub hash: [u8; 32],
+}
+
+impl Board {
+    /// The blobs' names, in order.
+    pub fn names(&self) -> impl Iterator<Item = [u8; 16]> + use<> {
+        let root = self.root;
+        (0..self.blobs).map(move |number| {
+            let hash = kdf::hash("desk/blob", &[&root, &number.to_be_bytes()]);
+            hash.first_chunk().copied().unwrap_or_default()
+        })
+    }
+    /// What a board's blobs are known by: SHA-256, labelled.
+    #[must_use]
+    pub fn hash_of(bytes: &[u8]) -> [u8; 32] {
+        kdf::hash("desk/blobs", &[bytes])
+    }
+    /// Whether these are the bytes of its blobs.
+    #[must_use]
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        bytes.len() == usize::from(self.blobs) * BLOB_LEN && Self::hash_of(bytes) == self.hash
+    }
 }
 
 /// A desk key on its way to a colleague. Silent in `Debug`.
@@ -182,17 +230,7 @@ impl Event {
         let mut map = MapWriter::new();
         match self {
             Self::DeviceKey(key) => map.uint(0, 1).bytes(1, key.as_slice()),
-            Self::Acknowledge { held, life, position } => map
-                .uint(0, 2)
-                .field(1, |out| {
-                    infallible(out.map(held.len() as u64));
-                    for (device, seq) in held {
-                        infallible(out.bytes(&device.0));
-                        infallible(out.u64(*seq));
-                    }
-                })
-                .bytes(2, life)
-                .uint(3, *position),
+            Self::Acknowledge { held, life, position } => write_held(map.uint(0, 2), held).bytes(2, life).uint(3, *position),
             Self::Claim { caller, lease, reason } => {
                 map.uint(0, 3).bytes(1, &caller.0).uint(2, u64::from(*lease)).text(3, reason)
             }
@@ -225,6 +263,15 @@ impl Event {
                 .text(6, &over.risk)
                 .text(7, &over.next_step),
             Self::Accept { caller, device, seq } => map.uint(0, 15).bytes(1, &caller.0).bytes(2, &device.0).uint(3, *seq),
+            Self::Ask { held, since } => write_held(map.uint(0, 16), held).uint(2, u64::from(*since)),
+            Self::Board(board) => map
+                .uint(0, 17)
+                .bytes(1, &board.to.0)
+                .uint(2, board.ask)
+                .bytes(3, &board.root)
+                .uint(4, u64::from(board.relay))
+                .uint(5, u64::from(board.blobs))
+                .bytes(6, &board.hash),
             Self::Unknown(body) => return body.clone(),
         };
         map.finish()
@@ -285,17 +332,17 @@ impl<'b> Raw<'b> {
     fn take(&mut self, key: u64, value: &mut Decoder<'b>) -> Result<bool, BadCbor> {
         match (self.kind, key) {
             (_, 0) => return Ok(false),
-            (2, 1) => self.held = Some(read_held(value)?),
+            (2 | 16, 1) => self.held = Some(read_held(value)?),
             (3, 3) | (5, 2) | (14, 3..=7) => {
                 let text = value.str()?;
                 *self.texts.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(text);
             }
             (9, 1) => self.slots = Some((0..items(value, 8)?).map(|_| Ok(value.u8()?)).collect::<Result<_, BadCbor>>()?),
-            (1 | 3..=8 | 11..=15, 1) | (2 | 6 | 7 | 8 | 10..=12 | 14 | 15, 2) | (6, 3 | 5) | (12, 3) => {
+            (1 | 3..=8 | 11..=15 | 17, 1) | (2 | 6 | 7 | 8 | 10..=12 | 14 | 15, 2) | (6, 3 | 5) | (12 | 17, 3) | (17, 6) => {
                 let bytes = value.bytes()?;
                 *self.bytes.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(bytes);
             }
-            (2 | 7 | 15, 3) | (3, 2) | (6, 4 | 6 | 7 | 8) | (10, 1) => {
+            (2 | 7 | 15, 3) | (3 | 16 | 17, 2) | (6, 4 | 6 | 7 | 8) | (10, 1) | (17, 4 | 5) => {
                 let uint = value.u64()?;
                 *self.uints.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(uint);
             }
@@ -348,6 +395,15 @@ impl<'b> Raw<'b> {
                 next_step: self.text(7)?,
             }),
             15 => Event::Accept { caller: self.caller()?, device: DeviceId(self.array(2)?), seq: self.uint(3)? },
+            16 => Event::Ask { since: self.uint(2)?, held: self.held.ok_or(BadCbor)? },
+            17 => Event::Board(Board {
+                to: DeviceId(self.array(1)?),
+                ask: self.uint(2)?,
+                root: self.array(3)?,
+                relay: self.uint(4)?,
+                blobs: Some(self.uint(5)?).filter(|blobs| (1..=BOARD_BLOBS_MAX).contains(blobs)).ok_or(BadCbor)?,
+                hash: self.array(6)?,
+            }),
             _ => Event::Unknown(whole.into()),
         })
     }
@@ -367,6 +423,16 @@ impl<'b> Raw<'b> {
             flags: self.uint(8)?,
         })
     }
+}
+
+fn write_held<'m>(map: &'m mut MapWriter, held: &BTreeMap<DeviceId, u64>) -> &'m mut MapWriter {
+    map.field(1, |out| {
+        infallible(out.map(held.len() as u64));
+        for (device, seq) in held {
+            infallible(out.bytes(&device.0));
+            infallible(out.u64(*seq));
+        }
+    })
 }
 
 fn read_held(value: &mut Decoder<'_>) -> Result<BTreeMap<DeviceId, u64>, BadCbor> {

@@ -361,6 +361,9 @@ pub(crate) const KEPT: &str =
     "The answer is kept in the vault and goes out with the next `porchlight desk sync` or `desk watch`.";
 pub(crate) const STILL_DUE: &str =
     "something is still to be sent; run `porchlight desk sync` again, or leave `desk watch` running";
+pub(crate) const ASKED: &str =
+    "This device was away for longer than the relay keeps letters; a colleague's device has been asked for them.";
+pub(crate) const BOARD_TAKEN: &str = "A colleague's device has left the board: what was missed is here.";
 pub(crate) const WATCHING: &str = "On watch. Ctrl-C ends it; nothing is lost by that.";
 pub(crate) const ONE_WAITING: &str = "1 waiting";
 pub(crate) const NO_CALLERS: &str = "Nobody has written yet.";
@@ -727,6 +730,9 @@ pub(crate) fn warning(warning: Warning) -> &'static str {
         Warning::HorizonShort => "statements are published for less than 72 hours: run `porchlight line publish`",
         Warning::RenewDeskCertificate => "the certificate is past half its life: run `porchlight line renew` with the root words",
         Warning::Doubtful => "the vault was restored, and it is not known what was sent: leave `porchlight desk watch` running",
+        Warning::Missed => {
+            "letters may have died unread while this device was away: leave `porchlight desk watch` running, and a colleague's running too"
+        }
         Warning::Revoked => {
             "this device was revoked: it learns nothing new, and nobody takes what it writes. Speak to your team."
         }

@@ -100,10 +100,12 @@ impl Desk {
         for (period, hashes) in seen {
             self.pending.push(Record::Replayed(period, hashes));
         }
-        let known = self.state.relays.get(&relay).copied().unwrap_or_default();
+        let known = self.state.relays.get(&relay).copied();
+        self.note_gap(known, page, now.seconds());
+        let known = known.unwrap_or_default();
         let position = if page.cells.is_empty() { page.first.saturating_sub(1) } else { page.last() };
         if (known.life, known.position) != (page.life, position) {
-            self.commit(Record::Relay(relay, RelayRecord { life: page.life, position, ..known }));
+            self.commit(Record::Relay(relay, RelayRecord { life: page.life, position, moved: now.seconds().0, ..known }));
         }
         if std::mem::take(&mut self.presence.read_again) {
             // Cells may have come before the secret that opens them: what was opened already is only passed over.

@@ -178,6 +178,8 @@ pub enum Warning {
     CarouselSlow,
     /// Letters of people the team does not know take half of their room: look at them, or ask the relay for stamps.
     Crowded,
+    /// Letters may have died unread while this device was away; a colleague's has been asked for them.
+    Missed,
     /// This device was revoked: it learns nothing new, and what it writes nobody takes.
     Revoked,
 }
@@ -752,6 +754,7 @@ impl Desk {
             (self.doubtful(), Warning::Doubtful),
             (self.carousel_is_slow(now), Warning::CarouselSlow),
             (self.state.is_crowded(), Warning::Crowded),
+            (self.may_have_missed(), Warning::Missed),
             (self.is_revoked(now), Warning::Revoked),
         ]
         .into_iter()

@@ -95,6 +95,10 @@ pub(crate) struct RelayRecord {
     /// The highest serial that this relay took from us.
     #[n(3)]
     pub(crate) put: u32,
+    /// When it was last read further, Unix seconds.
+    #[n(4)]
+    #[cbor(default)]
+    pub(crate) moved: u64,
 }
 
 /// A part of a letter whose other parts are missing.
@@ -295,6 +299,12 @@ pub(crate) enum Record {
     /// A receipt for a stranger is about to leave: her letters stay.
     #[n(19)]
     Promised(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]),
+    /// Letters may have died unread: since when, and when that was noticed.
+    #[n(20)]
+    Missed(#[n(0)] u64, #[n(1)] u64),
+    /// A board was taken that this event of ours had asked for; whether it made up for everything missed.
+    #[n(21)]
+    Served(#[n(0)] u64, #[n(1)] bool),
 }
 
 /// What a visit has been told, and how often.

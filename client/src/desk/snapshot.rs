@@ -4,8 +4,9 @@
 //! trace alone is left: that one counts on the word of the colleague who hands it over, as all letters do.
 use crate::desk::{
     Desk, DeskError,
-    record::{EventRecord, LetterRecord, PartRecord, Record, ReplyRecord, Sealed},
-    state::{bound, unseal, without_words},
+    away::SINCE_SLACK,
+    record::{EventRecord, LetterRecord, PartRecord, ReceiptRecord, Record, ReplyRecord, Sealed},
+    state::{Ask, bound, unseal, without_words},
     team::parts_of,
 };
 use crate::vault::{self, KeyName, Record as Plain};
@@ -13,6 +14,8 @@ use porchlight_proto::{
     cell::up::{EventStamp, TeamPart},
     event::Event,
     kdf,
+    letter::Session,
+    limits::BLOB_LEN,
     line::{CallerId, DeviceId, LineId},
     seal::Use,
     sign::PublicKey,
@@ -31,7 +34,23 @@ impl Desk {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, DeskError> {
         let seed = self.ring.key(secret).ok_or(DeskError::KeyMissing)?;
-        Ok(vault::seal(&board_key(seed), &to.0, &self.board_bytes(now)?, rng))
+        Ok(vault::seal(&board_key(seed), &to.0, &self.board_bytes(now, None)?, rng))
+    }
+
+    /// What a device that was away asked for, sealed for it so that it fills whole blobs (SPEC §8.5).
+    pub(super) fn seal_board_for(
+        &self,
+        ask: &Ask,
+        secret: KeyName,
+        to: DeviceId,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<u8>, DeskError> {
+        let seed = self.ring.key(secret).ok_or(DeskError::KeyMissing)?;
+        let mut plain = self.board_bytes(now, Some(ask))?;
+        let whole = (plain.len() + vault::SEAL_LEN).next_multiple_of(BLOB_LEN);
+        plain.resize(whole - vault::SEAL_LEN, 0);
+        Ok(vault::seal(&board_key(seed), &to.0, &plain, rng))
     }
 
     /// Opens a board with whichever desk secret opens it, and takes in what this device does not have.
@@ -42,19 +61,42 @@ impl Desk {
         now: Seconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), DeskError> {
-        let secrets = self.ring.names().filter(|name| matches!(name, KeyName::Period(..)));
-        let keys = secrets.filter_map(|name| self.ring.key(name)).map(board_key);
-        let mut opened = keys.filter_map(|key| vault::open(&key, &me.0, sealed));
-        let plain = opened.next().ok_or(DeskError::BadAdmission)?;
-        drop(opened);
+        let plain = self.opened_board(sealed, me).ok_or(DeskError::BadAdmission)?;
         self.take_board(&plain, now, rng)
     }
 
-    pub(super) fn board_bytes(&self, now: Seconds) -> Result<Plain, DeskError> {
-        let mut records: Vec<Record> = self.state.records(now.0).into_iter().filter_map(|record| self.bare(record)).collect();
+    /// A board, if one of the desk secrets held opens it.
+    pub(super) fn opened_board(&self, sealed: &[u8], me: DeviceId) -> Option<Plain> {
+        let secrets = self.ring.names().filter(|name| matches!(name, KeyName::Period(..)));
+        let mut keys = secrets.filter_map(|name| self.ring.key(name)).map(board_key);
+        keys.find_map(|key| vault::open(&key, &me.0, sealed))
+    }
+
+    /// The board as bytes: all of it, or what somebody who was away asked for.
+    pub(super) fn board_bytes(&self, now: Seconds, ask: Option<&Ask>) -> Result<Plain, DeskError> {
+        let wanted = |record: &Record| ask.is_none_or(|ask| self.is_asked_for(record, ask));
+        let records = self.state.records(now.0).into_iter().filter(wanted);
+        let mut records: Vec<Record> = records.filter_map(|record| self.bare(record)).collect();
         let bytes = minicbor::to_vec(&records).map(Zeroizing::new).map_err(|_| DeskError::BadAdmission);
         records.iter_mut().for_each(wipe);
         bytes
+    }
+
+    fn is_asked_for(&self, record: &Record, ask: &Ask) -> bool {
+        let late = |received: u64| received.saturating_add(SINCE_SLACK) >= ask.since;
+        let visit = |caller: &[u8; 16], session| self.state.callers.get(&CallerId(*caller))?.visits.get(session);
+        match record {
+            Record::Letter(letter) => late(letter.received),
+            Record::Part(part) => late(part.received),
+            Record::Receipted(caller, session, _) => visit(caller, session).is_some_and(|visit| late(visit.last_received)),
+            Record::Event(event) => {
+                let author = self.state.line.as_ref().map(|line| DeviceId::of(&line.id, &PublicKey::from_bytes(event.device_pk)));
+                author.and_then(|author| ask.held.get(&author)).is_none_or(|held| event.seq > *held)
+            }
+            // For how long a device keeps letters is its own affair once it is of the team.
+            Record::Retention(_) => false,
+            _ => true,
+        }
     }
 
     /// A record with its content opened; `None` if it is this device's own business, or nothing of it is left.
@@ -90,7 +132,20 @@ impl Desk {
     }
 
     pub(super) fn take_board(&mut self, plain: &[u8], now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        let records: Vec<Record> = minicbor::decode(plain).map_err(|_| DeskError::BadAdmission)?;
+        self.take_board_records(Self::board_records(plain)?, now, rng)
+    }
+
+    /// What a board says; zeros may follow.
+    pub(super) fn board_records(plain: &[u8]) -> Result<Vec<Record>, DeskError> {
+        minicbor::decode(plain).map_err(|_| DeskError::BadAdmission)
+    }
+
+    pub(super) fn take_board_records(
+        &mut self,
+        records: Vec<Record>,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), DeskError> {
         for mut record in records {
             self.take_board_record(&record, now, rng)?;
             wipe(&mut record);
@@ -103,15 +158,14 @@ impl Desk {
         match record {
             Record::Event(event) => self.take_event_over(event, now, rng),
             Record::Letter(letter) => {
-                let held = self.state.callers.get(&CallerId(letter.caller));
-                let held = held.and_then(|caller| caller.visits.get(&letter.session));
-                if held.is_none_or(|visit| !visit.have.holds(letter.seq)) {
+                if !self.holds_letter(&letter.caller, &letter.session, letter.seq) {
                     let aad = bound::letter(&letter.caller, &letter.session, letter.seq);
                     let content = letter.content.as_ref().map(|content| self.seal_again(content, &aad, now, rng));
                     self.commit(Record::Letter(LetterRecord { content, ..letter.clone() }));
                 }
                 Ok(())
             }
+            Record::Part(part) if self.holds_letter(&part.caller, &part.session, part.seq) => Ok(()),
             Record::Part(part) => {
                 let aad = bound::part(&part.caller, &part.session, part.seq, part.part);
                 let content = self.seal_again(&part.content, &aad, now, rng);
@@ -126,12 +180,24 @@ impl Desk {
                 }
                 Ok(())
             }
+            Record::Receipted(caller, session, _) if self.has_receipted(caller, session) => Ok(()),
             Record::Receipted(..) | Record::Promised(_) | Record::Retention(_) => {
                 self.commit(record.clone());
                 Ok(())
             }
             _ => Err(DeskError::BadAdmission),
         }
+    }
+
+    fn holds_letter(&self, caller: &[u8; 16], session: &Session, seq: u16) -> bool {
+        let held = self.state.callers.get(&CallerId(*caller)).and_then(|caller| caller.visits.get(session));
+        held.is_some_and(|visit| visit.have.holds(seq))
+    }
+
+    /// Whether this device knows of a receipt to this visit itself.
+    fn has_receipted(&self, caller: &[u8; 16], session: &Session) -> bool {
+        let visit = self.state.callers.get(&CallerId(*caller)).and_then(|caller| caller.visits.get(session));
+        visit.is_some_and(|visit| visit.receipt != ReceiptRecord::default())
     }
 
     /// Takes over an event that follows those held. One that is held, or leaves a gap, or does not check, is passed over.

@@ -12,7 +12,7 @@ use crate::vault::{self, KeyName, Ring};
 use porchlight_proto::{
     answer::Answer,
     cert::{DeskCert, DeviceCert},
-    event::{Admitted, AnswerEvent, AnswerId, AnswerKind, Event, HandOver},
+    event::{Admitted, AnswerEvent, AnswerId, AnswerKind, Board, Event, HandOver},
     have::Have,
     letter::{Letter, Session, Status},
     limits::LETTER_PART_LEN,
@@ -57,6 +57,21 @@ pub(crate) struct State {
     pub(crate) seen: BTreeSet<AnswerId>,
     pub(crate) stopped: BTreeSet<AnswerId>,
     pub(crate) revoked: BTreeSet<DeviceId>,
+    /// Since when letters may have died unread, and when that was noticed.
+    pub(crate) missed: Option<(u64, u64)>,
+    /// Of each device, the last time it asked for the board; the board left for it, by whom; and the last asking of our own
+    /// that was served.
+    pub(crate) asks: BTreeMap<DeviceId, Ask>,
+    pub(crate) boards: BTreeMap<DeviceId, (DeviceId, Board)>,
+    pub(crate) served: u64,
+}
+
+/// What a device asked for when it asked for the board.
+pub(crate) struct Ask {
+    pub(crate) seq: u64,
+    pub(crate) time: u64,
+    pub(crate) held: BTreeMap<DeviceId, u64>,
+    pub(crate) since: u64,
 }
 
 /// The line, parsed.
@@ -399,6 +414,15 @@ impl State {
                 self.replayed.remove(period);
                 self.periods.remove(period);
             }
+            Record::Missed(since, noticed) => {
+                self.missed = Some(self.missed.map_or((*since, *noticed), |(s, n)| (s.min(*since), n.max(*noticed))));
+            }
+            Record::Served(ask, all) => {
+                self.served = self.served.max(*ask);
+                if *all {
+                    self.missed = None;
+                }
+            }
             Record::Receipted(caller, session, receipt) => {
                 self.caller(*caller).visits.entry(*session).or_default().receipt = *receipt;
             }
@@ -575,6 +599,14 @@ impl State {
             }
             Event::Admitted(admitted) if self.is_lead(device) => self.take_admitted(&admitted, time),
             Event::Revoked { device: revoked } if self.is_lead(device) || revoked == device => self.take_revoked(revoked),
+            Event::Ask { held, since } => {
+                self.asks.insert(device, Ask { seq: place.2, time, held, since: u64::from(since) });
+            }
+            Event::Board(board) => {
+                if self.boards.get(&board.to).is_none_or(|(_, known)| known.ask <= board.ask) {
+                    self.boards.insert(board.to, (device, board));
+                }
+            }
             Event::Admitted(_) | Event::Revoked { .. } | Event::Secret(_) | Event::Unknown(_) => {}
         }
     }
@@ -724,6 +756,8 @@ impl State {
         records.extend(self.direct_counts.iter().map(|(recipient, next)| Record::DirectCount(recipient.0, *next)));
         records.extend(self.doubt.map(|doubt| Record::Doubt(doubt.open, doubt.since)));
         records.extend(self.retention_days.map(Record::Retention));
+        records.extend((self.served > 0).then_some(Record::Served(self.served, false)));
+        records.extend(self.missed.map(|(since, noticed)| Record::Missed(since, noticed)));
     }
 }
 

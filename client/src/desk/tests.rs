@@ -15,6 +15,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod away;
 mod converge;
 mod disk;
 mod enrol;
@@ -131,6 +132,7 @@ struct World {
     dirs: Vec<tempfile::TempDir>,
     offices: Vec<Office>,
     down_tags: BTreeSet<[u8; 16]>,
+    blobs: BTreeMap<[u8; 16], Vec<u8>>,
 }
 
 const R: u8 = 3;
@@ -152,8 +154,16 @@ impl World {
             rosters: Rosters::new(),
             floors: vec![],
         };
-        let mut world =
-            Self { rng, now, root, relay, dirs: vec![dir], offices: vec![founded.office], down_tags: BTreeSet::new() };
+        let mut world = Self {
+            rng,
+            now,
+            root,
+            relay,
+            dirs: vec![dir],
+            offices: vec![founded.office],
+            down_tags: BTreeSet::new(),
+            blobs: BTreeMap::new(),
+        };
         world.publish(0);
         world
     }

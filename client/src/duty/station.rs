@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::api::{DeskOutcome, DeskReply, LanePage};
+use porchlight_proto::event::Board;
 use porchlight_proto::limits::{BULLETIN_LEN, ROSTER_LEN};
 use porchlight_proto::time::Millis;
 use porchlight_proto::token::Request;
@@ -12,9 +13,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use tokio::task::JoinSet;
 
-use crate::desk::{Desk, DeskError, Office, OfficeError, Posted, Ticket};
+use crate::desk::{BoardTaken, BoardToLeave, Desk, DeskError, Office, OfficeError, Posted, Ticket};
 use crate::outbox::{Beat, Clock, Outbox};
-use crate::transport::{Dial, Failure, Heard, Patience, Relay, RelayError};
+use crate::transport::{Authorize, Dial, Failure, Heard, Patience, Relay, RelayError};
 
 /// How long a long poll is held open (SPEC §11 allows 30 s).
 const POLL_S: u64 = 25;
@@ -24,6 +25,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(600);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// After a failed fetch, how long until the next.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// After a relay that has no room for a board, or a board that no key opens yet, how long until the next try.
+const BOARD_AGAIN: Duration = Duration::from_secs(60);
 
 /// A long poll that held for less than this and brought nothing was not held.
 const HASTY_POLL: Duration = Duration::from_secs(1);
@@ -74,6 +78,10 @@ pub enum DutyNews {
     CaughtUp(u8),
     /// A relay took rosters up to this serial.
     Published(u8, u32),
+    /// Letters may have died unread while this device was away: it asks its colleagues for the board.
+    Asked,
+    /// The board that a colleague left was taken: what was missed is here.
+    BoardTaken,
     /// A bundle was taken by a relay.
     Posted(u8),
     /// A relay shows an older roster than it did: it may have lost its disk, or lie.
@@ -102,6 +110,9 @@ enum Arrival {
     Page(usize, Result<LanePage, Failure>),
     Bundle(usize, Ticket, Result<DeskReply, Failure>),
     Days(usize, Result<Vec<(u32, Vec<u8>)>, Failure>),
+    /// The blobs of a board for a colleague are with a relay, unless it has no room for them.
+    Left(usize, Board, Result<bool, Failure>),
+    Board(usize, Board, Result<Vec<u8>, Failure>),
 }
 
 /// One relay and what is under way to it.
@@ -135,6 +146,24 @@ pub struct Duty<C> {
     outbox: Outbox<Pulse>,
     errands: JoinSet<Arrival>,
     news: VecDeque<DutyNews>,
+    giving: Errand,
+    fetching: Errand,
+}
+
+/// Something done once at a time, and not again too soon after it failed.
+#[derive(Default)]
+struct Errand {
+    under_way: bool,
+    not_before: Duration,
+}
+
+impl Errand {
+    fn may_begin(&self, now: Duration) -> bool {
+        !self.under_way && now >= self.not_before
+    }
+    fn end(&mut self, not_before: Duration) {
+        *self = Self { under_way: false, not_before };
+    }
 }
 
 impl<C: Clock + Clone + Send + 'static> Duty<C> {
@@ -157,7 +186,9 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         let mut outbox = Outbox::new();
         outbox.set(Pulse::Tidy, Beat::at_random(TIDY_EVERY, clock.elapsed(), &mut rng));
         let office = Arc::new(Mutex::new(office));
-        let mut duty = Self { office, posts, clock, rng, term, posting, outbox, errands: JoinSet::new(), news: VecDeque::new() };
+        let errands = JoinSet::new();
+        let (news, giving, fetching) = (VecDeque::new(), Errand::default(), Errand::default());
+        let mut duty = Self { office, posts, clock, rng, term, posting, outbox, errands, news, giving, fetching };
         duty.tidy();
         for at in 0..duty.posts.len() {
             duty.look(at);
@@ -195,6 +226,9 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     /// How many relays are read to the end of their lanes, and have all rosters.
     #[must_use]
     pub fn settled(&self) -> usize {
+        if self.giving.under_way || self.fetching.under_way {
+            return 0;
+        }
         self.posts.iter().filter(|post| post.caught_up && post.to_put.is_empty() && !post.putting).count()
     }
 
@@ -406,6 +440,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
                 }
                 if end {
                     self.search(at);
+                    self.attend(at);
                 }
                 if hasty {
                     self.outbox.set(Pulse::Poll(at), Beat::at_random(AFTER_FAILURE, self.clock.elapsed(), &mut self.rng));
@@ -464,6 +499,109 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         });
         if let Err(error) = noted {
             self.news.push_back(DutyNews::Vault(error));
+        }
+    }
+
+    // ── boards for whoever was away ─────────────────────────────────────────────────────────────
+
+    /// Once a lane has been read to its end: asks for what was missed, takes the board that was left for this device, and
+    /// leaves one for a colleague who asked.
+    fn attend(&mut self, at: usize) {
+        let now = self.now().seconds();
+        let asked = self.view(Desk::may_have_missed).map_err(DeskError::from);
+        let asked = asked.and_then(|missed| if missed { self.act(|desk, rng| desk.ask_if_missed(now, rng)) } else { Ok(false) });
+        match asked {
+            Ok(asked) => self.news.extend(asked.then_some(DutyNews::Asked)),
+            Err(error) => self.news.push_back(DutyNews::Vault(error)),
+        }
+        self.fetch();
+        self.give(at);
+    }
+
+    fn give(&mut self, at: usize) {
+        let (now, elapsed, patience) = (self.now(), self.clock.elapsed(), self.patience(at));
+        let Some(relay) = self.posts.get(at).map(|post| Arc::clone(&post.relay)) else { return };
+        let number = relay.number();
+        let asked = self.giving.may_begin(elapsed).then(|| self.view(|desk| desk.board_asked_for(number, now)));
+        let Some(Ok(Some(asker))) = asked else { return };
+        let sealed = self.act(|desk, rng| desk.board_to_leave(asker, number, now.seconds(), rng));
+        match sealed {
+            Ok(board) => {
+                let tokens: Vec<_> = board.blobs().map(|_| self.token()).collect();
+                self.giving.under_way = true;
+                self.errands.spawn(async move {
+                    let left = leave(&relay, &board, tokens, patience).await;
+                    Arrival::Left(at, board.board().clone(), left)
+                });
+            }
+            Err(error) => {
+                self.giving.end(elapsed + LOOK_EVERY);
+                self.news.push_back(DutyNews::Vault(error));
+            }
+        }
+    }
+
+    fn take_left(&mut self, at: usize, board: &Board, left: Result<bool, Failure>) {
+        let (now, elapsed) = (self.now().seconds(), self.clock.elapsed());
+        match left {
+            Ok(true) => {
+                self.giving.end(elapsed);
+                if let Err(error) = self.act(|desk, rng| desk.board_left(board, now, rng)) {
+                    self.news.push_back(DutyNews::Vault(error));
+                }
+            }
+            Ok(false) => self.giving.end(elapsed + BOARD_AGAIN),
+            Err(failure) => {
+                self.giving.end(elapsed + BOARD_AGAIN);
+                self.trouble(at, failure);
+            }
+        }
+    }
+
+    fn fetch(&mut self) {
+        let Some(board) = self.fetching.may_begin(self.clock.elapsed()).then(|| self.view(Desk::board_for_me)) else { return };
+        let Ok(Some(board)) = board else { return };
+        let Some(at) = self.posts.iter().position(|post| post.relay.number() == board.relay) else {
+            return self.lose_board(&board);
+        };
+        let patience = self.patience(at);
+        let tokens: Vec<_> = board.names().map(|_| self.token()).collect();
+        let Some(relay) = self.posts.get(at).map(|post| Arc::clone(&post.relay)) else { return };
+        self.fetching.under_way = true;
+        self.errands.spawn(async move {
+            let mut bytes = Vec::new();
+            for (name, token) in board.names().zip(tokens) {
+                match relay.blob(&name, token, patience).await {
+                    Ok(blob) => bytes.extend(blob),
+                    Err(failure) => return Arrival::Board(at, board, Err(failure)),
+                }
+            }
+            Arrival::Board(at, board, Ok(bytes))
+        });
+    }
+
+    fn lose_board(&mut self, board: &Board) {
+        let lost = self.act(|desk, _| {
+            desk.lose_board(board);
+            Ok::<_, DeskError>(())
+        });
+        self.news.extend(lost.err().map(DutyNews::Vault));
+    }
+
+    fn take_board(&mut self, at: usize, board: &Board, bytes: Result<Vec<u8>, Failure>) {
+        let (now, elapsed) = (self.now().seconds(), self.clock.elapsed());
+        self.fetching.end(elapsed + BOARD_AGAIN);
+        match bytes {
+            Ok(bytes) => match self.act(|desk, rng| desk.take_left_board(board, &bytes, now, rng)) {
+                Ok(BoardTaken::Yes) => {
+                    self.fetching.end(elapsed);
+                    self.news.push_back(DutyNews::BoardTaken);
+                }
+                Ok(BoardTaken::NotYet | BoardTaken::Wrong) => {}
+                Err(error) => self.news.push_back(DutyNews::Vault(error)),
+            },
+            Err(Failure::NotThisLine) => self.lose_board(board),
+            Err(failure) => self.trouble(at, failure),
         }
     }
 
@@ -534,6 +672,8 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
             Arrival::Page(at, page) => self.take_page(at, page),
             Arrival::Bundle(at, ticket, reply) => self.take_bundle(at, ticket, reply),
             Arrival::Days(at, days) => self.take_days(at, days),
+            Arrival::Left(at, board, left) => self.take_left(at, &board, left),
+            Arrival::Board(at, board, bytes) => self.take_board(at, &board, bytes),
         }
     }
 
@@ -566,6 +706,17 @@ impl Post {
             told: None,
         }
     }
+}
+
+/// Leaves a board with a relay, blob by blob; `false` if there is no room for one.
+async fn leave(relay: &Relay, board: &BoardToLeave, tokens: Vec<impl Authorize>, patience: Patience) -> Result<bool, Failure> {
+    for ((name, blob), token) in board.blobs().zip(tokens) {
+        let Ok(blob) = blob.try_into() else { return Ok(false) };
+        if relay.put_blob(&name, blob, token, patience).await?.outcome != DeskOutcome::Done {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The office. A lock poisoned by a panic is taken all the same: what counts is on the disk and is read again.

@@ -23,7 +23,7 @@ pub use dial::Dial;
 pub use failure::{Failure, Proxying};
 pub use link::{Call, Connection, Expect, Link, Patience};
 pub use pin::Pin;
-pub use relay::{Heard, Relay, RelayError};
+pub use relay::{Authorize, Heard, Relay, RelayError};
 
 #[cfg(test)]
 pub(crate) mod server;

@@ -7,8 +7,8 @@ use hyper::http::Method;
 use porchlight_proto::api::{DeskBeat, DeskReply, LanePage, Notice};
 use porchlight_proto::card::RelayAddress;
 use porchlight_proto::limits::{
-    BULLETIN_LEN, DESK_REPLY_LEN, DOWN_CELL_LEN, LANE_PAGE_LEN, LANE_PAGE_MAX_CELLS, NOTICE_LEN, ROSTER_LEN, UP_CELL_LEN,
-    UP_POST_LEN, UP_REPLY_LEN,
+    BLOB_LEN, BULLETIN_LEN, DESK_REPLY_LEN, DOWN_CELL_LEN, LANE_PAGE_LEN, LANE_PAGE_MAX_CELLS, NOTICE_LEN, ROSTER_LEN,
+    UP_CELL_LEN, UP_POST_LEN, UP_REPLY_LEN,
 };
 use porchlight_proto::line::Gate;
 use porchlight_proto::time::SLOTS_PER_DAY;
@@ -24,6 +24,9 @@ use super::pin::Pin;
 /// Bytes in one day of the slow track.
 #[expect(clippy::cast_possible_truncation, reason = "48 slots of 1,024 bytes")]
 pub const SLOW_DAY_LEN: usize = SLOTS_PER_DAY as usize * DOWN_CELL_LEN;
+
+/// What a blob may take longer than a cell: at 64 kbit/s its bytes take eight seconds.
+const BLOB_WAIT: Duration = Duration::from_secs(20);
 
 /// Signs a device token over the relay's public key and the request; `None` if this device cannot.
 pub trait Authorize: FnOnce(&[u8; 32], &Request<'_>) -> Option<String> {}
@@ -178,6 +181,32 @@ impl Relay {
         self.put(Method::PUT, "/v1/desk/bulletin", bulletin.to_vec(), token, patience).await
     }
 
+    /// Leaves one blob for the line's other devices.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Relay::desk_beat`].
+    pub async fn put_blob(
+        &self,
+        name: &[u8; 16],
+        blob: &[u8; BLOB_LEN],
+        token: impl Authorize,
+        patience: Patience,
+    ) -> Result<DeskReply, Failure> {
+        self.put(Method::PUT, &blob_path(name), blob.to_vec(), token, patience.and(BLOB_WAIT)).await
+    }
+
+    /// Fetches a blob that another device left: [`BLOB_LEN`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Failure`]; [`Failure::NotThisLine`] for one that the relay does not have, and for a refused token, too.
+    pub async fn blob(&self, name: &[u8; 16], token: impl Authorize, patience: Patience) -> Result<Vec<u8>, Failure> {
+        let path = blob_path(name);
+        let call = self.get(&path, Expect::Exactly(BLOB_LEN), patience.and(BLOB_WAIT));
+        self.authorized(call, &path, token).await
+    }
+
     async fn put(
         &self,
         method: Method,
@@ -223,4 +252,8 @@ impl Relay {
         let gate = self.gates.get(at).map_or("", Gate::as_str);
         Call { method: Method::GET, path: format!("/{gate}{path}"), body: None, expect, patience, token: None }
     }
+}
+
+fn blob_path(name: &[u8; 16]) -> String {
+    format!("/v1/desk/blob/{}", data_encoding::HEXLOWER.encode(name))
 }

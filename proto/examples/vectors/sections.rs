@@ -8,10 +8,11 @@ use porchlight_proto::card::{Card, RelayAddress};
 use porchlight_proto::cell::down::{self, AnswerPart, Kind, Place, Receipt, Tags, Track, Withdrawal};
 use porchlight_proto::cell::up::{EventStamp, LetterPart, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
-use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, DeskSecret, Event, HandOver};
+use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, Board, DeskSecret, Event, HandOver};
 use porchlight_proto::kdf::digest;
 use porchlight_proto::layout;
 use porchlight_proto::letter::{Letter, Status, Withdraw};
+use porchlight_proto::limits::BLOB_LEN;
 use porchlight_proto::line::{CallerId, DeviceId, Gate, LineId, Seat};
 use porchlight_proto::parts::Part;
 use porchlight_proto::phrase::{Language, Phrase};
@@ -380,7 +381,18 @@ fn contents() -> String {
     for (name, event) in events() {
         file.case(name).field("event", event.to_cbor(), "CBOR, §8.4");
     }
+    let left = board();
+    file.case("a board's blobs")
+        .field("root", left.root, "root")
+        .field("names", left.names().flatten().collect::<Vec<u8>>(), "the names of its blobs, §8.5")
+        .field("hash", left.hash, "of as many blobs of zeros");
     file.text()
+}
+
+/// A board of two blobs, all zeros.
+fn board() -> Board {
+    let zeros = vec![0; 2 * BLOB_LEN];
+    Board { to: DeviceId([4; 8]), ask: 70_002, root: [6; 16], relay: 3, blobs: 2, hash: Board::hash_of(&zeros) }
 }
 
 fn events() -> Vec<(&'static str, Event)> {
@@ -425,6 +437,8 @@ fn events() -> Vec<(&'static str, Event)> {
             }),
         ),
         ("accept", Event::Accept { caller, device: DeviceId([5; 8]), seq: 70_001 }),
+        ("ask", Event::Ask { held: [(DeviceId([4; 8]), 17), (DeviceId([5; 8]), 70_001)].into(), since: 1_790_000_000 }),
+        ("board", Event::Board(board())),
     ]
 }
 

@@ -130,18 +130,21 @@ class Vectors(unittest.TestCase):
                 self.assertEqual(opened[name], expected, name)
 
     def test_contents(self):
-        cases = self.cases("08-contents.hex", 19)
+        cases = self.cases("08-contents.hex", 22)
         rooms = {
             "letter": (contents.parse_letter, contents.letter),
             "answer": (contents.parse_answer, contents.answer),
             "event": (contents.parse_event, contents.event),
         }
+        blobs = cases.pop()
+        self.assertEqual(b"".join(contents.blob_names(blobs["root"], 2)), blobs["names"])
+        self.assertEqual(contents.blobs_hash(bytes(2 * contents.BLOB_LEN)), blobs["hash"])
         for case in cases:
             [(kind, data)] = case.items()
             parse, build = rooms[kind]
             self.assertEqual(build(parse(data)), data)
         types = [contents.parse_event(case["event"])[0] for case in cases if "event" in case]
-        self.assertEqual(types, list(range(1, 16)))
+        self.assertEqual(types, list(range(1, 18)))
         full = contents.parse_letter(cases[1]["letter"])
         self.assertEqual(full[1], "é 한 好 🌙")
         self.assertEqual(full[6], [bytes(range(1, 9)), 300])

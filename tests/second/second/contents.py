@@ -3,10 +3,13 @@
 import unicodedata
 
 from .cbor import Pairs, encode, read_map
+from .label import label, sha256, u16
 from .refused import insist
 
 TEXT_MOST = 16_000
 CARD_MOST = 2048
+BOARD_BLOBS_MOST = 512
+BLOB_LEN = 65_536
 LANGUAGES = ("zh", "ko", "en")
 
 
@@ -140,6 +143,11 @@ _EVENTS = {
     13: {1: _bytes(8)},
     14: {1: _CALLER, 2: _bytes(8), 3: _text, 4: _text, 5: _text, 6: _text, 7: _text},
     15: {1: _CALLER, 2: _bytes(8), 3: _is_uint},
+    16: {1: _acknowledged, 2: _uint(2**32)},
+    17: {
+        1: _bytes(8), 2: _is_uint, 3: _bytes(16), 4: _uint(2**8),
+        5: lambda blobs: _uint(BOARD_BLOBS_MOST + 1)(blobs) and blobs > 0, 6: _bytes(32),
+    },
 }
 
 
@@ -173,3 +181,13 @@ def _check_event(value: dict) -> None:
     types = _EVENTS.get(value.get(0), {})
     insist(all(key in value for key in types), "malformed", "a key is missing")
     _typed(value, types)
+
+
+def blob_names(root: bytes, blobs: int) -> list[bytes]:
+    """The names of a board's blobs, in order (SPEC §8.5)."""
+    return [sha256(label("desk/blob"), root, u16(number))[:16] for number in range(blobs)]
+
+
+def blobs_hash(data: bytes) -> bytes:
+    """What a board's event says of its blobs' bytes, one after the other."""
+    return sha256(label("desk/blobs"), data)

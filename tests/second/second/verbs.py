@@ -422,6 +422,10 @@ def build_event(q):
 
 
 @verb
+def blob_names(q):
+    return contents.blob_names(hx(q["root"]), q["blobs"])
+
+
 def parse_event(q):
     return contents.parse_event(hx(q["bytes"]))
 

@@ -11,6 +11,7 @@
     reason = "a test that fails says so by panicking; these programs live in real time"
 )]
 mod at_rest;
+mod away;
 mod carousel;
 mod exchange;
 mod mistakes;

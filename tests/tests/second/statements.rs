@@ -8,7 +8,7 @@ use porchlight_proto::bulletin::{Bulletin, Code};
 use porchlight_proto::card::{Card, Door, RelayAddress};
 use porchlight_proto::cell::up::{self, EventStamp, Opened, Opener, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
-use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, DeskSecret, Event, HandOver};
+use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, Board, DeskSecret, Event, HandOver};
 use porchlight_proto::have::Have;
 use porchlight_proto::letter::{Letter, normal};
 use porchlight_proto::limits::TEAM_PART_LEN;
@@ -422,14 +422,29 @@ fn team_part(
     assert_eq!(up::open(&array(&sealed), &opener), Ok(Opened::Team(part.clone())));
 }
 
+fn held(rng: &mut ChaCha20Rng) -> BTreeMap<DeviceId, u64> {
+    (0..below(rng, 5)).map(|_| (DeviceId(random(rng)), rng.next_u64())).collect()
+}
+
+fn board(rng: &mut ChaCha20Rng) -> Board {
+    Board {
+        to: DeviceId(random(rng)),
+        ask: rng.next_u64(),
+        root: random(rng),
+        relay: below(rng, 256) as u8,
+        blobs: 1 + below(rng, 512) as u16,
+        hash: random(rng),
+    }
+}
+
 /// Some event of a team.
 pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
     let (caller, session, answer) = (CallerId(random(rng)), random(rng), random(rng));
     let length = length(rng, usize::MAX);
-    match below(rng, 15) {
+    match below(rng, 17) {
         0 => Event::DeviceKey(Box::new(random(rng))),
         1 => {
-            let held = (0..below(rng, 5)).map(|_| (DeviceId(random(rng)), rng.next_u64())).collect::<BTreeMap<_, _>>();
+            let held = held(rng);
             Event::Acknowledge { held, life: random(rng), position: rng.next_u64() }
         }
         2 => Event::Claim { caller, lease: rng.next_u32(), reason: text(rng, 30) },
@@ -465,6 +480,8 @@ pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
             next_step: text(rng, 40),
         }),
         13 => Event::Accept { caller, device: DeviceId(random(rng)), seq: rng.next_u64() },
+        14 => Event::Ask { held: held(rng), since: rng.next_u32() },
+        15 => Event::Board(board(rng)),
         _ => Event::StopSending { caller, answer },
     }
 }
@@ -483,6 +500,11 @@ pub(crate) fn contents(count: usize, rng: &mut ChaCha20Rng, python: &mut Python)
         mark_bytes(&mut map, &event);
         let again = python.get("build_event", json!({"map": map}));
         assert_eq!(again, hex(event.to_cbor()));
+        if let Event::Board(board) = &event {
+            let names = python.get("blob_names", json!({"root": hex(board.root), "blobs": board.blobs}));
+            let ours: Vec<Value> = board.names().map(hex).collect();
+            assert_eq!(names, json!(ours));
+        }
         assert_eq!(Event::parse(&bytes(&again)), Ok(event));
     }
 }

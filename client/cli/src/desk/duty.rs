@@ -132,6 +132,8 @@ impl Round {
                 remark(&sentences::roster_refused(relay, serial));
             }
             DutyNews::RolledBack(relay) => remark(&sentences::rolled_back(relay)),
+            DutyNews::Asked => remark(sentences::ASKED),
+            DutyNews::BoardTaken => remark(sentences::BOARD_TAKEN),
             DutyNews::Misnumbered(relay, itself) => remark(&sentences::misnumbered(relay, itself)),
             DutyNews::Trouble(relay, failure) => {
                 remark(&sentences::desk_relay(relay, &failure));
@@ -237,6 +239,8 @@ fn note(news: &DutyNews, output: Output) {
     match news {
         DutyNews::CaughtUp(relay) => output.tell(&json!({"event": "connected", "relay": relay}), &sentences::connected(*relay)),
         DutyNews::Published(relay, serial) => output.tell(&json!({"event": "published", "relay": relay, "serial": serial}), ""),
+        DutyNews::Asked => output.tell(&json!({"event": "asked"}), sentences::ASKED),
+        DutyNews::BoardTaken => output.tell(&json!({"event": "board_taken"}), sentences::BOARD_TAKEN),
         DutyNews::RolledBack(relay) => remark(&sentences::rolled_back(*relay)),
         DutyNews::Refused(relay, serial) => remark(&sentences::roster_refused(*relay, *serial)),
         DutyNews::Misnumbered(relay, itself) => remark(&sentences::misnumbered(*relay, *itself)),

@@ -236,7 +236,7 @@ fn a_board_that_lies_about_what_others_wrote_is_not_believed() {
     world.sync(0);
     let now = world.now.seconds();
     world.act(0, |desk, rng| desk.note(her.caller, "she likes plums", now, rng)).unwrap();
-    let honest = world.offices[0].look().unwrap().board_bytes(now).unwrap();
+    let honest = world.offices[0].look().unwrap().board_bytes(now, None).unwrap();
     let records: Vec<Record> = minicbor::decode(&honest).unwrap();
     let lies: [fn(&mut record::EventRecord); 5] = [
         |event| event.words.as_mut().unwrap().bytes.push(0),
