@@ -440,6 +440,8 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
                 }
                 if end {
                     self.search(at);
+                }
+                if self.posts.get(at).is_some_and(|post| post.caught_up) {
                     self.attend(at);
                 }
                 if hasty {
@@ -504,7 +506,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
 
     // ── boards for whoever was away ─────────────────────────────────────────────────────────────
 
-    /// Once a lane has been read to its end: asks for what was missed, takes the board that was left for this device, and
+    /// At every page once a lane has been read to its end: asks for what was missed, takes the board that was left for this device, and
     /// leaves one for a colleague who asked.
     fn attend(&mut self, at: usize) {
         let now = self.now().seconds();
