@@ -21,6 +21,8 @@ use crate::transport::{Authorize, Dial, Failure, Heard, Patience, Relay, RelayEr
 const POLL_S: u64 = 25;
 /// How often the desk looks at its relays' notices although nothing calls for it.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// How many beats after a look at the earliest a refused call makes the desk look again.
+const LOOK_AGAIN_BEATS: u32 = 6;
 /// How often the vault is tidied.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// After a failed fetch, how long until the next.
@@ -120,6 +122,7 @@ struct Post {
     relay: Arc<Relay>,
     heard: bool,
     asking: bool,
+    looked: Duration,
     polling: bool,
     polled_at: Duration,
     posting: bool,
@@ -317,6 +320,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         let patience = self.patience(at);
         let Some(post) = self.posts.get_mut(at).filter(|post| !post.asking) else { return };
         post.asking = true;
+        post.looked = self.clock.elapsed();
         let relay = Arc::clone(&post.relay);
         self.errands.spawn(async move { Arrival::Notice(at, relay.notice(patience).await) });
     }
@@ -679,8 +683,15 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         }
     }
 
-    /// Tells a relay's trouble, unless it was the last thing told of that relay.
+    /// Tells a relay's trouble, unless it was the last thing told of that relay. One that does not know this device any more may
+    /// have a notice that says why.
     fn trouble(&mut self, at: usize, failure: Failure) {
+        let now = self.clock.elapsed();
+        let refused = matches!(failure, Failure::NotThisLine);
+        let looks = |post: &Post| post.heard && now >= post.looked + post.beat * LOOK_AGAIN_BEATS;
+        if refused && self.term == Term::Watch && self.posts.get(at).is_some_and(looks) {
+            self.look(at);
+        }
         let Some(post) = self.posts.get_mut(at) else { return };
         let said = failure.to_string();
         if post.told.replace(said.clone()) != Some(said) {
@@ -695,6 +706,7 @@ impl Post {
             relay: Arc::new(relay),
             heard: false,
             asking: false,
+            looked: Duration::ZERO,
             polling: false,
             polled_at: Duration::ZERO,
             posting: false,

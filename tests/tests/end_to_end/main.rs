@@ -16,6 +16,7 @@ mod carousel;
 mod exchange;
 mod mistakes;
 mod night;
+mod operating;
 mod signals;
 mod site;
 mod team;
