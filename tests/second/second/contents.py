@@ -164,14 +164,14 @@ def parse_event(data: bytes) -> dict:
     if kind not in _EVENTS:
         return {0: kind, "whole": data}
     value = read_map(data, {0, *_EVENTS[kind]})
-    if kind == 2 and isinstance(value.get(1), Pairs):
+    if kind in (2, 16) and isinstance(value.get(1), Pairs):
         value[1] = _held(value[1])
     _check_event(value)
     return value
 
 
 def _held(pairs: Pairs) -> dict:
-    """The map of an acknowledgement, whose keys are device ids: in any order, none twice."""
+    """The map of an acknowledgement or an asking, whose keys are device ids: in any order, none twice."""
     insist(all(_bytes(8)(device) for device, _ in pairs), "malformed", "a device id")
     insist(len({device for device, _ in pairs}) == len(pairs), "malformed", "a device twice")
     return dict(pairs)

@@ -426,6 +426,7 @@ def blob_names(q):
     return contents.blob_names(hx(q["root"]), q["blobs"])
 
 
+@verb
 def parse_event(q):
     return contents.parse_event(hx(q["bytes"]))
 
