@@ -87,7 +87,7 @@ impl Notice {
             return Err(BadBytes);
         }
         Ok(Self {
-            roster: (!fields.is_zero(notice::roster)).then(|| Box::new(fields.array(notice::roster))),
+            roster: (!fields.is_zero(notice::roster)).then(|| fields.boxed(notice::roster)),
             clock_ms: Millis(fields.u64(notice::clock_ms)),
             difficulty: fields.u8(notice::difficulty),
             up_epoch: fields.u32(notice::up_epoch),
@@ -128,7 +128,7 @@ impl UpPost {
     pub fn parse(bytes: &[u8]) -> Result<Self, BadBytes> {
         let bytes = sized::<UP_POST_LEN>(bytes)?;
         let fields = Fields(bytes.as_slice());
-        Ok(Self { stamp: fields.array(up_post::stamp), cell: Box::new(fields.array(up_post::cell)) })
+        Ok(Self { stamp: fields.array(up_post::stamp), cell: fields.boxed(up_post::cell) })
     }
 }
 
@@ -255,9 +255,9 @@ impl DeskBeat {
             fast_slot: slot(desk_beat::fast_slot),
             slow_slot: slot(desk_beat::slow_slot),
             floor: Floor { life: fields.u64(desk_beat::floor_life), n: fields.u64(desk_beat::floor_n) },
-            fast_cell: Box::new(fields.array(desk_beat::fast_cell)),
-            slow_cell: Box::new(fields.array(desk_beat::slow_cell)),
-            team_cells: [Box::new(fields.array(FIRST_TEAM_CELL)), Box::new(fields.array(SECOND_TEAM_CELL))],
+            fast_cell: fields.boxed(desk_beat::fast_cell),
+            slow_cell: fields.boxed(desk_beat::slow_cell),
+            team_cells: [fields.boxed(FIRST_TEAM_CELL), fields.boxed(SECOND_TEAM_CELL)],
         })
     }
 }

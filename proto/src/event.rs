@@ -1,19 +1,18 @@
 //! What devices of a team tell each other (SPEC §8.4).
-use crate::cbor::{BadCbor, MapWriter, array, infallible, items, read_map};
+use crate::answer::Answer;
+use crate::cbor::{MapWriter, infallible, read_map};
 use crate::kdf;
 use crate::letter::{ContentError, Session};
-use crate::limits::{BLOB_LEN, BOARD_BLOBS_MAX, DESK_CERT_LEN, DEVICE_CERT_LEN, SEALING_KEY_LEN, TEXT_MAX};
+use crate::limits::{BLOB_LEN, DESK_CERT_LEN, DEVICE_CERT_LEN, ROSTER_LEN, SEALING_KEY_LEN};
 use crate::line::{CallerId, DeviceId};
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::fmt;
-use minicbor::Decoder;
 use zeroize::Zeroizing;
+
+mod fields;
 
 /// The id of an answer: random, so that it tells nothing.
 pub type AnswerId = [u8; 8];
-
-/// The most devices an acknowledgement names.
-const DEVICES_MAX: u64 = 64;
 
 /// What is said of an answer besides its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +23,8 @@ pub enum AnswerKind {
     Stop,
 }
 
-/// An answer as one device hands it to its colleagues.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An answer as one device hands it to its colleagues. Silent in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct AnswerEvent {
     /// To whom.
     pub caller: CallerId,
@@ -45,8 +44,8 @@ pub struct AnswerEvent {
     pub flags: u8,
 }
 
-/// One event of a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One event of a device. Silent in `Debug`: it holds what people wrote.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Event {
     /// A new sealing key of this device.
     DeviceKey(Box<[u8; SEALING_KEY_LEN]>),
@@ -111,7 +110,7 @@ pub enum Event {
     },
     /// A device admitted to the team, or vouched for anew. Counts only from a lead, and only if the certificates check.
     Admitted(Admitted),
-    /// A device that is no longer of the team. Counts only from a lead.
+    /// A device that is no longer of the team. Counts from a lead, from the device itself, or from two others.
     Revoked {
         /// Which.
         device: DeviceId,
@@ -136,12 +135,196 @@ pub enum Event {
     },
     /// A board left for a colleague as blobs (SPEC §8.5).
     Board(Board),
+    /// Somebody of this device is writing to her.
+    Composing {
+        /// To whom.
+        caller: CallerId,
+        /// Seconds for which that holds; 0 for no longer.
+        lease: u32,
+    },
+    /// A device is on call for a while.
+    Shift {
+        /// Which.
+        device: DeviceId,
+        /// Unix seconds.
+        from: u32,
+        /// Unix seconds.
+        until: u32,
+    },
+    /// A shift struck from the rota.
+    Strike {
+        /// The device that entered it.
+        device: DeviceId,
+        /// The number of that event in the device's chain.
+        seq: u64,
+    },
+    /// How the team knows a caller.
+    Known {
+        /// Whom.
+        caller: CallerId,
+        /// How.
+        how: How,
+        /// By whom, or by what.
+        text: String,
+        /// The day, counted from 1970.
+        day: u32,
+    },
+    /// A question that only she can answer, for when she has lost her words; both empty for none.
+    Question {
+        /// Whose.
+        caller: CallerId,
+        /// What is asked.
+        question: String,
+        /// What she answers.
+        answer: String,
+    },
+    /// What she asked the team to do if her sign is late; empty for nothing.
+    Wish {
+        /// Whose.
+        caller: CallerId,
+        /// Her wish.
+        text: String,
+    },
+    /// This row is the room that another caller opens under duress.
+    Duress {
+        /// The room.
+        caller: CallerId,
+        /// Whose it is; all zero for nobody's.
+        of: CallerId,
+    },
+    /// For how many days every device of the team keeps letters and notes. Counts only from a lead.
+    Keep {
+        /// Days, 1 to 180.
+        days: u32,
+    },
+    /// Something that two workers must want.
+    Propose(Proposal),
+    /// A proposal agreed to.
+    Agree {
+        /// The device that proposed.
+        device: DeviceId,
+        /// The number of that event in the device's chain.
+        seq: u64,
+        /// Its hash: a device that tells two histories has nothing agreed to twice.
+        hash: [u8; 32],
+    },
+    /// A proposal objected to.
+    Object {
+        /// The device that proposed.
+        device: DeviceId,
+        /// The number of that event in the device's chain.
+        seq: u64,
+        /// Its hash: a device that tells two histories has nothing agreed to twice.
+        hash: [u8; 32],
+    },
+    /// Two rows that were joined are two again.
+    Part {
+        /// One.
+        caller: CallerId,
+        /// The other.
+        other: CallerId,
+    },
+    /// A roster that a lead has signed, so that every device knows what is published.
+    Roster(Box<[u8; ROSTER_LEN]>),
     /// A type this program does not know: kept, passed on, ignored.
     Unknown(Vec<u8>),
 }
 
-/// What the next worker needs to know of one caller, in five lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How the team knows a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It does not.
+    Unknown,
+    /// Somebody the team knows has introduced her.
+    Introduced,
+    /// The team has made sure that it is she.
+    Verified,
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Event")
+    }
+}
+
+impl How {
+    /// The number in the event (SPEC §8.4).
+    #[must_use]
+    pub const fn code(self) -> u64 {
+        match self {
+            Self::Unknown => 0,
+            Self::Introduced => 1,
+            Self::Verified => 2,
+        }
+    }
+    /// The value of a number; none for one that this version does not know.
+    #[must_use]
+    pub const fn from_code(code: u64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Unknown),
+            1 => Some(Self::Introduced),
+            2 => Some(Self::Verified),
+            _ => None,
+        }
+    }
+}
+
+/// What no worker does alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Act {
+    /// Show two rows as one: she has lost her words and come again.
+    Join,
+    /// Do what she asked for, because her sign is late.
+    Fulfil,
+    /// Forget all that is known of her.
+    Forget,
+    /// Keep the words of her last hand-over for up to 180 days.
+    KeepHandOver,
+    /// Send her this answer, which names a place or a time.
+    Say,
+}
+
+impl Act {
+    /// The number in the event (SPEC §8.4).
+    #[must_use]
+    pub const fn code(self) -> u64 {
+        match self {
+            Self::Join => 1,
+            Self::Fulfil => 2,
+            Self::Forget => 3,
+            Self::KeepHandOver => 4,
+            Self::Say => 5,
+        }
+    }
+    /// The value of a number; none for one that this version does not know.
+    #[must_use]
+    pub const fn from_code(code: u64) -> Option<Self> {
+        match code {
+            1 => Some(Self::Join),
+            2 => Some(Self::Fulfil),
+            3 => Some(Self::Forget),
+            4 => Some(Self::KeepHandOver),
+            5 => Some(Self::Say),
+            _ => None,
+        }
+    }
+}
+
+/// Something that two workers must want, or one for a day. Silent in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// About whom.
+    pub caller: CallerId,
+    /// What is to be done.
+    pub act: Act,
+    /// With [`Act::Join`] the other row; else all zero.
+    pub other: CallerId,
+    /// Why; with [`Act::Say`] the answer's words.
+    pub text: String,
+}
+
+/// What the next worker needs to know of one caller, in five lines. Silent in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct HandOver {
     /// Whose row.
     pub caller: CallerId,
@@ -194,6 +377,24 @@ impl Board {
     #[must_use]
     pub fn is_of(&self, bytes: &[u8]) -> bool {
         bytes.len() == usize::from(self.blobs) * BLOB_LEN && Self::hash_of(bytes) == self.hash
+    }
+}
+
+impl fmt::Debug for HandOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HandOver")
+    }
+}
+
+impl fmt::Debug for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proposal")
+    }
+}
+
+impl fmt::Debug for AnswerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnswerEvent")
     }
 }
 
@@ -272,6 +473,25 @@ impl Event {
                 .uint(4, u64::from(board.relay))
                 .uint(5, u64::from(board.blobs))
                 .bytes(6, &board.hash),
+            Self::Composing { caller, lease } => map.uint(0, 18).bytes(1, &caller.0).uint(2, u64::from(*lease)),
+            Self::Shift { device, from, until } => {
+                map.uint(0, 19).bytes(1, &device.0).uint(2, u64::from(*from)).uint(3, u64::from(*until))
+            }
+            Self::Strike { device, seq } => map.uint(0, 20).bytes(1, &device.0).uint(2, *seq),
+            Self::Known { caller, how, text, day } => {
+                map.uint(0, 21).bytes(1, &caller.0).uint(2, how.code()).text(3, text).uint(4, u64::from(*day))
+            }
+            Self::Question { caller, question, answer } => map.uint(0, 22).bytes(1, &caller.0).text(2, question).text(3, answer),
+            Self::Wish { caller, text } => map.uint(0, 23).bytes(1, &caller.0).text(2, text),
+            Self::Duress { caller, of } => map.uint(0, 24).bytes(1, &caller.0).bytes(2, &of.0),
+            Self::Keep { days } => map.uint(0, 25).uint(1, u64::from(*days)),
+            Self::Propose(Proposal { caller, act, other, text }) => {
+                map.uint(0, 26).bytes(1, &caller.0).uint(2, act.code()).bytes(3, &other.0).text(4, text)
+            }
+            Self::Agree { device, seq, hash } => map.uint(0, 27).bytes(1, &device.0).uint(2, *seq).bytes(3, hash),
+            Self::Object { device, seq, hash } => map.uint(0, 28).bytes(1, &device.0).uint(2, *seq).bytes(3, hash),
+            Self::Part { caller, other } => map.uint(0, 29).bytes(1, &caller.0).bytes(2, &other.0),
+            Self::Roster(roster) => map.uint(0, 30).bytes(1, roster.as_slice()),
             Self::Unknown(body) => return body.clone(),
         };
         map.finish()
@@ -289,8 +509,45 @@ impl Event {
             }
             Ok(key == 0)
         })?;
-        let raw = Raw::read(bytes, kind.ok_or(ContentError::Malformed)?)?;
-        Ok(raw.event(bytes)?)
+        let fields = fields::Fields::read(bytes, kind.ok_or(ContentError::Malformed)?)?;
+        Ok(fields.event(bytes)?)
+    }
+}
+
+/// What stays of an event when its words are forgotten: the event without them; one without words, or that is none, as it is.
+#[must_use]
+pub fn trace(body: &[u8]) -> Vec<u8> {
+    let wordless = Event::parse(body).ok().and_then(|event| event.without_words());
+    wordless.map_or_else(|| body.into(), |event| event.to_cbor())
+}
+
+impl Event {
+    /// The event without anybody's words (SPEC §8.4); `None` if there are none in it.
+    #[must_use]
+    pub fn without_words(&self) -> Option<Self> {
+        let none = String::new;
+        Some(match self {
+            Self::Note { caller, .. } => Self::Note { caller: *caller, text: none() },
+            // That there was a reason decides who holds the claim.
+            Self::Claim { caller, lease, reason } if !reason.is_empty() => {
+                Self::Claim { caller: *caller, lease: *lease, reason: "…".into() }
+            }
+            Self::HandOver(over) => {
+                let (caller, to) = (over.caller, over.to);
+                let (situation, promised_by_us, promised_by_her, risk, next_step) = (none(), none(), none(), none(), none());
+                Self::HandOver(HandOver { caller, to, situation, promised_by_us, promised_by_her, risk, next_step })
+            }
+            Self::Answer(answer) if answer.kind == AnswerKind::Answer && answer.flags == 0 => {
+                let content = Answer::parse(&answer.content).ok()?;
+                let trace = Answer { n: content.n, written: content.written, meeting: content.meeting, ..Answer::default() };
+                Self::Answer(AnswerEvent { content: trace.to_cbor().ok()?, ..answer.clone() })
+            }
+            Self::Known { caller, how, day, .. } => Self::Known { caller: *caller, how: *how, text: none(), day: *day },
+            Self::Question { caller, .. } => Self::Question { caller: *caller, question: none(), answer: none() },
+            Self::Wish { caller, .. } => Self::Wish { caller: *caller, text: none() },
+            Self::Propose(proposal) => Self::Propose(Proposal { text: none(), ..proposal.clone() }),
+            _ => return None,
+        })
     }
 }
 
@@ -312,119 +569,6 @@ impl AnswerEvent {
     }
 }
 
-/// The fields of an event of a known type, before it is known that all of them are there.
-#[derive(Default)]
-struct Raw<'b> {
-    kind: u64,
-    bytes: [Option<&'b [u8]>; 9],
-    uints: [Option<u64>; 9],
-    texts: [Option<&'b str>; 8],
-    slots: Option<Vec<u8>>,
-    held: Option<BTreeMap<DeviceId, u64>>,
-}
-
-impl<'b> Raw<'b> {
-    fn read(bytes: &'b [u8], kind: u64) -> Result<Self, BadCbor> {
-        let mut raw = Self { kind, ..Self::default() };
-        read_map(bytes, |key, value| raw.take(key, value))?;
-        Ok(raw)
-    }
-    fn take(&mut self, key: u64, value: &mut Decoder<'b>) -> Result<bool, BadCbor> {
-        match (self.kind, key) {
-            (_, 0) => return Ok(false),
-            (2 | 16, 1) => self.held = Some(read_held(value)?),
-            (3, 3) | (5, 2) | (14, 3..=7) => {
-                let text = value.str()?;
-                *self.texts.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(text);
-            }
-            (9, 1) => self.slots = Some((0..items(value, 8)?).map(|_| Ok(value.u8()?)).collect::<Result<_, BadCbor>>()?),
-            (1 | 3..=8 | 11..=15 | 17, 1) | (2 | 6 | 7 | 8 | 10..=12 | 14 | 15, 2) | (6, 3 | 5) | (12 | 17, 3) | (17, 6) => {
-                let bytes = value.bytes()?;
-                *self.bytes.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(bytes);
-            }
-            (2 | 7 | 15, 3) | (3 | 16 | 17, 2) | (6, 4 | 6 | 7 | 8) | (10, 1) | (17, 4 | 5) => {
-                let uint = value.u64()?;
-                *self.uints.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(uint);
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-    fn bytes(&self, key: usize) -> Result<&'b [u8], BadCbor> {
-        self.bytes.get(key).copied().flatten().ok_or(BadCbor)
-    }
-    fn array<const N: usize>(&self, key: usize) -> Result<[u8; N], BadCbor> {
-        self.bytes(key)?.try_into().map_err(|_| BadCbor)
-    }
-    fn uint<T: TryFrom<u64>>(&self, key: usize) -> Result<T, BadCbor> {
-        let uint = self.uints.get(key).copied().flatten().ok_or(BadCbor)?;
-        T::try_from(uint).map_err(|_| BadCbor)
-    }
-    fn text(&self, key: usize) -> Result<String, BadCbor> {
-        self.texts.get(key).copied().flatten().filter(|text| text.len() <= TEXT_MAX).map(Into::into).ok_or(BadCbor)
-    }
-    fn caller(&self) -> Result<CallerId, BadCbor> {
-        self.array(1).map(CallerId)
-    }
-    fn event(self, whole: &[u8]) -> Result<Event, BadCbor> {
-        Ok(match self.kind {
-            1 => Event::DeviceKey(Box::new(self.array(1)?)),
-            2 => Event::Acknowledge { life: self.array(2)?, position: self.uint(3)?, held: self.held.ok_or(BadCbor)? },
-            3 => Event::Claim { caller: self.caller()?, lease: self.uint(2)?, reason: self.text(3)? },
-            4 => Event::Release { caller: self.caller()? },
-            5 => Event::Note { caller: self.caller()?, text: self.text(2)? },
-            6 => Event::Answer(self.answer()?),
-            7 => Event::Shown { caller: self.caller()?, session: self.array(2)?, seq: self.uint(3)? },
-            8 => Event::Seen { caller: self.caller()?, answer: self.array(2)? },
-            9 => Event::Slots(self.slots.ok_or(BadCbor)?),
-            10 => Event::Secret(DeskSecret { period: self.uint(1)?, seed: Zeroizing::new(self.array(2)?) }),
-            11 => Event::StopSending { caller: self.caller()?, answer: self.array(2)? },
-            12 => Event::Admitted(Admitted {
-                desk_cert: Box::new(self.array(1)?),
-                device_cert: Box::new(self.array(2)?),
-                sealing_key: Box::new(self.array(3)?),
-            }),
-            13 => Event::Revoked { device: DeviceId(self.array(1)?) },
-            14 => Event::HandOver(HandOver {
-                caller: self.caller()?,
-                to: DeviceId(self.array(2)?),
-                situation: self.text(3)?,
-                promised_by_us: self.text(4)?,
-                promised_by_her: self.text(5)?,
-                risk: self.text(6)?,
-                next_step: self.text(7)?,
-            }),
-            15 => Event::Accept { caller: self.caller()?, device: DeviceId(self.array(2)?), seq: self.uint(3)? },
-            16 => Event::Ask { since: self.uint(2)?, held: self.held.ok_or(BadCbor)? },
-            17 => Event::Board(Board {
-                to: DeviceId(self.array(1)?),
-                ask: self.uint(2)?,
-                root: self.array(3)?,
-                relay: self.uint(4)?,
-                blobs: Some(self.uint(5)?).filter(|blobs| (1..=BOARD_BLOBS_MAX).contains(blobs)).ok_or(BadCbor)?,
-                hash: self.array(6)?,
-            }),
-            _ => Event::Unknown(whole.into()),
-        })
-    }
-    fn answer(&self) -> Result<AnswerEvent, BadCbor> {
-        Ok(AnswerEvent {
-            caller: self.caller()?,
-            answer: self.array(2)?,
-            content: self.bytes(3)?.into(),
-            good_until: self.uint(4)?,
-            session: self.array(5)?,
-            seq: self.uint(6)?,
-            kind: match self.uint::<u64>(7)? {
-                1 => AnswerKind::Answer,
-                2 => AnswerKind::Stop,
-                _ => return Err(BadCbor),
-            },
-            flags: self.uint(8)?,
-        })
-    }
-}
-
 fn write_held<'m>(map: &'m mut MapWriter, held: &BTreeMap<DeviceId, u64>) -> &'m mut MapWriter {
     map.field(1, |out| {
         infallible(out.map(held.len() as u64));
@@ -433,15 +577,4 @@ fn write_held<'m>(map: &'m mut MapWriter, held: &BTreeMap<DeviceId, u64>) -> &'m
             infallible(out.u64(*seq));
         }
     })
-}
-
-fn read_held(value: &mut Decoder<'_>) -> Result<BTreeMap<DeviceId, u64>, BadCbor> {
-    let count = value.map()?.filter(|count| *count <= DEVICES_MAX).ok_or(BadCbor)?;
-    let mut held = BTreeMap::new();
-    for _ in 0..count {
-        if held.insert(DeviceId(array(value)?), value.u64()?).is_some() {
-            return Err(BadCbor);
-        }
-    }
-    Ok(held)
 }

@@ -1,5 +1,7 @@
 //! The one table of every fixed layout. A test holds it against `docs/SPEC.md`, line by line.
 
+use alloc::boxed::Box;
+
 /// Where a field lies in its layout: offset and length in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -124,6 +126,10 @@ impl<'a> Fields<'a> {
     /// The field as an array; `N` is the field's length.
     pub(crate) fn array<const N: usize>(&self, span: Span) -> [u8; N] {
         self.slice(span).try_into().expect("an array is as long as its field")
+    }
+    /// The field in a box; `N` is the field's length. Never on the stack, where nothing is wiped.
+    pub(crate) fn boxed<const N: usize>(&self, span: Span) -> Box<[u8; N]> {
+        Box::<[u8]>::from(self.slice(span)).try_into().expect("an array is as long as its field")
     }
     pub(crate) fn u8(&self, span: Span) -> u8 {
         u8::from_be_bytes(self.array(span))

@@ -26,6 +26,8 @@ pub const LANE_PAGE_MAX_CELLS: usize = 512;
 pub const BLOB_LEN: usize = 65_536;
 /// The most blobs that one board is cut into (SPEC §8.5): 32 MiB.
 pub const BOARD_BLOBS_MAX: u16 = 512;
+/// The most days for which a line's devices keep letters and notes (SPEC §8.4).
+pub const KEEP_DAYS_MAX: u32 = 180;
 /// Bytes in a bulletin.
 pub const BULLETIN_LEN: usize = 80;
 /// Bytes in a device token before it is written as text.

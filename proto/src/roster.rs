@@ -205,6 +205,10 @@ impl SignedRoster {
     pub fn revoked(&self, device: DeviceId) -> bool {
         self.fields().slice(layout::revoked).chunks_exact(8).any(|id| id == device.0)
     }
+    /// The eight devices that it names as revoked; random where there are fewer.
+    pub fn revoked_ids(&self) -> impl Iterator<Item = DeviceId> {
+        self.fields().slice(layout::revoked).chunks_exact(8).filter_map(|id| Some(DeviceId(*id.first_chunk()?)))
+    }
     /// SHA-256 of the roster of the serial before; zero for the first.
     #[must_use]
     pub fn previous_hash(&self) -> [u8; 32] {

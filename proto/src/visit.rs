@@ -273,10 +273,13 @@ impl Visit {
         let today = timing.day(self.line_now(now));
         (0..u32::from(timing.slow_days)).filter_map(|back| today.checked_sub(back)).collect()
     }
-    /// The id of this visit as the desk sees it.
+    /// The id of this visit as one of the two mailboxes sees it.
     #[must_use]
-    pub const fn session(&self) -> &Session {
-        &self.desk.session
+    pub const fn session(&self, to: To) -> &Session {
+        match to {
+            To::Desk => &self.desk.session,
+            To::Safeguarding => &self.safe.session,
+        }
     }
 
     /// Learns who she is. From now on dummies carry her keys too, and what was fetched before is read.
@@ -337,6 +340,13 @@ impl Visit {
     #[must_use]
     pub fn parts_read(&self) -> usize {
         self.reading.parts_read
+    }
+
+    /// Whether whole rounds of POSTs are over, in each of which each mailbox had its turn. A visit that ends there tells nobody by
+    /// its length to which of them it wrote, or whether it wrote at all.
+    #[must_use]
+    pub const fn is_between_rounds(&self) -> bool {
+        self.beats.is_multiple_of(SAFEGUARDING_POSTS) && self.in_flight.is_none()
     }
 
     /// This beat's POST to relay `relay_no`: the next unposted part, else the next part of the oldest letter without a

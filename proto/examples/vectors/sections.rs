@@ -8,7 +8,7 @@ use porchlight_proto::card::{Card, RelayAddress};
 use porchlight_proto::cell::down::{self, AnswerPart, Kind, Place, Receipt, Tags, Track, Withdrawal};
 use porchlight_proto::cell::up::{EventStamp, LetterPart, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
-use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, Board, DeskSecret, Event, HandOver};
+use porchlight_proto::event::{Act, Admitted, AnswerEvent, AnswerKind, Board, DeskSecret, Event, HandOver, How, Proposal};
 use porchlight_proto::kdf::digest;
 use porchlight_proto::layout;
 use porchlight_proto::letter::{Letter, Status, Withdraw};
@@ -439,6 +439,27 @@ fn events() -> Vec<(&'static str, Event)> {
         ("accept", Event::Accept { caller, device: DeviceId([5; 8]), seq: 70_001 }),
         ("ask", Event::Ask { held: [(DeviceId([4; 8]), 17), (DeviceId([5; 8]), 70_001)].into(), since: 1_790_000_000 }),
         ("board", Event::Board(board())),
+        ("composing", Event::Composing { caller, lease: 120 }),
+        ("shift", Event::Shift { device: DeviceId([4; 8]), from: 1_790_000_000, until: 1_790_028_800 }),
+        ("strike", Event::Strike { device: DeviceId([4; 8]), seq: 300 }),
+        ("known", Event::Known { caller, how: How::Introduced, text: "by her cousin, 표".into(), day: 20_717 }),
+        ("question", Event::Question { caller, question: "무슨 꽃?".into(), answer: "进不去的院子".into() }),
+        ("wish", Event::Wish { caller, text: "tell my sister".into() }),
+        ("duress", Event::Duress { caller, of: CallerId([12; 16]) }),
+        ("keep", Event::Keep { days: 30 }),
+        (
+            "propose",
+            Event::Propose(Proposal {
+                caller,
+                act: Act::Join,
+                other: CallerId([12; 16]),
+                text: "she answered the question".into(),
+            }),
+        ),
+        ("agree", Event::Agree { device: DeviceId([5; 8]), seq: 70_002, hash: [14; 32] }),
+        ("object", Event::Object { device: DeviceId([5; 8]), seq: 70_002, hash: [14; 32] }),
+        ("part", Event::Part { caller, other: CallerId([12; 16]) }),
+        ("roster", Event::Roster(Box::new([13; 4096]))),
     ]
 }
 

@@ -285,6 +285,11 @@ impl EventStamp {
     /// The hash that the device's next event names as `previous`.
     #[must_use]
     pub fn hash(&self, line: &LineId, device: &PublicKey, body: &[u8]) -> [u8; 32] {
+        self.hash_of_trace(line, device, &crate::kdf::digest(body), &crate::event::trace(body))
+    }
+    /// The same of an event whose words are forgotten: of SHA-256 of its body, and what stays (SPEC §8.4).
+    #[must_use]
+    pub fn hash_of_trace(&self, line: &LineId, device: &PublicKey, body_hash: &[u8; 32], trace: &[u8]) -> [u8; 32] {
         crate::kdf::hash(
             "team/event",
             &[
@@ -294,7 +299,8 @@ impl EventStamp {
                 &self.previous,
                 &self.lamport.to_be_bytes(),
                 &self.time.to_u32().to_be_bytes(),
-                body,
+                body_hash,
+                trace,
             ],
         )
     }

@@ -4,11 +4,12 @@ import unicodedata
 
 from .cbor import Pairs, encode, read_map
 from .label import label, sha256, u16
-from .refused import insist
+from .refused import Refused, insist
 
 TEXT_MOST = 16_000
 CARD_MOST = 2048
 BOARD_BLOBS_MOST = 512
+KEEP_DAYS_MOST = 180
 BLOB_LEN = 65_536
 LANGUAGES = ("zh", "ko", "en")
 
@@ -148,6 +149,19 @@ _EVENTS = {
         1: _bytes(8), 2: _is_uint, 3: _bytes(16), 4: _uint(2**8),
         5: lambda blobs: _uint(BOARD_BLOBS_MOST + 1)(blobs) and blobs > 0, 6: _bytes(32),
     },
+    18: {1: _CALLER, 2: _uint(2**32)},
+    19: {1: _bytes(8), 2: _uint(2**32), 3: _uint(2**32)},
+    20: {1: _bytes(8), 2: _is_uint},
+    21: {1: _CALLER, 2: _uint(3), 3: _text, 4: _uint(2**32)},
+    22: {1: _CALLER, 2: _text, 3: _text},
+    23: {1: _CALLER, 2: _text},
+    24: {1: _CALLER, 2: _bytes(16)},
+    25: {1: lambda days: _uint(KEEP_DAYS_MOST + 1)(days) and days > 0},
+    26: {1: _CALLER, 2: lambda act: _uint(6)(act) and act > 0, 3: _bytes(16), 4: _text},
+    27: {1: _bytes(8), 2: _is_uint, 3: _bytes(32)},
+    28: {1: _bytes(8), 2: _is_uint, 3: _bytes(32)},
+    29: {1: _CALLER, 2: _bytes(16)},
+    30: {1: _bytes(4096)},
 }
 
 
@@ -168,6 +182,27 @@ def parse_event(data: bytes) -> dict:
         value[1] = _held(value[1])
     _check_event(value)
     return value
+
+
+_WORDS = {5: (2,), 14: (3, 4, 5, 6, 7), 21: (3,), 22: (2, 3), 23: (2,), 26: (4,)}
+
+
+def trace(body: bytes) -> bytes:
+    """What stays of an event when its words are forgotten (SPEC §8.4)."""
+    try:
+        value = parse_event(body)
+    except Refused:
+        return body
+    kind = value[0]
+    if kind == 3 and value[3]:
+        return encode(value | {3: "…"})
+    if kind == 6 and value[7] == 1 and value[8] == 0:
+        try:
+            said = parse_answer(value[3])
+        except Refused:
+            return body
+        return encode(value | {3: encode({key: said[key] for key in (0, 3, 5) if said.get(key) not in (None, False)})})
+    return encode(value | {key: "" for key in _WORDS[kind]}) if kind in _WORDS else body
 
 
 def _held(pairs: Pairs) -> dict:

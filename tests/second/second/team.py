@@ -1,7 +1,7 @@
 """Team letters, team dummies and the chain of a device's events (SPEC §6.2)."""
 
 from . import part as parts_
-from . import cert, sign, up, xwing
+from . import cert, contents, sign, up, xwing
 from .label import label, sha256, u8, u32, u64
 from .layout import LAYOUTS, number
 from .refused import insist
@@ -95,7 +95,8 @@ def direct(line: bytes, recipient_pk: bytes) -> bytes:
 def event_hash(line: bytes, device_pk: bytes, device_seq: int, previous: bytes, lamport: int, time: int, body: bytes):
     """The hash that the device's next event names as `previous`."""
     return sha256(
-        label("team/event"), line, device_pk, u64(device_seq), previous, u64(lamport), u32(time), body
+        label("team/event"), line, device_pk, u64(device_seq), previous, u64(lamport), u32(time),
+        sha256(body), contents.trace(body),
     )
 
 

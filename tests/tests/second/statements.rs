@@ -8,7 +8,7 @@ use porchlight_proto::bulletin::{Bulletin, Code};
 use porchlight_proto::card::{Card, Door, RelayAddress};
 use porchlight_proto::cell::up::{self, EventStamp, Opened, Opener, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
-use porchlight_proto::event::{Admitted, AnswerEvent, AnswerKind, Board, DeskSecret, Event, HandOver};
+use porchlight_proto::event::{Act, Admitted, AnswerEvent, AnswerKind, Board, DeskSecret, Event, HandOver, How, Proposal};
 use porchlight_proto::have::Have;
 use porchlight_proto::letter::{Letter, normal};
 use porchlight_proto::limits::TEAM_PART_LEN;
@@ -441,7 +441,7 @@ fn board(rng: &mut ChaCha20Rng) -> Board {
 pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
     let (caller, session, answer) = (CallerId(random(rng)), random(rng), random(rng));
     let length = length(rng, usize::MAX);
-    match below(rng, 17) {
+    match below(rng, 30) {
         0 => Event::DeviceKey(Box::new(random(rng))),
         1 => {
             let held = held(rng);
@@ -482,7 +482,38 @@ pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
         13 => Event::Accept { caller, device: DeviceId(random(rng)), seq: rng.next_u64() },
         14 => Event::Ask { held: held(rng), since: rng.next_u32() },
         15 => Event::Board(board(rng)),
-        _ => Event::StopSending { caller, answer },
+        16 => Event::StopSending { caller, answer },
+        later => later_event(later, caller, rng),
+    }
+}
+
+/// An event of the types from 18 on.
+fn later_event(which: u64, caller: CallerId, rng: &mut ChaCha20Rng) -> Event {
+    let (device, seq, other) = (DeviceId(random(rng)), rng.next_u64(), CallerId(random(rng)));
+    match which {
+        17 => Event::Composing { caller, lease: rng.next_u32() },
+        18 => Event::Shift { device, from: rng.next_u32(), until: rng.next_u32() },
+        19 => Event::Strike { device, seq },
+        20 => Event::Known {
+            caller,
+            how: *one_of(rng, &[How::Unknown, How::Introduced, How::Verified]),
+            text: text(rng, 30),
+            day: rng.next_u32(),
+        },
+        21 => Event::Question { caller, question: text(rng, 30), answer: text(rng, 30) },
+        22 => Event::Wish { caller, text: text(rng, 30) },
+        23 => Event::Duress { caller, of: other },
+        24 => Event::Keep { days: 1 + below(rng, 180) as u32 },
+        25 => Event::Propose(Proposal {
+            caller,
+            act: *one_of(rng, &[Act::Join, Act::Fulfil, Act::Forget, Act::KeepHandOver, Act::Say]),
+            other,
+            text: text(rng, 30),
+        }),
+        26 => Event::Agree { device, seq, hash: random(rng) },
+        27 => Event::Object { device, seq, hash: random(rng) },
+        28 => Event::Part { caller, other },
+        _ => Event::Roster(Box::new(random(rng))),
     }
 }
 
@@ -515,6 +546,10 @@ fn mark_bytes(map: &mut Value, event: &Event) {
         Event::Claim { .. } => &["3"],
         Event::Note { .. } => &["2"],
         Event::HandOver(_) => &["3", "4", "5", "6", "7"],
+        Event::Known { .. } => &["3"],
+        Event::Question { .. } => &["2", "3"],
+        Event::Wish { .. } => &["2"],
+        Event::Propose(_) => &["4"],
         _ => &[],
     };
     for (key, value) in map.as_object_mut().unwrap() {
