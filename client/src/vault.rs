@@ -127,15 +127,30 @@ impl Vault {
     ///
     /// [`VaultError::Missing`]; [`VaultError::Io`] if something could not be destroyed, after all the rest was.
     pub fn burn(dir: &Path) -> Result<(), VaultError> {
-        let vault = dir.join("vault");
-        let mut names: Vec<PathBuf> = match std::fs::read_dir(&vault) {
+        Self::burn_files(&dir.join("vault"))
+    }
+
+    /// Destroys this vault as [`Vault::burn`] does, and lets go of its key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::burn`].
+    pub fn destroy(self) -> Result<(), VaultError> {
+        let Self { dir, key, .. } = self;
+        drop(key);
+        Self::burn_files(&dir)
+    }
+
+    fn burn_files(vault: &Path) -> Result<(), VaultError> {
+        let mut names: Vec<PathBuf> = match std::fs::read_dir(vault) {
             Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(VaultError::Missing),
             Err(error) => return Err(error.into()),
         };
         names.sort_by_key(|path| (!path.ends_with("header"), !path.ends_with("ring")));
-        let failures: Vec<std::io::Error> = names.iter().filter_map(|path| file::destroy(path).err()).collect();
-        let removed = std::fs::remove_dir(&vault);
+        let failures: Vec<std::io::Error> =
+            names.iter().filter_map(|path| Some(named(path, &file::destroy(path).err()?))).collect();
+        let removed = std::fs::remove_dir(vault);
         failures.into_iter().next().map_or(removed, Err).map_err(VaultError::from)
     }
 
@@ -255,6 +270,12 @@ impl Vault {
     pub fn journal_len(&self) -> u64 {
         self.journal.len()
     }
+}
+
+/// An error that says which file it is about.
+fn named(path: &Path, error: &std::io::Error) -> std::io::Error {
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    std::io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
 /// The key that everything in the vault is sealed under. Random; the passphrase only wraps it.

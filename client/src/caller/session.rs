@@ -12,11 +12,9 @@ use porchlight_proto::visit::{self, Event, Post, Ticket, To, Visit, VisitError};
 use rand_core::CryptoRng;
 use tokio::task::JoinSet;
 
-use crate::outbox::{Beat, Clock, Outbox};
+use crate::outbox::{Beat, Clock, Outbox, SEALED_AHEAD};
 use crate::transport::{Dial, Failure, Heard, Patience, Relay, RelayError};
 
-/// How long before its beat a cell is sealed, unless half a beat is shorter (SPEC §9.1).
-const SEALED_AHEAD: Duration = Duration::from_secs(1);
 /// The beat of [`Pace::Hasty`].
 const HASTY: Duration = Duration::from_millis(50);
 
@@ -78,6 +76,8 @@ pub enum News {
     SlowRead,
     /// The newest beats of a relay were read.
     FastRead,
+    /// A POST is over, whether or not its relay took it.
+    Posted,
     /// A relay does not do what it should.
     Trouble(u8, RelayTrouble),
 }
@@ -292,9 +292,10 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
 
     fn pulse(&mut self, pulse: Pulse) {
         match pulse {
-            // The pulse is the sealing; the POST itself goes on its beat, a constant time later.
+            // The pulse is the sealing; the POST itself goes on its beat, a constant time after the pulse was due.
             Pulse::Up => {
-                self.post_at(self.clock.elapsed() + SEALED_AHEAD.min(self.up_beat() / 2));
+                let due = self.outbox.last(pulse).unwrap_or_else(|| self.clock.elapsed());
+                self.post_at(due + SEALED_AHEAD.min(self.up_beat() / 2));
                 self.read_on();
             }
             Pulse::Fast => self.listen(),
@@ -438,6 +439,7 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
         self.posting = false;
         let Some(number) = self.doors.get(at).map(|door| door.relay.number()) else { return };
         let taken = self.visit.posted(ticket, number, outcome.as_deref().ok());
+        self.news.push_back(News::Posted);
         match (taken, outcome) {
             (_, Err(failure)) => self.trouble(at, RelayTrouble::Failure(failure)),
             (Err(error), Ok(_)) => self.trouble(at, RelayTrouble::Visit(error)),

@@ -15,6 +15,9 @@ use rand_core::CryptoRng;
 
 /// Seconds from one asking to the next at the earliest: a relay that leaves gaps on purpose makes nobody busy.
 const ASK_EVERY: u64 = 3600;
+/// Seconds after which the next in order leaves a board that the one before has not left: it may be in doubt after a restored
+/// backup, or have no room at its relay.
+const NEXT_AFTER: u64 = 900;
 /// Seconds before `since` from which on letters are in a board: clocks may differ by hours.
 pub(super) const SINCE_SLACK: u64 = 86_400;
 
@@ -97,6 +100,9 @@ impl Desk {
     /// The colleague for whom this device is the one to leave a board now.
     #[must_use]
     pub fn board_asked_for(&self, relay: u8, now: porchlight_proto::time::Millis) -> Option<DeviceId> {
+        if self.doubtful() {
+            return None;
+        }
         let colleagues = self.colleagues(now.seconds());
         let unanswered = |asker: &DeviceId, ask: &Ask| {
             colleagues.contains(asker) && self.state.boards.get(asker).is_none_or(|(_, board)| board.ask < ask.seq)
@@ -105,7 +111,7 @@ impl Desk {
         asking.find(|asker| self.is_giver(*asker, &colleagues, (relay, now)))
     }
 
-    /// Whether this device is, of those online, the first to leave that colleague a board.
+    /// Whether it is this device's turn to leave that colleague a board: the first's of those online, a while later the next one's.
     fn is_giver(&self, asker: DeviceId, colleagues: &[DeviceId], (relay, now): (u8, porchlight_proto::time::Millis)) -> bool {
         let Some(me) = self.state.line.as_ref().map(|line| line.device) else { return false };
         // Whoever has asked lately may not have been served yet: it leaves a board only if nobody else can.
@@ -119,8 +125,13 @@ impl Desk {
         // A laptop that slept has heard nobody yet, however long its process has been running.
         let woke = self.state.missed.map_or(0, |(_, noticed)| Seconds(noticed).millis().0);
         let listened = self.presence.listening_since.get(&relay).is_some_and(|since| since.0.max(woke) + silence <= now.0);
-        let mut before = colleagues.iter().filter(|id| **id != asker && rank(id) < rank(&me)).peekable();
-        before.peek().is_none() || listened && before.all(|id| !self.is_online(*id, relay, now))
+        let before: Vec<_> = colleagues.iter().filter(|id| **id != asker && rank(id) < rank(&me)).collect();
+        if before.is_empty() {
+            return true;
+        }
+        let online = before.into_iter().filter(|id| self.is_online(**id, relay, now)).count() as u64;
+        let asked = self.state.asks.get(&asker).map_or(now.seconds().0, |ask| ask.time);
+        listened && asked.saturating_add(online * NEXT_AFTER) <= now.seconds().0
     }
 
     /// Seals what a colleague asked for, to be left with a relay.
@@ -164,7 +175,8 @@ impl Desk {
     pub fn board_for_me(&self) -> Option<Board> {
         let me = self.state.line.as_ref()?.device;
         let (from, board) = self.state.boards.get(&me)?;
-        (board.ask > self.state.served && self.is_colleague(*from) && !self.is_lost(board)).then(|| board.clone())
+        let asked = self.state.asks.get(&me).is_some_and(|ask| ask.seq == board.ask);
+        (asked && board.ask > self.state.served && self.is_colleague(*from) && !self.is_lost(board)).then(|| board.clone())
     }
 
     /// A blob of the board left for this device is gone, or its relay is: another will be asked for.

@@ -1,6 +1,8 @@
 //! What people see: a row per caller, sorted by who must not wait; a thread per caller.
 use crate::desk::{
-    Desk, DeskError,
+    ComposingView, Desk, DeskError, Person, ProposalView,
+    concord::Groups,
+    knowledge::how_name,
     line::hex,
     nickname,
     state::{AnswerEntry, Caller, Gist, HandedOver, LetterPlace, Place, bound, event_body, unseal},
@@ -30,10 +32,14 @@ const ACCEPT_WITHIN: u64 = 20 * 60;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
+    /// Somebody has opened the room that a caller opens when she is forced to, and nobody has claimed it.
+    DuressUnclaimed,
     /// She asked for help, and nobody has claimed her.
     HelpUnclaimed,
     /// She asked for help, somebody has her, and she has heard nothing for two hours.
     HelpSilent,
+    /// Her promised sign is overdue, and she asked for something in case it is.
+    OverdueAsked,
     /// Something of hers waits for an answer.
     Waiting,
     /// Her promised sign is overdue. Look once, wait.
@@ -80,6 +86,18 @@ pub struct Row {
     pub next_step: Option<String>,
     /// Whether she is being handed over.
     pub hand_over: Option<HandOverView>,
+    /// Who is writing to her now.
+    pub composing: Vec<ComposingView>,
+    /// How the team knows her: `unknown`, `introduced` or `verified`.
+    pub how: &'static str,
+    /// Whether she asked for something in case her sign is late.
+    pub wishes: bool,
+    /// Whose duress room this is: her id.
+    pub duress_of: Option<String>,
+    /// Proposals about her that wait for a second worker.
+    pub proposals: usize,
+    /// Other callers in this row: the same person, as two workers hold.
+    pub joined: Vec<String>,
 }
 
 /// A hand-over that nobody has accepted yet.
@@ -173,7 +191,11 @@ pub struct BulletinView {
 pub struct Thread {
     /// Her row.
     pub row: Row,
-    /// Letters, answers and notes, oldest first.
+    /// What the team knows of her.
+    pub person: Person,
+    /// Proposals about her that are open or were decided lately.
+    pub proposals: Vec<ProposalView>,
+    /// Letters, answers and notes, oldest first; of several callers in one row, one after the other.
     pub items: Vec<Item>,
 }
 
@@ -181,6 +203,13 @@ pub struct Thread {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "item")]
 pub enum Item {
+    /// What follows is of this caller: in a row that several share.
+    Room {
+        /// Her id.
+        id: String,
+        /// Her nickname.
+        nickname: String,
+    },
     /// A letter of hers.
     Letter {
         /// The visit, in hex.
@@ -337,21 +366,31 @@ impl Caller {
         let next = |(time, _, session)| Some((time, session, numbers.get_mut(&(time, session))?.pop_front()?));
         came.into_iter().filter_map(next).collect()
     }
-    /// The newest letter that says something and was not taken back.
-    fn last_said(&self) -> Option<(u64, &Gist)> {
-        self.newest(|gist| gist.says_something)
+    /// The newest letter that says something and was not taken back, of all in their order.
+    fn last_said(&self, places: &[LetterPlace]) -> Option<(u64, &Gist)> {
+        self.newest(places, |gist| gist.says_something)
     }
     /// The last status she gave: a text after it says more, and takes nothing back.
-    fn last_status(&self) -> Option<Status> {
-        self.newest(|gist| gist.status.is_some()).and_then(|(_, gist)| gist.status)
+    fn last_status(&self, places: &[LetterPlace]) -> Option<Status> {
+        self.newest(places, |gist| gist.status.is_some()).and_then(|(_, gist)| gist.status)
     }
-    fn newest(&self, wanted: impl Fn(&Gist) -> bool) -> Option<(u64, &Gist)> {
-        let letters = self.in_order().into_iter().rev().filter_map(|place| Some((place.0, self.letters.get(&place)?)));
+    fn newest(&self, places: &[LetterPlace], wanted: impl Fn(&Gist) -> bool) -> Option<(u64, &Gist)> {
+        let letters = places.iter().rev().filter_map(|place| Some((place.0, self.letters.get(place)?)));
         let mut standing = letters.filter(|(_, letter)| !letter.withdrawn).map(|(time, letter)| (time, &letter.gist));
         standing.find(|(_, gist)| wanted(gist))
     }
+    /// Letters that no worker has been shown.
+    fn unseen(&self) -> impl Iterator<Item = &LetterPlace> {
+        let unseen = self.letters.iter().filter(|((_, session, seq), letter)| {
+            letter.content.is_some() && letter.gist.says_something && !self.shown.contains_key(&(*session, *seq))
+        });
+        unseen.map(|(place, _)| place)
+    }
+    fn has_unseen(&self) -> bool {
+        self.unseen().next().is_some()
+    }
     pub(super) fn is_quiet(&self) -> bool {
-        self.last_said().is_some_and(|(_, gist)| gist.quiet)
+        self.last_said(&self.in_order()).is_some_and(|(_, gist)| gist.quiet)
     }
 }
 
@@ -359,8 +398,10 @@ impl Desk {
     /// Every caller, most urgent first.
     #[must_use]
     pub fn list(&self, now: Seconds) -> Vec<Row> {
-        let callers = self.state.callers.iter().filter(|(_, entry)| entry.has_row());
-        let mut rows: Vec<Row> = callers.map(|(caller, entry)| self.row_of(*caller, entry, now)).collect();
+        let groups = self.state.groups();
+        let callers = self.state.callers.iter().filter(|(_, entry)| entry.has_row()).map(|(caller, _)| *caller);
+        let heads = callers.filter(|caller| self.state.head(&groups.of(*caller)) == Some(*caller));
+        let mut rows: Vec<Row> = heads.map(|caller| self.row_of(caller, &groups, now)).collect();
         rows.sort_by(|a, b| {
             let waiting = |row: &Row| row.waiting_since.unwrap_or(u64::MAX);
             let key = |row: &Row| (row.urgency, waiting(row), std::cmp::Reverse(row.last_sign));
@@ -375,7 +416,25 @@ impl Desk {
     ///
     /// [`DeskError::NoSuchCaller`].
     pub fn show(&self, caller: CallerId, now: Seconds) -> Result<Thread, DeskError> {
-        let entry = self.state.callers.get(&caller).filter(|entry| entry.has_row()).ok_or(DeskError::NoSuchCaller)?;
+        self.row(caller)?;
+        let groups = self.state.groups();
+        let mut members = groups.of(caller);
+        let head = self.state.head(&members).unwrap_or(caller);
+        // Her earlier rooms first: there she was before she lost her words.
+        members.sort_by_key(|member| (*member == head, self.state.wrote(*member)));
+        let mut items = Vec::new();
+        for member in &members {
+            if members.len() > 1 {
+                items.push(Item::Room { id: hex(&member.0), nickname: nickname::nickname(member) });
+            }
+            items.extend(self.items_of(*member, now));
+        }
+        let (person, proposals) = (self.person(&members), self.proposals_about(&members, now));
+        Ok(Thread { row: self.row_of(head, &groups, now), person, proposals, items })
+    }
+
+    fn items_of(&self, caller: CallerId, now: Seconds) -> Vec<Item> {
+        let Some(entry) = self.state.callers.get(&caller) else { return Vec::new() };
         let places = entry.in_order();
         let mut items: Vec<((usize, u64, u64), Item)> = Vec::new();
         let asked_back = entry.asked_back();
@@ -397,7 +456,7 @@ impl Desk {
             items.push(((written_after(&places, over.time), over.time, u64::MAX), self.hand_over_item(entry, *place, *over)));
         }
         items.sort_by_key(|(place, _)| *place);
-        Ok(Thread { row: self.row_of(caller, entry, now), items: items.into_iter().map(|(_, item)| item).collect() })
+        items.into_iter().map(|(_, item)| item).collect()
     }
 
     /// From when an answer can be read, if all of it is in slots: by her words, and by the page that was open.
@@ -408,33 +467,99 @@ impl Desk {
         Some(readable).filter(|readable| readable.words.is_some() || readable.page.is_some())
     }
 
-    fn row_of(&self, caller: CallerId, entry: &Caller, now: Seconds) -> Row {
-        let last = entry.last_said();
+    /// Whether this answer has not been written to slots whole yet, and still can be.
+    #[must_use]
+    pub fn is_on_the_way(&self, answer: &AnswerId, now: Seconds) -> bool {
+        self.state.answers.get(answer).is_some_and(|answer| on_the_way(answer, now))
+    }
+
+    /// Whether any answer to anybody has not been written to slots whole yet.
+    #[must_use]
+    pub fn anything_on_the_way(&self, now: Seconds) -> bool {
+        self.state.answers.values().any(|answer| on_the_way(answer, now))
+    }
+
+    /// The row of a caller who wrote last of those who share it.
+    fn row_of(&self, head: CallerId, groups: &Groups, now: Seconds) -> Row {
+        let members = groups.of(head);
+        let mut row = self.row_of_one(head, now);
+        if members.len() > 1 {
+            for other in members.iter().filter(|other| **other != head) {
+                self.add_to_row(&mut row, (head, *other), now);
+            }
+            row.proposals = self.open_proposals(&members, now);
+            row.urgency = self.shared_urgency(&row, head, &members, now);
+        }
+        row
+    }
+
+    /// Adds to a row what another caller's says who shares it.
+    fn add_to_row(&self, row: &mut Row, (head, other): (CallerId, CallerId), now: Seconds) {
+        let older = self.row_of_one(other, now);
+        row.waiting_since = row.waiting_since.into_iter().chain(self.waits_in_old_room(head, other)).min();
+        if older.last_sign == row.last_sign {
+            // Nobody can tell which she wrote last: what she asked for in either holds.
+            row.flags.quiet |= older.flags.quiet;
+            row.flags.relative |= older.flags.relative;
+        }
+        row.letters += older.letters;
+        row.unseen += older.unseen;
+        row.answers += older.answers;
+        row.claim = row.claim.take().or(older.claim);
+        row.hand_over = row.hand_over.take().or(older.hand_over);
+        row.next_step = row.next_step.take().or(older.next_step);
+        row.composing.extend(older.composing);
+        row.wishes |= older.wishes;
+        row.how = if row.how == how_name(porchlight_proto::event::How::Unknown) { older.how } else { row.how };
+        row.duress_of = row.duress_of.take().or(older.duress_of);
+        row.joined.push(hex(&other.0));
+    }
+
+    /// Since when a letter of an older room waits: until it is answered there, or a worker has seen it and answers in the new one.
+    fn waits_in_old_room(&self, head: CallerId, other: CallerId) -> Option<u64> {
+        let entry = self.state.callers.get(&other)?;
+        let counts = |answer: &&AnswerEntry| !answer.tells_withdrawal() && !answer.stopped;
+        let newest = self.answers_to(head).map(|(_, answer)| answer).filter(counts).map(|answer| answer.place).max();
+        let seen =
+            |named: &(Session, u16)| entry.shown.get(named).is_some_and(|shown| newest.is_some_and(|answer| answer > *shown));
+        let places = entry.in_order();
+        let mut waiting = self.unanswered(other, entry, &places).filter(|(_, session, seq)| !seen(&(*session, *seq)));
+        waiting.next().map(|(time, ..)| *time)
+    }
+
+    /// The urgency of a row that several share: help or force in any of its rooms that waits, and the wish she made in any.
+    fn shared_urgency(&self, row: &Row, head: CallerId, members: &[CallerId], now: Seconds) -> Urgency {
+        let facts = |member: &CallerId| {
+            let entry = self.state.callers.get(member)?;
+            let places = entry.in_order();
+            let own = || self.waiting_since(*member, entry, &places);
+            let waiting = if *member == head { own() } else { self.waits_in_old_room(head, *member) };
+            let (status, late) = (entry.last_status(&places), row.promise.as_ref().filter(|_| *member == head));
+            Some(self.urgency((*member, entry), (status, waiting, late), (row.claim.is_some(), row.wishes), now))
+        };
+        members.iter().filter_map(facts).min().unwrap_or(row.urgency)
+    }
+
+    fn row_of_one(&self, caller: CallerId, now: Seconds) -> Row {
+        let nothing = Caller::default();
+        let entry = self.state.callers.get(&caller).unwrap_or(&nothing);
+        let places = entry.in_order();
+        let last = entry.last_said(&places);
         let claim = entry.standing().filter(|claim| claim.until > now.0);
         let me = self.state.line.as_ref().map(|line| line.device);
-        let waiting_since = self.waiting_since(caller, entry);
-        let promise = promise(entry, now);
+        let waiting_since = self.waiting_since(caller, entry, &places);
+        let promise = promise(last, now);
         let gist = last.map(|(_, gist)| *gist).unwrap_or_default();
-        let status = entry.last_status();
-        let help = status == Some(Status::Help) && waiting_since.is_some();
-        let silent = self.answers_to(caller).map(|(_, answer)| answer.written).chain(waiting_since).max().unwrap_or(0)
-            + HELP_SILENT
-            <= now.0;
-        let late = promise.as_ref().is_some_and(|promise| matches!(promise.state, PromiseState::Late | PromiseState::Quiet));
-        let urgency = match (help, claim.is_some()) {
-            (true, false) => Urgency::HelpUnclaimed,
-            (true, true) if silent => Urgency::HelpSilent,
-            _ if waiting_since.is_some() => Urgency::Waiting,
-            _ if late => Urgency::Overdue,
-            _ => Urgency::Rest,
-        };
-        let unseen = entry.letters.iter().filter(|((_, session, seq), letter)| {
-            letter.content.is_some() && letter.gist.says_something && !entry.shown.contains(&(*session, *seq))
-        });
+        let status = entry.last_status(&places);
         Row {
             id: hex(&caller.0),
             nickname: nickname::nickname(&caller),
-            urgency,
+            urgency: self.urgency(
+                (caller, entry),
+                (status, waiting_since, promise.as_ref()),
+                (claim.is_some(), entry.knowledge.wishes()),
+                now,
+            ),
             status: status.map(status_name),
             last_sign: entry.letters.keys().next_back().map_or(0, |(time, ..)| *time),
             waiting_since,
@@ -449,21 +574,42 @@ impl Desk {
             }),
             language: gist.language.map(language_name),
             letters: entry.letters.values().filter(|letter| letter.gist.says_something && !letter.withdrawn).count(),
-            unseen: unseen.count(),
+            unseen: entry.unseen().count(),
             answers: self.answers_to(caller).filter(|(_, answer)| !answer.tells_withdrawal()).count(),
             reachable: self.reachable(caller, now),
             here: self.is_live(caller, now.millis()),
             next_step: self.next_step(entry).filter(|text| !text.is_empty()),
-            hand_over: entry.handed_over().filter(|(place, _)| entry.accepted(*place).is_none()).map(|(_, over)| HandOverView {
-                by: hex(&over.by.0),
-                to: over.to.map(|to| hex(&to.0)),
-                since: over.time,
-                state: if over.to.is_none() || over.time + ACCEPT_WITHIN <= now.0 {
-                    HandOverState::OnCall
-                } else {
-                    HandOverState::Waiting
-                },
-            }),
+            hand_over: hand_over_view(entry, now),
+            composing: self.composing_views(entry, now),
+            how: how_name(entry.knowledge.how()),
+            wishes: entry.knowledge.wishes(),
+            duress_of: entry.knowledge.duress_of().map(|of| hex(&of.0)),
+            proposals: self.open_proposals(&[caller], now),
+            joined: Vec::new(),
+        }
+    }
+
+    fn urgency(
+        &self,
+        (caller, entry): (CallerId, &Caller),
+        (status, waiting_since, promise): (Option<Status>, Option<u64>, Option<&Promise>),
+        (claimed, wishes): (bool, bool),
+        now: Seconds,
+    ) -> Urgency {
+        let help = status == Some(Status::Help) && waiting_since.is_some();
+        let heard = self.answers_to(caller).map(|(_, answer)| answer.written).chain(waiting_since).max().unwrap_or(0);
+        let silent = heard + HELP_SILENT <= now.0;
+        // Whoever forces her may have her ask for quiet: what nobody has looked at counts all the same.
+        let duress = entry.knowledge.duress_of().is_some() && (waiting_since.is_some() || entry.has_unseen());
+        let late = promise.is_some_and(|promise| matches!(promise.state, PromiseState::Late | PromiseState::Quiet));
+        match (help || duress, claimed) {
+            (true, false) if duress => Urgency::DuressUnclaimed,
+            (true, false) => Urgency::HelpUnclaimed,
+            (true, true) if silent => Urgency::HelpSilent,
+            _ if late && wishes => Urgency::OverdueAsked,
+            _ if waiting_since.is_some() => Urgency::Waiting,
+            _ if late => Urgency::Overdue,
+            _ => Urgency::Rest,
         }
     }
 
@@ -496,16 +642,29 @@ impl Desk {
     }
 
     /// When the oldest letter was written that no answer followed. The same on every device, whenever the letter came.
-    fn waiting_since(&self, caller: CallerId, entry: &Caller) -> Option<u64> {
-        let places = entry.in_order();
-        let answers =
-            self.answers_to(caller).map(|(_, answer)| answer).filter(|answer| !answer.tells_withdrawal() && !answer.stopped);
+    fn waiting_since(&self, caller: CallerId, entry: &Caller, places: &[LetterPlace]) -> Option<u64> {
+        self.unanswered(caller, entry, places).next().map(|(time, ..)| *time)
+    }
+
+    /// Her letters that wait for an answer, in their order. "Please do not go" answers none of them.
+    fn unanswered<'a>(
+        &self,
+        caller: CallerId,
+        entry: &'a Caller,
+        places: &'a [LetterPlace],
+    ) -> impl Iterator<Item = &'a LetterPlace> + use<'a> {
+        let answers = self
+            .answers_to(caller)
+            .map(|(_, answer)| answer)
+            .filter(|answer| answer.kind == AnswerKind::Answer && !answer.tells_withdrawal() && !answer.stopped);
         let answered =
-            answers.map(|answer| up_to_answered(&places, answer).unwrap_or_else(|| written_after(&places, answer.written)));
+            answers.map(|answer| up_to_answered(places, answer).unwrap_or_else(|| written_after(places, answer.written)));
         let answered = answered.max().unwrap_or(0);
-        let unanswered = places.into_iter().skip(answered).filter_map(|place| Some((place.0, entry.letters.get(&place)?)));
-        let mut waiting = unanswered.filter(|(_, letter)| letter.gist.says_something && !letter.withdrawn && !letter.gist.quiet);
-        waiting.next().map(|(time, _)| time)
+        let waits = |place: &&LetterPlace| {
+            let letter = entry.letters.get(place);
+            letter.is_some_and(|letter| letter.gist.says_something && !letter.withdrawn && !letter.gist.quiet)
+        };
+        places.iter().skip(answered).filter(waits)
     }
 
     fn letter_item(&self, caller: CallerId, place: LetterPlace, asked_back: &[(Session, u16)]) -> Item {
@@ -516,7 +675,7 @@ impl Desk {
         let opened = content.and_then(|content| unseal(&self.ring, &bound::letter(&caller.0, &session, seq), content));
         let parsed = opened.as_ref().and_then(|content| Letter::parse(content).ok()).unwrap_or_default();
         let asked_back = asked_back.binary_search(&(session, seq)).is_ok()
-            && entry.is_some_and(|entry| !entry.shown.contains(&(session, seq)));
+            && entry.is_some_and(|entry| !entry.shown.contains_key(&(session, seq)));
         let state = match letter {
             Some(letter) if letter.withdrawn || asked_back => LetterState::Withdrawn,
             Some(letter) if !letter.readable => LetterState::Unreadable,
@@ -534,7 +693,7 @@ impl Desk {
             quiet: parsed.quiet,
             relative: parsed.relative,
             language: parsed.language.map(language_name),
-            shown: entry.is_some_and(|entry| entry.shown.contains(&(session, seq))),
+            shown: entry.is_some_and(|entry| entry.shown.contains_key(&(session, seq))),
             state,
         }
     }
@@ -571,10 +730,20 @@ impl Desk {
     }
 
     /// An event with its words; none once they are forgotten.
-    fn event_at(&self, device: DeviceId, seq: u64) -> Option<Event> {
-        let logged = self.state.log.get(&device)?.get(usize::try_from(seq.checked_sub(1)?).ok()?)?;
-        Event::parse(&event_body(&self.ring, &logged.record)?).ok()
+    pub(super) fn event_at(&self, device: DeviceId, seq: u64) -> Option<Event> {
+        Event::parse(&event_body(&self.ring, self.event_record(device, seq)?)?).ok()
     }
+}
+
+fn hand_over_view(entry: &Caller, now: Seconds) -> Option<HandOverView> {
+    let (_, over) = entry.handed_over().filter(|(place, _)| entry.accepted(*place).is_none())?;
+    let waits = over.to.is_some() && over.time + ACCEPT_WITHIN > now.0;
+    Some(HandOverView {
+        by: hex(&over.by.0),
+        to: over.to.map(|to| hex(&to.0)),
+        since: over.time,
+        state: if waits { HandOverState::Waiting } else { HandOverState::OnCall },
+    })
 }
 
 /// How many letters there are up to the one that an answer names, and with it.
@@ -585,6 +754,11 @@ fn up_to_answered(places: &[LetterPlace], answer: &AnswerEntry) -> Option<usize>
 /// How many letters were surely written before `time`: their own times are rounded down to ten minutes.
 fn written_after(places: &[LetterPlace], time: u64) -> usize {
     places.partition_point(|(written, ..)| written + LETTER_TIME_STEP <= time)
+}
+
+/// What tells only what became of a letter is no answer: it goes by itself.
+fn on_the_way(answer: &AnswerEntry, now: Seconds) -> bool {
+    !answer.tells_withdrawal() && answer_state(answer, now) == AnswerState::OnTheWay
 }
 
 fn answer_state(answer: &AnswerEntry, now: Seconds) -> AnswerState {
@@ -602,8 +776,8 @@ fn answer_state(answer: &AnswerEntry, now: Seconds) -> AnswerState {
 }
 
 /// What the newest letter that names a next sign promised, as it stands now; a later letter of any kind keeps the promise.
-fn promise(entry: &Caller, now: Seconds) -> Option<Promise> {
-    let (time, gist) = entry.last_said()?;
+fn promise(last: Option<(u64, &Gist)>, now: Seconds) -> Option<Promise> {
+    let (time, gist) = last?;
     let next = gist.next?;
     let due = time.saturating_add(next);
     let grace = GRACE_LEAST.max(next / 2);

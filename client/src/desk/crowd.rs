@@ -10,6 +10,7 @@
 //! | letters of strangers | 32,768 cells in all; of one stranger 16 letters, 48 cells | 60 MB |
 //! | letters of a known caller that no worker has looked at | 128, 1,024 cells | 1 MB a caller |
 //! | open pages | 4 of each caller who has left something here | 1 KB a caller |
+//! | callers who were turned away | 1,024 | 0.1 MB |
 //! | word of a withdrawal to strangers | 256 at a time | 0.2 MB |
 //!
 //! A *stranger* is a caller whom nobody of the team has claimed, answered, noted anything of, or looked at.
@@ -17,6 +18,10 @@
 //! receipt has ever left this device, and of those the one heard least recently: a page that is open sends its letter every
 //! few beats until it is receipted, and so stays. When only strangers with a receipt are left, new letters of strangers are
 //! not taken, and so not receipted, until a worker looks at some of those that are here.
+//!
+//! A colleague may have had room for what found none here, because it had heard earlier that somebody deals with her, and
+//! its receipt tells her page not to send it again. So a device that turned her away asks for the board (SPEC §8.5) when it
+//! hears of a colleague's dealing with her.
 use crate::desk::state::{Caller, State};
 use porchlight_proto::{letter::Session, line::CallerId};
 use std::collections::{BTreeMap, HashSet};
@@ -37,6 +42,8 @@ const STRANGER_SHARE: Share = Share { letters: 16, cells: 48 };
 const KNOWN_SHARE: Share = Share { letters: 128, cells: 1024 };
 /// Strangers who are being told of a withdrawal at one time.
 pub(crate) const TELLINGS_MAX: usize = 256;
+/// Callers remembered because a letter of theirs found no room.
+const TURNED_AWAY_MAX: usize = 1024;
 /// Marks of this device's own cells, until it meets them in the lane.
 pub(crate) const OWN_HALF: usize = 2048;
 
@@ -206,6 +213,21 @@ impl State {
         if over == 0 { Ok(leaving) } else { Err(Full) }
     }
 
+    /// A letter of hers found no room; `since` 0 takes that back. Of very many the one turned away first is forgotten.
+    pub(crate) fn turn_away(&mut self, caller: CallerId, since: u64) {
+        if since == 0 {
+            self.turned_away.remove(&caller);
+            return;
+        }
+        self.turned_away.entry(caller).or_insert(since);
+        if self.turned_away.len() > TURNED_AWAY_MAX
+            && let Some(first) =
+                self.turned_away.iter().min_by_key(|(caller, since)| (**since, **caller)).map(|(first, _)| *first)
+        {
+            self.turned_away.remove(&first);
+        }
+    }
+
     /// Forgets a stranger and everything of hers.
     pub(crate) fn evict(&mut self, caller: CallerId) {
         let Some(entry) = self.callers.remove(&caller) else { return };
@@ -273,7 +295,7 @@ impl State {
         let kept = [self.crowd.cells, self.crowd.half_parts, self.crowd.strangers.len()];
         let mut counted = [0; 3];
         for entry in self.callers.values() {
-            let unshown = entry.letters.iter().filter(|((_, session, seq), _)| !entry.shown.contains(&(*session, *seq)));
+            let unshown = entry.letters.iter().filter(|((_, session, seq), _)| !entry.shown.contains_key(&(*session, *seq)));
             let cells: usize = unshown.map(|(_, letter)| letter.cells).sum();
             assert_eq!(entry.footprint.cells, cells);
             counted[0] += if entry.footprint.known { 0 } else { cells };

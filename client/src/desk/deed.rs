@@ -59,7 +59,8 @@ pub struct AnswerPlan {
     pub override_quiet: bool,
     /// Another line's card, as CBOR.
     pub introduction: Option<Vec<u8>>,
-    /// The letter it answers; her newest if not said.
+    /// The letter it answers: up to it her letters wait no longer. If it is not said, or none of hers, the newest that a worker has
+    /// been shown; if none has been, her newest.
     pub replies_to: Option<(Session, u16)>,
 }
 
@@ -168,13 +169,28 @@ impl Caller {
 }
 
 impl Desk {
-    /// The caller meant by the beginning of an id (at least four hex digits) or a nickname.
+    /// The caller meant by the beginning of an id (at least four hex digits) or a nickname; of several who share a row, the one
+    /// who wrote last.
     ///
     /// # Errors
     ///
     /// [`FindError::Nobody`]; [`FindError::Several`].
     pub fn find(&self, text: &str) -> Result<CallerId, FindError> {
+        let caller = self.find_one(text)?;
+        Ok(self.state.head(&self.state.groups().of(caller)).unwrap_or(caller))
+    }
+
+    /// The caller meant, even if her row is now another's.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError::Nobody`]; [`FindError::Several`].
+    pub fn find_one(&self, text: &str) -> Result<CallerId, FindError> {
         let text = text.trim().to_lowercase();
+        let whole = data_encoding::HEXLOWER.decode(text.as_bytes()).ok().and_then(|id| id.try_into().ok()).map(CallerId);
+        if let Some(caller) = whole.filter(|caller| self.row(*caller).is_ok()) {
+            return Ok(caller);
+        }
         let rows = self.state.callers.iter().filter(|(_, entry)| entry.has_row());
         let by_id = text.len() >= ID_PREFIX_LEAST;
         let meant =
@@ -188,7 +204,7 @@ impl Desk {
         }
     }
 
-    fn row(&self, caller: CallerId) -> Result<&Caller, DeskError> {
+    pub(super) fn row(&self, caller: CallerId) -> Result<&Caller, DeskError> {
         self.state.callers.get(&caller).filter(|entry| entry.has_row()).ok_or(DeskError::NoSuchCaller)
     }
 
@@ -219,15 +235,28 @@ impl Desk {
         Ok(claimed)
     }
 
-    /// Lets a claim of this device go. Without one nothing happens.
+    /// Everybody who shares this caller's row, herself with them.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoSuchCaller`].
+    pub fn members(&self, caller: CallerId) -> Result<Vec<CallerId>, DeskError> {
+        self.row(caller)?;
+        Ok(self.state.groups().of(caller))
+    }
+
+    /// Lets a claim of this device go, also one that has lapsed. Without one nothing happens.
     ///
     /// # Errors
     ///
     /// [`DeskError::NoSuchCaller`].
     pub fn release(&mut self, caller: CallerId, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let me = self.line()?.device;
-        if self.row(caller)?.standing().is_some_and(|claim| claim.device == me) {
-            self.tell(&Event::Release { caller }, now, rng)?;
+        self.row(caller)?;
+        for member in self.state.groups().of(caller) {
+            if self.row(member)?.standing().is_some_and(|claim| claim.device == me) {
+                self.tell(&Event::Release { caller: member }, now, rng)?;
+            }
         }
         Ok(())
     }
@@ -286,21 +315,43 @@ impl Desk {
     ///
     /// [`DeskError::NoSuchCaller`]; [`DeskError::NotHandedOver`] if she was not handed over, or somebody has accepted.
     pub fn accept_hand_over(&mut self, caller: CallerId, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        let entry = self.row(caller)?;
-        let (place, _) = entry.handed_over().ok_or(DeskError::NotHandedOver)?;
-        if entry.accepted(place).is_some() {
+        self.row(caller)?;
+        let waits = |member: &CallerId| {
+            let entry = self.row(*member).ok()?;
+            let (place, _) = entry.handed_over()?;
+            entry.accepted(place).is_none().then_some((*member, place))
+        };
+        let waiting: Vec<_> = self.state.groups().of(caller).iter().filter_map(waits).collect();
+        if waiting.is_empty() {
             return Err(DeskError::NotHandedOver);
         }
-        self.tell(&Event::Accept { caller, device: place.1, seq: place.2 }, now, rng)
+        for (caller, place) in waiting {
+            self.tell(&Event::Accept { caller, device: place.1, seq: place.2 }, now, rng)?;
+        }
+        Ok(())
     }
 
     /// Writes an answer. It goes fast if her page is open, else round the carousel until she has seen it.
     ///
     /// # Errors
     ///
-    /// In this order: [`DeskError::NoSuchCaller`], [`DeskError::NoSeat`], [`DeskError::Quiet`], [`DeskError::GoodUntilPast`],
+    /// In this order: [`DeskError::MeetingAlone`], [`DeskError::NoSuchCaller`], [`DeskError::NoSeat`], [`DeskError::Quiet`], [`DeskError::GoodUntilPast`],
     /// [`DeskError::GoodUntilTooFar`], [`DeskError::Unreachable`], [`DeskError::Content`].
     pub fn answer(
+        &mut self,
+        caller: CallerId,
+        plan: &AnswerPlan,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Answered, DeskError> {
+        if plan.meeting && !self.is_safeguarding() {
+            return Err(DeskError::MeetingAlone);
+        }
+        self.answer_agreed(caller, plan, now, rng)
+    }
+
+    /// As [`Desk::answer`], of words that a second worker has agreed to if they name a place or a time.
+    pub(super) fn answer_agreed(
         &mut self,
         caller: CallerId,
         plan: &AnswerPlan,
@@ -392,8 +443,7 @@ impl Desk {
         now: Seconds,
         rng: &mut impl CryptoRng,
     ) -> Result<AnswerId, DeskError> {
-        let newest = self.row(caller)?.in_order().last().map(|(_, session, seq)| (*session, *seq));
-        let (session, seq) = replies_to.or(newest).unwrap_or_default();
+        let (session, seq) = self.answered_by(caller, replies_to)?.unwrap_or_default();
         let mut answer = [0; 8];
         while answer == [0; 8] {
             rng.fill_bytes(&mut answer);
@@ -401,6 +451,14 @@ impl Desk {
         let event = AnswerEvent { caller, answer, content, good_until: good_until.to_u32(), session, seq, kind, flags: 0 };
         self.tell(&Event::Answer(event), now, rng)?;
         Ok(answer)
+    }
+
+    /// Which letter an answer written now answers. One that came while it was being written, and that nobody has read, goes on waiting.
+    fn answered_by(&self, caller: CallerId, said: Option<(Session, u16)>) -> Result<Option<(Session, u16)>, DeskError> {
+        let entry = self.row(caller)?;
+        let named: Vec<(Session, u16)> = entry.in_order().into_iter().map(|(_, session, seq)| (session, seq)).collect();
+        let shown = named.iter().rev().find(|named| entry.shown.contains_key(*named));
+        Ok(said.filter(|said| named.contains(said)).or(shown.copied()).or(named.last().copied()))
     }
 
     /// Takes an answer back: it is not sent any more. What has been read cannot be taken back.
@@ -425,11 +483,23 @@ impl Desk {
     ///
     /// [`DeskError::NoSuchCaller`].
     pub fn mark_shown(&mut self, caller: CallerId, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        self.row(caller)?;
+        if self.may_speak(now).is_err() {
+            // Nothing can be told yet; she may still take back what was displayed.
+            return Ok(());
+        }
+        for member in self.state.groups().of(caller) {
+            self.mark_shown_of(member, now, rng)?;
+        }
+        Ok(())
+    }
+
+    fn mark_shown_of(&mut self, caller: CallerId, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let entry = self.row(caller)?;
         let asked = entry.asked_back();
         let unshown = entry.letters.iter().filter(|((_, session, seq), letter)| {
             let named = (*session, *seq);
-            letter.content.is_some() && !entry.shown.contains(&named) && !asked.contains(&named)
+            letter.content.is_some() && !entry.shown.contains_key(&named) && !asked.contains(&named)
         });
         let unshown: Vec<(Session, u16)> = unshown.map(|((_, session, seq), _)| (*session, *seq)).collect();
         for (session, seq) in unshown {

@@ -1,12 +1,20 @@
-//! After a backup was restored: which tags were used since? Until that is settled, nothing but filler goes out (SPEC §7).
-use crate::desk::{Desk, record::Record};
+//! After a backup was restored: which tags were used since, and which numbers of events? Until that is settled, nothing but filler
+//! goes out, and no event is written (SPEC §7, §6.2).
+//!
+//! A number used twice would be a second history of this device, which no colleague takes. So a device of a team waits, once its
+//! relays' lanes and slow days have been read, until its colleagues say what they hold; each does so at least once an hour. If that is
+//! more than the vault has, what is missing cannot be made up for: the device is revoked and joins anew.
+use crate::desk::{Desk, DeskError, record::Record};
 use porchlight_proto::{
     cell::down::{self, Place, Tag, Tags, Track},
     limits::{DOWN_CELL_LEN, SLOW_TAG_COUNT},
-    line::CallerId,
+    line::{CallerId, DeviceId},
     time::{Millis, Seconds},
 };
 use std::collections::HashMap;
+
+/// Seconds for which a colleague that is off is waited for.
+const PATIENCE: u64 = 86_400;
 
 /// Where counting begins on the day of a restoring: callers of that day may have been answered from the lost part of the vault.
 const SLOW_TAGS_SPARED: u16 = 32;
@@ -63,21 +71,75 @@ impl Desk {
     /// A relay's lane and slow days have been read: sending goes on there, since tags are one relay's own; and the doubt is
     /// settled when that is so of every relay.
     pub fn searched(&mut self, relay: u8, now: Seconds) {
-        self.presence.searched.insert(relay);
-        if self.relays().iter().all(|relay| self.presence.searched.contains(&relay.number)) {
+        let lane = self.after(relay);
+        self.presence.searched.insert(relay, lane);
+        self.settle_if_known(now);
+    }
+
+    /// A colleague said what it holds, having opened a lane up to a position: if that is as far as this device has read, it holds all
+    /// that this device ever said there. One that is sent again from earlier says nothing.
+    pub(super) fn note_acknowledgement(&mut self, device: DeviceId, life: [u8; 8], position: u64) {
+        let life = u64::from_be_bytes(life);
+        let as_far = self.presence.searched.values().any(|lane| lane.0 == life && position >= lane.1);
+        if as_far {
+            self.presence.acknowledged.insert(device);
+        }
+    }
+
+    /// A lane was read to its end. If its life is another than the one in which this device looked for its own, positions count
+    /// anew: a colleague has to have read as far in this one.
+    pub(super) fn note_lane_read(&mut self, relay: u8) {
+        let lane = self.after(relay);
+        if let Some(searched) = self.presence.searched.get_mut(&relay).filter(|searched| searched.0 != lane.0) {
+            *searched = lane;
+        }
+    }
+
+    fn all_searched(&self) -> bool {
+        self.relays().iter().all(|relay| self.presence.searched.contains_key(&relay.number))
+    }
+
+    pub(super) fn settle_if_known(&mut self, now: Seconds) {
+        // A colleague that was away itself may not have heard all: so every one is waited for, a day at most for those that are off.
+        let since = self.state.doubt.map_or(0, |doubt| doubt.since);
+        let (colleagues, said) = (self.colleagues(now), &self.presence.acknowledged);
+        let heard = colleagues.iter().all(|id| said.contains(id)) || !said.is_empty() && now.0 >= since + PATIENCE;
+        if self.doubtful() && self.all_searched() && heard && !self.is_outdated() {
             self.settle_doubt(now);
+        }
+    }
+
+    /// Whether a colleague holds more of this device than the vault does.
+    pub(super) fn is_outdated(&self) -> bool {
+        let Some(me) = self.state.line.as_ref().map(|line| line.device) else { return false };
+        let told = self.state.log.get(&me).map_or(0, |log| log.len() as u64);
+        self.doubtful() && self.state.devices.values().any(|device| device.held.get(&me).is_some_and(|held| *held > told))
+    }
+
+    /// Whether this device may write an event: not while it may have used the next number before.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::Restored`]; [`DeskError::Outdated`].
+    pub(super) fn may_speak(&self, now: Seconds) -> Result<(), DeskError> {
+        let alone = self.colleagues(now).is_empty() && self.all_searched();
+        match (self.doubtful() && !alone, self.is_outdated()) {
+            (false, _) => Ok(()),
+            (true, false) => Err(DeskError::Restored),
+            (true, true) => Err(DeskError::Outdated),
         }
     }
 
     /// Whether nothing but filler may go out through a relay.
     pub(super) fn doubts(&self, relay: u8) -> bool {
-        self.doubtful() && !self.presence.searched.contains(&relay)
+        self.doubtful() && !self.presence.searched.contains_key(&relay)
     }
 
     /// Every lane and slow day that can be read has been read: sending goes on.
     pub fn settle_doubt(&mut self, now: Seconds) {
         if self.doubtful() {
             self.commit(Record::Doubt(false, now.0));
+            self.spare_serials();
         }
     }
 

@@ -9,14 +9,16 @@
 //! Request and admission go by hand, over any way at all; their check words go by another way, from person to person.
 use crate::desk::{
     Desk, DeskError, Office,
+    lead::set_seat,
     line::{CLOCK_SLACK, DEVICE_CERT_LIFE, admitted, put_seat},
     nickname,
-    record::{DeviceRecord, LineRecord, Record},
+    record::{DeviceRecord, GivenRecord, LineRecord, Record},
 };
 use crate::vault::KeyName;
 use data_encoding::BASE32_NOPAD;
 use minicbor::{Decode, Encode};
 use porchlight_proto::{
+    card::Card,
     cert::{DeviceCert, Role},
     event::Event,
     kdf,
@@ -32,6 +34,17 @@ use rand_core::CryptoRng;
 const REQUEST_PREFIX: &str = "PORCHLIGHT-JOIN1-";
 /// How an admission begins.
 const ADMISSION_MAGIC: &[u8] = b"PORCHLIGHT-ADMISSION1\n";
+
+/// What became of the wish to take a device out of the team.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// It is out; rosters that say so are signed.
+    Signed,
+    /// Two devices of the team want it, so it is out; callers and relays learn of it when a lead signs.
+    Agreed,
+    /// A vote: a second device of the team must want it too.
+    Voted,
+}
 
 /// Eight words, 80 bits: whoever wants to exchange what is carried for something else with the same words has to try 2⁸⁰ times.
 pub type CheckWords = [&'static str; 8];
@@ -54,6 +67,12 @@ impl JoinRequest {
     }
     fn to_bytes(&self) -> Vec<u8> {
         minicbor::to_vec(self).unwrap_or_default()
+    }
+    pub(super) fn sealing_key(&self) -> &[u8] {
+        &self.sealing_key
+    }
+    pub(super) const fn seat_pk(&self) -> &[u8; 32] {
+        &self.seat_pk
     }
     /// The request as text, for any way on which text can go.
     #[must_use]
@@ -82,6 +101,13 @@ impl JoinRequest {
     pub fn check_words(&self) -> CheckWords {
         nickname::words(&kdf::hash("desk/join", &[&self.to_bytes()]))
     }
+}
+
+/// Words by which two people make sure, by another way, that they have the same card: the root on it is public, so whoever has seen a card
+/// can make another with relays of their own.
+#[must_use]
+pub fn card_words(card: &Card) -> CheckWords {
+    nickname::words(&kdf::hash("desk/card", &[&card.to_cbor()]))
 }
 
 /// What a lead gives a new device: certificates, rosters, and what only this device can open: desk secrets and the board.
@@ -117,6 +143,12 @@ impl Admission {
         let body = bytes.strip_prefix(ADMISSION_MAGIC).ok_or(DeskError::BadAdmission)?;
         minicbor::decode(body).map_err(|_| DeskError::BadAdmission)
     }
+    pub(super) fn line_record(&self) -> Result<LineRecord, DeskError> {
+        minicbor::decode(&self.line).map_err(|_| DeskError::BadAdmission)
+    }
+    pub(super) fn devices(&self) -> &[DeviceRecord] {
+        &self.devices
+    }
     /// Words to compare on both screens, so that nobody draws the device into a line of their own.
     #[must_use]
     pub fn check_words(&self) -> CheckWords {
@@ -149,11 +181,15 @@ impl Desk {
         if self.state.line.is_some() {
             return Err(DeskError::Member);
         }
+        self.request_of(KeyName::Seat(1), KeyName::Sealing(1))
+    }
+
+    pub(super) fn request_of(&self, seat: KeyName, sealing: KeyName) -> Result<JoinRequest, DeskError> {
         let public = |name| self.ring.key(name).map(|seed| *SecretKey::from_seed(seed).public().as_bytes());
-        let sealing = self.ring.key(KeyName::Sealing(1)).map(SealingSecret::from_seed);
+        let sealing = self.ring.key(sealing).map(SealingSecret::from_seed);
         Ok(JoinRequest {
             device_pk: public(KeyName::Device).ok_or(DeskError::KeyMissing)?,
-            seat_pk: public(KeyName::Seat(1)).ok_or(DeskError::KeyMissing)?,
+            seat_pk: public(seat).ok_or(DeskError::KeyMissing)?,
             sealing_key: sealing.ok_or(DeskError::KeyMissing)?.public().as_bytes().to_vec(),
         })
     }
@@ -167,12 +203,14 @@ impl Desk {
     }
 
     /// Admits a device: its certificate, its seat in new rosters, the desk secrets and the board. Asked again for a device that is
-    /// of the team already, it makes another admission and changes nothing else.
+    /// of the team already, it makes another admission and changes nothing else; but a safeguarding mailbox that asks with new
+    /// keys is renewed, its keys in new rosters.
     ///
     /// # Errors
     ///
     /// [`DeskError::NotALead`]; [`DeskError::SeatTaken`]; [`DeskError::Revoked`] for a device that was revoked: it needs keys of
-    /// its own anew; [`DeskError::BadAdmission`] for a role that cannot hold the seat.
+    /// its own anew; [`DeskError::OtherPlace`] for a worker's device that asks for the safeguarding mailbox, or the other way
+    /// round; [`DeskError::BadAdmission`] for a role that cannot hold the seat.
     pub fn admit(
         &mut self,
         request: &JoinRequest,
@@ -180,20 +218,22 @@ impl Desk {
         now: Seconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Admission, DeskError> {
-        let desk = self.signing_key()?;
+        let (desk, desk_cert) = self.signing()?;
         let line = self.line()?;
-        let (id, desk_cert, not_before) = (line.id, line.desk_cert.clone(), Seconds(now.0.saturating_sub(CLOCK_SLACK)));
+        let (id, not_before) = (line.id, Seconds(now.0.saturating_sub(CLOCK_SLACK)));
         request.sealing()?;
         let device = DeviceId::of(&id, &request.device_pk());
-        if let Some(known) = self.state.devices.get(&device) {
-            if known.record.revoked {
-                return Err(DeskError::Revoked);
+        let outside = role == Role::Safeguarding;
+        let known = self.state.devices.contains_key(&device);
+        match self.state.devices.get(&device) {
+            Some(known) if known.record.revoked => return Err(DeskError::Revoked),
+            Some(known) if (known.cert.role == Role::Safeguarding) != outside => return Err(DeskError::OtherPlace),
+            Some(known) if !outside || !self.asks_anew(request) => {
+                let record = DeviceRecord { sealing_key: request.sealing_key.clone(), ..known.record.clone() };
+                return self.admission(&record, device, now, rng);
             }
-            let record = DeviceRecord { sealing_key: request.sealing_key.clone(), ..known.record.clone() };
-            return self.admission(&record, device, now, rng);
-        }
-        if seat.is_some_and(|seat| self.is_taken(seat)) {
-            return Err(DeskError::SeatTaken);
+            None if seat.is_some_and(|seat| self.is_taken(seat)) => return Err(DeskError::SeatTaken),
+            Some(_) | None => {}
         }
         let cert = DeviceCert::sign(&desk, &id, &request.device_pk(), (role, seat), (not_before, now.plus(DEVICE_CERT_LIFE)))
             .map_err(|_| DeskError::BadAdmission)?;
@@ -207,7 +247,21 @@ impl Desk {
         self.commit(Record::Device(record.clone()));
         self.tell(&admitted(&record)?, now, rng)?;
         if let Some(seat) = seat {
-            self.change_line(now, rng, |line| put_seat(line, seat, &PublicKey::from_bytes(request.seat_pk)))?;
+            let (seat_pk, fresh) = (PublicKey::from_bytes(request.seat_pk), SecretKey::generate(rng).public());
+            self.change_line(now, rng, |line| {
+                if known {
+                    put_seat(line, seat, &seat_pk);
+                } else {
+                    // Whoever sat there before is believed no more: neither key is theirs.
+                    set_seat(line, seat, &seat_pk, &fresh);
+                }
+                line.given.retain(|given| given.device != device.0);
+                line.given.push(GivenRecord { device: device.0, seat_pk: request.seat_pk });
+                if outside {
+                    // Her own key: no lead can open what is written to her.
+                    line.safe_key.clone_from(&request.sealing_key);
+                }
+            })?;
         }
         self.admission(&record, device, now, rng)
     }
@@ -222,7 +276,9 @@ impl Desk {
         let roster = self.roster(now)?;
         let newest = super::line::secret_name(roster.period(), roster.desk_key());
         let mut secrets = Vec::new();
-        let held: Vec<KeyName> = self.ring.names().filter(|name| matches!(name, KeyName::Period(..))).collect();
+        // Whoever looks after safeguarding is outside the team: no desk secret, no board, no colleague's name.
+        let outside = self.state.devices.get(&id).is_some_and(|device| device.cert.role == Role::Safeguarding);
+        let held: Vec<KeyName> = self.ring.names().filter(|name| !outside && matches!(name, KeyName::Period(..))).collect();
         for name in held {
             secrets.extend(self.direct(id, name, now, rng)?.map(|cell| cell.to_vec().into()));
         }
@@ -230,24 +286,34 @@ impl Desk {
         let mut record = line.record.clone();
         record.device_cert = device.device_cert.clone();
         record.desk_cert = device.desk_cert.clone();
+        (record.signing_cert, record.given) = (Vec::new(), Vec::new());
         (record.seat_number, record.seat_since, record.sealing_number, record.sealing_since) = (1, now.0, 1, now.0);
         let mut rosters: Vec<&SignedRoster> = self.state.rosters.iter().collect();
         rosters.sort_by_key(|roster| roster.serial());
         Ok(Admission {
             line: minicbor::to_vec(&record).map_err(|_| DeskError::BadAdmission)?,
             rosters: rosters.into_iter().map(|roster| roster.bytes().to_vec().into()).collect(),
-            devices: self.state.devices.values().map(|device| device.record.clone()).collect(),
+            devices: self
+                .state
+                .devices
+                .iter()
+                .filter(|(member, _)| !outside || **member == id)
+                .map(|(_, member)| member.record.clone())
+                .collect(),
             secrets,
-            board: self.seal_board(newest, id, now, rng)?,
+            board: if outside { Vec::new() } else { self.seal_board(newest, id, now, rng)? },
         })
     }
 
-    /// Takes an admission: this device belongs to the line from now on.
+    /// Takes an admission: this device belongs to the line from now on. A safeguarding mailbox takes one again when it is renewed.
     pub(super) fn accept(&mut self, admission: &Admission, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        if self.is_safeguarding() {
+            return self.take_renewal(admission);
+        }
         if self.state.line.is_some() {
             return Err(DeskError::Member);
         }
-        let record: LineRecord = minicbor::decode(&admission.line).map_err(|_| DeskError::BadAdmission)?;
+        let record = admission.line_record()?;
         self.commit(Record::Line(Box::new(record)));
         let line = self.state.line.as_ref().ok_or(DeskError::BadAdmission)?;
         let me = line.device;
@@ -263,6 +329,9 @@ impl Desk {
         for cell in &admission.secrets {
             let cell = cell.as_slice().try_into().map_err(|_| DeskError::BadAdmission)?;
             self.take_cell(cell, now.millis(), rng)?.ok_or(DeskError::BadAdmission)?;
+        }
+        if self.is_safeguarding() {
+            return Ok(());
         }
         self.open_board(&admission.board, me, now, rng)
     }
@@ -281,22 +350,35 @@ impl Desk {
         }
     }
 
-    /// Revokes a device: rosters from now on name it, have new desk keys, and new keys for its seat. A device revoked before stays so.
+    /// Takes a device out of the team. From a lead: rosters from now on name it, have new desk keys, and new keys for its seat. From
+    /// another device it is a vote; with the vote of a second the team holds it for revoked, and a lead that hears of it signs.
+    /// A device revoked before stays so.
     ///
     /// # Errors
     ///
-    /// [`DeskError::NotALead`]; [`DeskError::NoSuchDevice`]; [`DeskError::Own`] for this device: another lead does that.
-    pub fn revoke(&mut self, device: DeviceId, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        self.signing_key()?;
-        if self.line()?.device == device {
+    /// [`DeskError::NoSuchDevice`]; [`DeskError::Own`] for this device: another lead does that; [`DeskError::Revoked`] if this
+    /// device is out of the team itself; a lead's as of [`DeskError::Restored`] and [`DeskError::NotCertified`].
+    pub fn revoke(&mut self, device: DeviceId, now: Seconds, rng: &mut impl CryptoRng) -> Result<Revocation, DeskError> {
+        let (me, is_lead) = (self.line()?.device, self.line()?.device_cert.role == Role::Lead);
+        if me == device {
             return Err(DeskError::Own);
         }
-        if self.state.devices.get(&device).ok_or(DeskError::NoSuchDevice)?.record.revoked {
-            return Ok(());
+        if self.state.revoked.contains(&me) {
+            return Err(DeskError::Revoked);
         }
-        self.tell(&Event::Revoked { device }, now, rng)?;
-        self.publish(now, rng)?;
-        Ok(())
+        if is_lead {
+            self.signing()?;
+        }
+        let known = self.state.devices.get(&device).ok_or(DeskError::NoSuchDevice)?;
+        let said = self.state.verdicts.get(&device).is_some_and(|said| said.contains_key(&me));
+        if !known.record.revoked && !said {
+            self.tell(&Event::Revoked { device }, now, rng)?;
+        }
+        if is_lead {
+            self.publish(now, rng)?;
+            return Ok(Revocation::Signed);
+        }
+        Ok(if self.state.revoked.contains(&device) { Revocation::Agreed } else { Revocation::Voted })
     }
 
     /// This device leaves the team: its last word, after which nobody believes it. A lead's next rosters name it.
@@ -310,37 +392,6 @@ impl Desk {
             return Ok(());
         }
         self.tell(&Event::Revoked { device }, now, rng)
-    }
-
-    /// Has rosters made anew that name the devices which an event has revoked, with new keys for their seats. Each is dealt with
-    /// once: rosters name the last eight, and one that has made room for others is not named again.
-    pub(super) fn name_revoked(&mut self, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        let mut record = self.line()?.record.clone();
-        let new = |id: &&DeviceId| !record.revoked_before.contains(&minicbor::bytes::ByteArray::from(id.0));
-        let new: Vec<DeviceId> = self.state.revoked.iter().filter(new).copied().collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        for id in new {
-            record.revoked_before.push(id.0.into());
-            record.revoked.drain(..id.0.len());
-            record.revoked.extend_from_slice(&id.0);
-            let seat = self.state.devices.get(&id).and_then(|device| device.cert.seat).filter(|seat| !seat.is_safeguarding());
-            // Somebody else may sit there by now.
-            if let Some(seat) = seat.filter(|seat| !self.is_taken(*seat)) {
-                // Both keys that callers believe: the seat's current one and the one before.
-                for _ in 0..2 {
-                    put_seat(&mut record, seat, &SecretKey::generate(rng).public());
-                }
-            }
-        }
-        record.replace_upto = self.last_serial();
-        self.commit(Record::Line(Box::new(record)));
-        Ok(())
-    }
-
-    fn is_taken(&self, seat: Seat) -> bool {
-        self.state.devices.values().any(|device| device.cert.seat == Some(seat) && !device.record.revoked)
     }
 
     /// Whether the team has said that this device is of it no more. The relay tells a revoked device nothing but the roster.

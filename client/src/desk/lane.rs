@@ -114,6 +114,10 @@ impl Desk {
                 self.commit(Record::Relay(number, RelayRecord { position: 0, ..relay }));
             }
         }
+        if !taken.more {
+            self.note_lane_read(relay);
+        }
+        self.settle_if_known(now.seconds());
         if taken.letters > 0 {
             self.decide_withdrawals(now.seconds(), rng)?;
         }
@@ -151,14 +155,16 @@ impl Desk {
         }
         seen.entry(period).or_default().extend(mark);
         match opened {
-            (Use::Desk, Opened::Letter(caller, part)) => self.take_letter_part(caller, &part, period, now, rng).map(Some),
+            (Use::Desk | Use::Safeguarding, Opened::Letter(caller, part)) => {
+                self.take_letter_part(caller, &part, period, now, rng).map(Some)
+            }
             (purpose, Opened::Team(part)) => self.take_team(part, purpose, now, rng).map(Some),
             _ => Ok(None),
         }
     }
 
     fn is_strangers_dummy(&self, opened: &(Use, Opened)) -> bool {
-        matches!(opened, (Use::Desk, Opened::Letter(caller, part)) if part.dummy && !self.state.callers.contains_key(caller))
+        matches!(opened, (Use::Desk | Use::Safeguarding, Opened::Letter(caller, part)) if part.dummy && !self.state.callers.contains_key(caller))
     }
 
     /// Remembers team cells that are about to be posted: met again in the lane they need not be opened.
@@ -185,6 +191,9 @@ impl Desk {
                 return Ok(Some((*period, (Use::Desk, opened))));
             }
         }
+        if self.is_safeguarding() {
+            return Ok(self.open_safeguarding(cell, &line, &names, now));
+        }
         if !self.has_another_lead() {
             // Direct letters come from leads.
             return Ok(None);
@@ -201,6 +210,34 @@ impl Desk {
             }
         }
         Ok(None)
+    }
+
+    /// Opens a cell with the keys of the safeguarding person, which no desk has: also one that a lead has not named yet.
+    fn open_safeguarding(
+        &mut self,
+        cell: &[u8; 2048],
+        line: &porchlight_proto::line::LineId,
+        names: &[KeyName],
+        now: Seconds,
+    ) -> Option<OpenedCell> {
+        let period = self.period_meant(up::period_lo(cell), now)?;
+        for name in names.iter().rev().filter(|name| matches!(name, KeyName::Sealing(_))) {
+            let Some(secret) = self.secret(*name) else { continue };
+            if let Ok(opened) = up::open(cell, &Opener { line, period, purpose: Use::Safeguarding, secret }) {
+                return Some((period, (Use::Safeguarding, opened)));
+            }
+        }
+        None
+    }
+
+    /// The newest period with this lowest byte that may have begun; none if it is over. Numbers have no gaps, so it need not be
+    /// one whose statement this device has seen; and 256 periods are more than a relay keeps anything.
+    fn period_meant(&self, low: u8, now: Seconds) -> Option<u32> {
+        let begun = self.state.periods.iter().rev().find(|(_, span)| span.begins <= now.0).map(|(period, _)| *period)?;
+        let latest = begun.saturating_add(1);
+        let [.., latest_low] = latest.to_be_bytes();
+        let period = latest.checked_sub(u32::from(latest_low.wrapping_sub(low)))?;
+        (!self.period_is_over(period, now)).then_some(period)
     }
 
     fn has_another_lead(&self) -> bool {
@@ -283,11 +320,13 @@ impl Desk {
             return Ok(Cell::Other);
         }
         if !self.has_room(caller, usize::from(part.part.parts)) {
+            self.note_turned_away(caller, now.seconds());
             return Ok(Cell::Refused);
         }
         let Some(content) = self.join(caller, part, now.seconds(), rng) else { return Ok(Cell::Other) };
-        if !self.make_room(caller, usize::from(part.part.parts)) {
+        if !self.make_room(caller, usize::from(part.part.parts), now.seconds()) {
             self.give_up_half(caller, (part.session, part.seq));
+            self.note_turned_away(caller, now.seconds());
             return Ok(Cell::Refused);
         }
         let sealed = self.seal(&content, &bound::letter(&caller.0, &part.session, part.seq), now.seconds(), rng);
@@ -311,14 +350,30 @@ impl Desk {
         self.state.callers.get(&caller).is_none_or(|entry| entry.footprint.has_room(parts))
     }
 
+    /// A letter found no room. Who is alone has nobody that could have taken it.
+    fn note_turned_away(&mut self, caller: CallerId, now: Seconds) {
+        if !self.state.turned_away.contains_key(&caller) && !self.colleagues(now).is_empty() {
+            self.commit(Record::TurnedAway(caller.0, now.0));
+        }
+    }
+
+    /// A colleague has to do with her: it may hold letters of hers that found no room here, and were receipted there.
+    pub(super) fn note_dealt_with(&mut self, caller: CallerId, now: Seconds) {
+        if let Some(since) = self.state.turned_away.get(&caller).copied() {
+            self.commit(Record::TurnedAway(caller.0, 0));
+            self.commit(Record::Missed(since, now.0));
+        }
+    }
+
     /// Makes room for a stranger's letter among those of all strangers; `false` if all of those have been promised to stay.
-    fn make_room(&mut self, caller: CallerId, parts: usize) -> bool {
+    fn make_room(&mut self, caller: CallerId, parts: usize, now: Seconds) -> bool {
         if self.knows(caller) {
             return true;
         }
         let Ok(leaving) = self.state.make_room(caller, parts) else { return false };
         for stranger in leaving {
             self.commit(Record::Evicted(stranger.0));
+            self.note_turned_away(stranger, now);
             self.presence.pages.remove(&stranger);
         }
         true
@@ -405,13 +460,27 @@ impl Desk {
     }
 
     fn note_reply_key(&mut self, caller: CallerId, part: &LetterPart, period: u32, now: Seconds, rng: &mut impl CryptoRng) {
-        let Some(week) = self.state.periods.get(&period).map(|span| span.week) else { return };
+        let Some(week) = self.week_of(period) else { return };
         let newest = self.state.callers.get(&caller).and_then(|entry| entry.reply.as_ref()).map(|(week, _)| *week);
         if newest.is_some_and(|newest| newest >= week) {
             return;
         }
         let key = self.seal(part.reply_key.as_slice(), &bound::reply(&caller.0), now, rng);
         self.commit(Record::Reply(ReplyRecord { caller: caller.0, week, key }));
+    }
+
+    /// The week of a period. Of one whose statement this device never saw, because it was away, it is reckoned from the next
+    /// that it did see: a week decides nothing but for how long she can be answered.
+    fn week_of(&self, period: u32) -> Option<u32> {
+        if let Some(span) = self.state.periods.get(&period) {
+            return Some(span.week);
+        }
+        let length = self.state.line.as_ref()?.record.period_s;
+        let Some((later, span)) = self.state.periods.range(period.saturating_add(1)..).next() else {
+            return self.state.periods.values().last().map(|span| span.week);
+        };
+        let begins = span.begins.saturating_sub(u64::from(later - period).saturating_mul(length));
+        u32::try_from(begins / porchlight_proto::time::WEEK).ok()
     }
 
     /// She named an answer as shown: it is never sent again.
@@ -423,7 +492,7 @@ impl Desk {
         rng: &mut impl CryptoRng,
     ) -> Result<(), DeskError> {
         let fresh = self.state.answers.get(&part.saw).is_some_and(|answer| answer.caller == caller && !answer.seen);
-        if !fresh || part.saw == [0; 8] {
+        if !fresh || part.saw == [0; 8] || self.may_speak(now).is_err() {
             return Ok(());
         }
         self.tell(&Event::Seen { caller, answer: part.saw }, now, rng)
@@ -436,7 +505,7 @@ impl Desk {
 
     /// Withdraws the letters that callers asked to take back and no worker has been shown; tells them which it was.
     pub(super) fn decide_withdrawals(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        if !self.decides(now) {
+        if !self.decides(now) || self.may_speak(now).is_err() {
             return Ok(());
         }
         let mut decisions = Vec::new();
@@ -453,7 +522,7 @@ impl Desk {
                     }
                     telling += 1;
                 }
-                let flags = if entry.shown.contains(&(session, seq)) { TOO_LATE } else { WITHDRAWN };
+                let flags = if entry.shown.contains_key(&(session, seq)) { TOO_LATE } else { WITHDRAWN };
                 decisions.push((*caller, session, seq, flags));
             }
         }
@@ -497,8 +566,10 @@ impl Desk {
             given_up.extend(old.map(|((session, seq), _)| (*caller, *session, *seq)));
         }
         given_up.into_iter().for_each(|half| self.give_up(half));
+        self.keep_hand_overs(now, rng);
         let today = u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX);
         self.forget_days_before(today.saturating_sub(self.keep_days()), now, rng);
+        self.sweep_forgotten(now);
         self.forget_pages(now.millis());
         self.tidy_turns(now);
         self.decide_withdrawals(now, rng)
@@ -508,16 +579,30 @@ impl Desk {
     pub fn keep_for(&mut self, days: u32) {
         self.commit(Record::Retention(days));
     }
-    /// For how many days this desk keeps letters and notes.
+    /// Sets for how many days every device of the team keeps letters and notes.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NotALead`]; [`DeskError::BadDays`] for none, or for more than 180.
+    pub fn keep_team_for(&mut self, days: u32, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        self.signing()?;
+        if !(1..=porchlight_proto::limits::KEEP_DAYS_MAX).contains(&days) {
+            return Err(DeskError::BadDays);
+        }
+        self.tell(&Event::Keep { days }, now, rng)
+    }
+    /// For how many days this desk keeps letters and notes: what a lead last told the team, else what the line was founded with.
     #[must_use]
     pub fn keep_days(&self) -> u32 {
-        self.state.retention_days.unwrap_or(KEEP_DAYS_USUAL)
+        let told = self.state.keep.map(|(_, days)| days);
+        told.or(self.state.retention_days).unwrap_or(KEEP_DAYS_USUAL)
     }
 
     /// Forgets every letter and note that was received or written before this day (UTC days since 1970), by forgetting its key.
     /// Answers are kept as long as one may live; where a caller can be answered is kept.
     pub fn forget_days_before(&mut self, day: u32, now: Seconds, rng: &mut impl CryptoRng) {
         self.keep_reply_keys(day, now, rng);
+        self.keep_unshown(day, now, rng);
         let answers_before = day.min(u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX).saturating_sub(ANSWER_DAYS));
         let over = |name: &KeyName| match name {
             KeyName::Day(of) => *of < day,
@@ -539,6 +624,32 @@ impl Desk {
         for (caller, week, key) in old.collect::<Vec<_>>() {
             let key = self.seal(&key, &bound::reply(&caller.0), now, rng);
             self.commit(Record::Reply(ReplyRecord { caller: caller.0, week, key }));
+        }
+    }
+
+    /// Seals anew, under today's key, letters that nobody has looked at and that are younger than the usual days: a line that keeps
+    /// letters for a short time forgets what was read, not what was overlooked.
+    fn keep_unshown(&mut self, day: u32, now: Seconds, rng: &mut impl CryptoRng) {
+        let young = now.0.saturating_sub(u64::from(KEEP_DAYS_USUAL) * 86_400);
+        let mut kept = Vec::new();
+        for (caller, entry) in self.state.callers.iter().filter(|(_, entry)| entry.footprint.known) {
+            for ((time, session, seq), letter) in &entry.letters {
+                let Some(content) = letter.content.as_ref().filter(|content| content.day < day && letter.received >= young)
+                else {
+                    continue;
+                };
+                if !entry.shown.contains_key(&(*session, *seq)) {
+                    let aad = bound::letter(&caller.0, session, *seq);
+                    let Some(plain) = unseal(&self.ring, &aad, content) else { continue };
+                    kept.push((*caller, (*time, *session, *seq), letter.received, letter.gist.trace(), plain));
+                }
+            }
+        }
+        for (caller, (time, session, seq), received, trace, plain) in kept {
+            let content = self.seal(&plain, &bound::letter(&caller.0, &session, seq), now, rng);
+            let (caller, content, trace) = (caller.0, Some(content), Some(trace));
+            let withdrawn = false;
+            self.commit(Record::Letter(LetterRecord { caller, session, seq, time, received, content, withdrawn, trace }));
         }
     }
 
@@ -577,7 +688,7 @@ impl super::state::Caller {
                         (said.gist.says_something || said.withdrawn)
                             && came_before((*other, said.received), (place, letter.received))
                     });
-                    let unshown = before.map(|((_, s, n), _)| (*s, *n)).filter(|named| !self.shown.contains(named));
+                    let unshown = before.map(|((_, s, n), _)| (*s, *n)).filter(|named| !self.shown.contains_key(named));
                     asked.extend(unshown);
                 }
             }

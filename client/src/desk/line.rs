@@ -14,7 +14,7 @@ use porchlight_proto::{
     event::{Admitted, Event},
     limits::SEAT_COUNT,
     line::{DeviceId, LineId, Seat},
-    roster::{RosterBody, SignedRoster, UncheckedRoster},
+    roster::{SignedRoster, UncheckedRoster},
     seal::{SealingKey, SealingSecret},
     sign::{PublicKey, SecretKey},
     time::{Millis, Seconds, Timing},
@@ -26,14 +26,14 @@ use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 /// Seconds that a desk certificate lives, and that a device certificate does.
-const DESK_CERT_LIFE: u64 = 30 * 86_400;
+pub(super) const DESK_CERT_LIFE: u64 = 30 * 86_400;
 pub(super) const DEVICE_CERT_LIFE: u64 = 60 * 86_400;
-/// Rosters are published this many seconds ahead.
-const AHEAD: u64 = 7 * 86_400;
+/// A roster that begins more than so many seconds ahead is not taken.
+pub(super) const BEGINS_AT_MOST: u64 = 8 * 86_400;
 /// A published horizon below this many seconds is a warning.
 const HORIZON_LEAST: u64 = 72 * 3600;
 /// A seat's key is kept at least this long, in seconds, unless its device is revoked.
-const SEAT_KEY_LEAST: u64 = 14 * 86_400;
+pub(super) const SEAT_KEY_LEAST: u64 = 14 * 86_400;
 /// Certificates reach back this far, in seconds, for clocks that are behind.
 pub(super) const CLOCK_SLACK: u64 = 3600;
 /// A desk secret is erased this many seconds after its period's end and the up TTL.
@@ -63,6 +63,8 @@ pub struct LinePlan {
     pub answer_within: u8,
     /// How many weeks old a reply key may be that the desk still answers to: 9.
     pub reply_weeks: u8,
+    /// Whether a roster of seven periods is published behind those of the coming days, for when all leads are gone.
+    pub emergency: bool,
     /// Who reads the safeguarding mailbox.
     pub safeguarding: Safeguarding,
 }
@@ -168,12 +170,16 @@ pub struct RelayView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Warning {
-    /// Rosters are published for less than 72 hours.
+    /// The rosters of the coming days end within 72 hours: no lead has been here for days.
     HorizonShort,
+    /// The roster in force is the one for when all leads are gone.
+    EmergencyPeriod,
     /// The desk certificate is past half its life: `line renew` with the root words.
     RenewDeskCertificate,
     /// It is not known which tags were used: the vault was restored.
     Doubtful,
+    /// The vault was restored and lacks what this device has told its team: revoke it and join anew.
+    Outdated,
     /// A round of the carousel takes longer than the slow days: lower `slow_s`.
     CarouselSlow,
     /// Letters of people the team does not know take half of their room: look at them, or ask the relay for stamps.
@@ -182,6 +188,10 @@ pub enum Warning {
     Missed,
     /// This device was revoked: it learns nothing new, and what it writes nobody takes.
     Revoked,
+    /// The keys of the safeguarding mailbox, or its certificate, are soon too old: `safeguard renew`.
+    RenewMailbox,
+    /// The line's statement names another safeguarding key than this mailbox's: somebody else reads what callers write there.
+    MailboxReplaced,
 }
 
 pub(super) fn secret_name(period: u32, key: &SealingKey) -> KeyName {
@@ -242,7 +252,12 @@ impl Desk {
             pace: state::pace(&plan.timing),
             up_ttl_s: plan.up_ttl.0,
             replace_upto: 0,
-            revoked_before: Vec::new(),
+            signing_cert: desk_cert.bytes().to_vec(),
+            emergency: plan.emergency,
+            given: Vec::new(),
+            serial_least: 0,
+            raise_events: 0,
+            raise_at: 0,
         })));
         self.line()?;
         self.commit(Record::Device(DeviceRecord {
@@ -274,9 +289,6 @@ impl Desk {
             return Err(DeskError::PacesDiffer);
         }
         if notice.timing != self.timing() || u64::from(notice.up_ttl_s) != record.up_ttl_s {
-            if notice.timing != self.timing() {
-                record.replace_upto = self.last_serial();
-            }
             record.pace = state::pace(&notice.timing);
             record.up_ttl_s = u64::from(notice.up_ttl_s);
             self.commit(Record::Line(Box::new(record)));
@@ -287,174 +299,37 @@ impl Desk {
         let served =
             notice.roster.as_ref().map(|bytes| UncheckedRoster::parse(bytes.as_slice()).and_then(|r| r.check_signed(&root)));
         let mut heard = Heard { serial: 0, rolled_back: false, roster_missing: served.is_none(), bulletin: None };
-        match served {
+        match &served {
             Some(Ok(roster)) => {
                 heard.serial = roster.serial();
-                heard.rolled_back = self.is_rolled_back(&roster, relay, now);
-                heard.bulletin = Bulletin::check(&notice.bulletin, &roster, now).ok().flatten().map(|bulletin| bulletin.code);
-                if roster.not_before().0 <= now.0 + AHEAD + 86_400 {
-                    self.adopt(&roster)?;
-                }
+                heard.rolled_back = self.is_rolled_back(roster, relay, now);
+                heard.bulletin = Bulletin::check(&notice.bulletin, roster, now).ok().flatten().map(|bulletin| bulletin.code);
+                self.adopt(roster, now)?;
+                self.take_up_named_keys(roster, now)?;
             }
             Some(Err(_)) => heard.rolled_back = true,
-            None => {}
+            // It had the one in force, and has none.
+            None => heard.rolled_back = self.roster(now).is_ok_and(|ours| self.has_put(relay, ours)),
         }
+        // What is over by this machine's clock may be in force by the relay's: it is given that, too.
+        let theirs = notice.clock_ms.seconds();
+        let earlier = if theirs.0 + 86_400 >= now.0 { now.min(theirs) } else { now };
+        self.note_notice(relay, served.as_ref().and_then(|served| served.as_ref().ok()), (now, earlier));
         Ok(heard)
     }
 
     fn is_rolled_back(&self, served: &SignedRoster, relay: u8, now: Seconds) -> bool {
-        let put = self.state.relays.get(&relay).map_or(0, |relay| relay.put);
-        let older = |ours: &SignedRoster| {
-            served.generation() == ours.generation() && served.serial() < ours.serial() && ours.serial() <= put
-        };
+        let before = |ours: &SignedRoster| served.generation() == ours.generation() && served.serial() < ours.serial();
+        let older = |ours: &SignedRoster| before(ours) && self.has_put(relay, ours);
         self.roster(now).is_ok_and(older) || served.generation() < self.state.rosters.generation()
     }
 
-    /// Takes a roster that another lead made: with it, what it says of seats and revoked devices.
-    fn adopt(&mut self, roster: &SignedRoster) -> Result<(), DeskError> {
-        let newest = self
-            .state
-            .last_roster
-            .is_none_or(|(generation, serial, _)| (roster.generation(), roster.serial()) > (generation, serial));
-        if self.state.rosters.iter().any(|known| known.hash() == roster.hash()) {
-            return Ok(());
-        }
-        self.commit(Record::Roster(roster.bytes().to_vec()));
-        if newest {
-            let keys = |which: usize| {
-                Seat::all().filter_map(|seat| roster.seat_keys(seat).get(which).map(|key| *key.as_bytes())).flatten().collect()
-            };
-            let mut record = self.line()?.record.clone();
-            record.seats_now = keys(0);
-            record.seats_previous = keys(1);
-            record.closed_until = roster.closed_until().0;
-            record.void_before = roster.bulletins_void_before().0;
-            record.answer_within = roster.answer_within();
-            record.safe_key = roster.safe_key().as_bytes().to_vec();
-            self.commit(Record::Line(Box::new(record)));
-        }
-        Ok(())
+    fn has_put(&self, relay: u8, roster: &SignedRoster) -> bool {
+        self.state.put.get(&relay).is_some_and(|put| put.contains(&roster.hash()))
     }
 
     pub(super) fn last_serial(&self) -> u32 {
         self.state.last_roster.map_or(0, |(_, serial, _)| serial)
-    }
-
-    pub(super) fn signing_key(&self) -> Result<SecretKey, DeskError> {
-        if self.line()?.device_cert.role != Role::Lead {
-            return Err(DeskError::NotALead);
-        }
-        self.ring.key(KeyName::DeskSigning).map(SecretKey::from_seed).ok_or(DeskError::NotALead)
-    }
-
-    /// Makes the rosters that are missing from now to seven days ahead, or within the desk certificate's life. Gives how many.
-    ///
-    /// # Errors
-    ///
-    /// [`DeskError::Roster`] if the line's settings cannot be signed. A device that is no lead makes none, which is no error.
-    pub fn publish(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<usize, DeskError> {
-        if self.line()?.device_cert.role != Role::Lead {
-            return Ok(0);
-        }
-        let desk = self.signing_key()?;
-        self.name_revoked(rng)?;
-        let mut made = 0;
-        // A week of the shortest useful periods; a bound, so that a foolish period cannot keep us here.
-        while made < 200 {
-            let Some((period, begins, ends)) = self.next_roster(now)? else { break };
-            self.make_roster(&desk, period, (begins, ends), rng)?;
-            made += 1;
-        }
-        Ok(made)
-    }
-
-    /// Which period lacks a roster first: its number, begin and end.
-    fn next_roster(&self, now: Seconds) -> Result<Option<(u32, u64, u64)>, DeskError> {
-        let line = self.line()?;
-        let certified = line.desk_cert.not_after.0;
-        let replace = line.record.replace_upto;
-        let mut living: Vec<&SignedRoster> = self.state.rosters.iter().filter(|roster| roster.not_after() > now).collect();
-        living.sort_by_key(|roster| (roster.period(), std::cmp::Reverse(roster.serial())));
-        let outdated = |roster: &&&SignedRoster| {
-            roster.serial() <= replace && roster.generation() == line.desk_cert.generation
-                || roster.generation() < line.desk_cert.generation
-                || roster.desk_cert().not_after < roster.not_after() && roster.desk_cert().bytes() != line.desk_cert.bytes()
-        };
-        if let Some(roster) = living.iter().find(outdated) {
-            return Ok(Some((roster.period(), roster.not_before().0, roster.not_after().0)));
-        }
-        // A new serial voids its own and all later periods: they are made again, with the times they had.
-        let missing = |(period, span): &(&u32, &state::Period)| {
-            span.ends > now.0 && !living.iter().any(|roster| roster.period() == **period)
-        };
-        if let Some((period, span)) = self.state.periods.iter().find(missing) {
-            return Ok(Some((*period, span.begins, span.ends)));
-        }
-        // Short test periods are published a few ahead, not a week of them.
-        let ahead = AHEAD.min(line.record.period_s.saturating_mul(64));
-        let last = self.state.periods.iter().last();
-        let (period, begins) = match last {
-            Some((period, span)) if span.ends > now.0 => (period + 1, span.ends),
-            Some((period, _)) => (period + 1, now.0 - now.0 % line.record.period_s),
-            None => (1, now.0 - now.0 % line.record.period_s),
-        };
-        let ends = (begins + line.record.period_s).min(certified.max(begins + 1));
-        Ok((begins < now.0 + ahead && begins < certified && ends > begins).then_some((period, begins, ends)))
-    }
-
-    fn make_roster(
-        &mut self,
-        desk: &SecretKey,
-        period: u32,
-        (begins, ends): (u64, u64),
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), DeskError> {
-        let secret = SealingSecret::generate(rng);
-        let line = self.line()?;
-        let record = &line.record;
-        // Serials of a new generation begin anew.
-        let last = self.state.last_roster.filter(|(generation, ..)| *generation == line.desk_cert.generation);
-        let (serial, previous_hash) = last.map_or((0, [0; 32]), |(_, serial, hash)| (serial, hash));
-        let safe_key: &[u8; 1216] = record.safe_key.as_slice().try_into().map_err(|_| DeskError::KeyMissing)?;
-        let body = RosterBody {
-            serial: serial + 1,
-            period,
-            not_before: Seconds(begins),
-            not_after: Seconds(ends),
-            timing: self.timing(),
-            reply_weeks: record.reply_weeks,
-            answer_within: record.answer_within,
-            desk_key: secret.public().clone(),
-            safe_key: SealingKey::from_bytes(safe_key).map_err(|_| DeskError::KeyMissing)?,
-            seats_now: nine(&record.seats_now)?,
-            seats_previous: nine(&record.seats_previous)?,
-            revoked: eight(&record.revoked)?,
-            previous_hash,
-            bulletins_void_before: Seconds(record.void_before),
-            closed_until: Seconds(record.closed_until),
-        };
-        let roster = body.sign(desk, &line.desk_cert, &line.root)?;
-        self.put_key(secret_name(period, secret.public()), secret.seed());
-        self.commit(Record::Roster(roster.bytes().to_vec()));
-        Ok(())
-    }
-
-    /// The rosters that a relay has not taken yet, in the order in which to PUT them. A relay takes them from leads alone.
-    #[must_use]
-    pub fn rosters_to_put(&self, relay: u8) -> Vec<Box<[u8; 4096]>> {
-        if self.state.line.as_ref().is_none_or(|line| line.device_cert.role != Role::Lead) {
-            return Vec::new();
-        }
-        let put = self.state.relays.get(&relay).map_or(0, |relay| relay.put);
-        let mut missing: Vec<&SignedRoster> = self.state.rosters.iter().filter(|roster| roster.serial() > put).collect();
-        missing.sort_by_key(|roster| roster.serial());
-        missing.into_iter().map(|roster| Box::new(*roster.bytes())).collect()
-    }
-
-    /// Notes that a relay took the roster of this serial.
-    pub fn roster_put(&mut self, relay: u8, serial: u32) {
-        let known = self.state.relays.get(&relay).copied().unwrap_or_default();
-        self.commit(Record::Relay(relay, RelayRecord { put: known.put.max(serial), ..known }));
     }
 
     /// Has every roster from now on made anew with these changes.
@@ -464,7 +339,7 @@ impl Desk {
         rng: &mut impl CryptoRng,
         change: impl FnOnce(&mut LineRecord),
     ) -> Result<(), DeskError> {
-        self.signing_key()?;
+        self.signing()?;
         let mut record = self.line()?.record.clone();
         record.replace_upto = self.last_serial();
         change(&mut record);
@@ -490,103 +365,6 @@ impl Desk {
             record.seat_number = number;
             record.seat_since = now.0;
         })
-    }
-
-    /// Renews the desk certificate, keeping its generation, and this device's own with it.
-    ///
-    /// # Errors
-    ///
-    /// [`DeskError::AnotherRoot`] if `root` is not the line's; [`DeskError::NotALead`].
-    pub fn renew(&mut self, root: &SecretKey, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        let generation = self.line()?.desk_cert.generation;
-        self.certify(root, generation, now, rng)
-    }
-
-    /// Renews the desk certificate under the next generation: every certificate and roster signed before is void, and so is
-    /// whatever a stolen lead may still sign.
-    ///
-    /// # Errors
-    ///
-    /// As [`Desk::renew`].
-    pub fn raise_generation(&mut self, root: &SecretKey, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        let generation = self.line()?.desk_cert.generation.saturating_add(1);
-        for (number, relay) in self.state.relays.clone() {
-            self.commit(Record::Relay(number, RelayRecord { put: 0, ..relay }));
-        }
-        self.certify(root, generation, now, rng)
-    }
-
-    fn certify(&mut self, root: &SecretKey, generation: u32, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        let line = self.line()?;
-        if root.public() != line.root {
-            return Err(DeskError::AnotherRoot);
-        }
-        self.signing_key()?;
-        let (id, device_cert, old_generation) = (line.id, line.device_cert.clone(), line.desk_cert.generation);
-        let desk = SecretKey::generate(rng);
-        let begins = Seconds(now.0.saturating_sub(CLOCK_SLACK));
-        let desk_cert = DeskCert::sign(root, &desk.public(), generation, begins, now.plus(DESK_CERT_LIFE));
-        let device_cert = DeviceCert::sign(
-            &desk,
-            &id,
-            &device_cert.device_pk,
-            (device_cert.role, device_cert.seat),
-            (begins, now.plus(DEVICE_CERT_LIFE)),
-        )
-        .map_err(|_| DeskError::BadAdmission)?;
-        self.put_key(KeyName::DeskSigning, &desk.seed());
-        self.change_line(now, rng, |record| {
-            record.desk_cert = desk_cert.bytes().to_vec();
-            record.device_cert = device_cert.bytes().to_vec();
-            if generation > old_generation {
-                // Everything older is void anyway, and serials begin anew.
-                record.replace_upto = 0;
-            }
-        })?;
-        self.vouch_anew(&desk, &device_cert, now, rng)
-    }
-
-    /// Vouches anew for every device of the team, with the new desk key; this device's own certificate is given.
-    fn vouch_anew(
-        &mut self,
-        desk: &SecretKey,
-        own: &DeviceCert,
-        now: Seconds,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), DeskError> {
-        let line = self.line()?;
-        let (id, me, desk_cert) = (line.id, line.device, line.desk_cert.bytes().to_vec());
-        let life = (own.not_before, own.not_after);
-        let mut anew = Vec::new();
-        for (device, known) in self.state.devices.iter().filter(|(_, known)| !known.record.revoked) {
-            let cert = if *device == me {
-                own.clone()
-            } else {
-                DeviceCert::sign(desk, &id, &known.cert.device_pk, (known.cert.role, known.cert.seat), life)
-                    .map_err(|_| DeskError::BadAdmission)?
-            };
-            let device_cert = cert.bytes().to_vec();
-            anew.push(DeviceRecord { desk_cert: desk_cert.clone(), device_cert, ..known.record.clone() });
-        }
-        for record in anew {
-            let event = admitted(&record)?;
-            self.commit(Record::Device(record));
-            self.tell(&event, now, rng)?;
-        }
-        Ok(())
-    }
-
-    /// Takes up a certificate that a lead has sent this device.
-    pub(super) fn adopt_certificate(&mut self) {
-        let Some(line) = &self.state.line else { return };
-        let Some(mine) = self.state.devices.get(&line.device).filter(|mine| mine.cert.not_after > line.device_cert.not_after)
-        else {
-            return;
-        };
-        let mut record = line.record.clone();
-        record.desk_cert = mine.record.desk_cert.clone();
-        record.device_cert = mine.record.device_cert.clone();
-        self.commit(Record::Line(Box::new(record)));
     }
 
     /// Says that nobody is here until then, or that the line is open again.
@@ -652,8 +430,9 @@ impl Desk {
         let Some(line) = &self.state.line else { return };
         let grace = line.record.up_ttl_s + SECRET_GRACE;
         let held = self.ring.names().filter_map(|name| if let KeyName::Period(period, _) = name { Some(period) } else { None });
-        let periods: BTreeSet<u32> = self.state.periods.keys().copied().chain(held).collect();
-        let over: BTreeSet<u32> = periods.into_iter().filter(|period| self.period_is_over(*period, grace, now)).collect();
+        let seen = self.state.replayed.keys();
+        let periods: BTreeSet<u32> = self.state.periods.keys().chain(seen).copied().chain(held).collect();
+        let over: BTreeSet<u32> = periods.into_iter().filter(|period| self.period_is_over(*period, now)).collect();
         let names: Vec<KeyName> =
             self.ring.names().filter(|name| matches!(name, KeyName::Period(period, _) if over.contains(period))).collect();
         for name in names.into_iter().chain(self.sealing_keys_over(now, grace)) {
@@ -668,7 +447,8 @@ impl Desk {
 
     /// Whether nothing sealed in a period is held anywhere any more. One that is not known, because its secret came late, was over
     /// when a later one began: periods follow each other without gaps.
-    fn period_is_over(&self, period: u32, grace: u64, now: Seconds) -> bool {
+    pub(super) fn period_is_over(&self, period: u32, now: Seconds) -> bool {
+        let grace = self.state.line.as_ref().map_or(0, |line| line.record.up_ttl_s) + SECRET_GRACE;
         let span = self.state.periods.get(&period);
         let later = || self.state.periods.range(period.saturating_add(1)..).next().map(|(_, span)| span.begins);
         span.map(|span| span.ends).or_else(later).is_some_and(|ended| ended + grace <= now.0)
@@ -680,7 +460,12 @@ impl Desk {
     fn sealing_keys_over(&self, now: Seconds, grace: u64) -> Vec<KeyName> {
         let Some(line) = &self.state.line else { return Vec::new() };
         let (newest, since) = (line.record.sealing_number, line.record.sealing_since);
+        let outside = self.is_safeguarding();
         let over = |number: u64| {
+            if outside {
+                // Callers sealed to the one before until the end of the period in which a statement named another.
+                return since + line.record.period_s + grace <= now.0;
+            }
             let made = since.saturating_sub((newest - number).saturating_mul(SEALING_KEY_EVERY));
             made + SEALING_KEY_AGE_MAX + grace <= now.0
         };
@@ -695,7 +480,7 @@ impl Desk {
     pub fn line_view(&self, now: Seconds) -> Result<LineView, DeskError> {
         let line = self.line()?;
         let roster = self.state.rosters.in_force(now);
-        let published_until = self.published_until(now);
+        let (regular_until, published_until) = self.published_until(now);
         let device_view = |(id, device): (&DeviceId, &state::Device)| DeviceView {
             device: hex(&id.0),
             role: match device.cert.role {
@@ -731,27 +516,23 @@ impl Desk {
                 })
                 .collect(),
             keep_days: self.keep_days(),
-            warnings: self.warnings(published_until, now),
+            warnings: self.warnings(regular_until, now),
         })
     }
 
-    /// Until when rosters are published, as far as this device can know. A relay shows only the one in force; but a lead sends
-    /// every device the secrets of all it has signed.
-    fn published_until(&self, now: Seconds) -> u64 {
-        let signed = self.state.rosters.iter().map(|roster| roster.not_after().0).max().unwrap_or(0);
-        let (Ok(line), Ok(roster)) = (self.line(), self.roster(now)) else { return signed };
-        let held = self.ring.names().filter_map(|name| if let KeyName::Period(period, _) = name { Some(period) } else { None });
-        let further = held.max().unwrap_or(0).saturating_sub(roster.period());
-        signed.max(roster.not_after().0.saturating_add(u64::from(further).saturating_mul(line.record.period_s)))
-    }
-
-    fn warnings(&self, published_until: u64, now: Seconds) -> Vec<Warning> {
-        let half_over = |line: &state::Line| now.0 + DESK_CERT_LIFE / 2 > line.desk_cert.not_after.0;
+    fn warnings(&self, regular_until: u64, now: Seconds) -> Vec<Warning> {
+        let half_over = now.0 + DESK_CERT_LIFE / 2 > self.certified_until();
         let horizon = HORIZON_LEAST.min(self.state.line.as_ref().map_or(0, |line| line.record.period_s.saturating_mul(3)));
+        // What is the team's to do is nothing to somebody outside it.
+        let of_team = !self.is_safeguarding();
         [
-            (published_until < now.0 + horizon, Warning::HorizonShort),
-            (self.state.line.as_ref().is_some_and(half_over), Warning::RenewDeskCertificate),
-            (self.doubtful(), Warning::Doubtful),
+            (of_team && regular_until < now.0 + horizon, Warning::HorizonShort),
+            (of_team && self.is_emergency(now), Warning::EmergencyPeriod),
+            (of_team && half_over, Warning::RenewDeskCertificate),
+            (self.mailbox_ages(now), Warning::RenewMailbox),
+            (self.mailbox_replaced(now), Warning::MailboxReplaced),
+            (self.doubtful() && !self.is_outdated(), Warning::Doubtful),
+            (self.is_outdated(), Warning::Outdated),
             (self.carousel_is_slow(now), Warning::CarouselSlow),
             (self.state.is_crowded(), Warning::Crowded),
             (self.may_have_missed(), Warning::Missed),
@@ -776,6 +557,9 @@ pub(super) fn admitted(device: &DeviceRecord) -> Result<Event, DeskError> {
 pub(super) fn put_seat(record: &mut LineRecord, seat: Seat, key: &PublicKey) {
     let at = 32 * usize::from(seat.number());
     let old: Vec<u8> = record.seats_now.get(at..at + 32).map(<[u8]>::to_vec).unwrap_or_default();
+    if old == key.as_bytes() {
+        return;
+    }
     for (slot, bytes) in [(&mut record.seats_previous, old.as_slice()), (&mut record.seats_now, key.as_bytes().as_slice())] {
         if let Some(place) = slot.get_mut(at..at + 32).filter(|place| place.len() == bytes.len()) {
             place.copy_from_slice(bytes);
@@ -783,12 +567,12 @@ pub(super) fn put_seat(record: &mut LineRecord, seat: Seat, key: &PublicKey) {
     }
 }
 
-fn nine(keys: &[u8]) -> Result<[PublicKey; 9], DeskError> {
+pub(super) fn nine(keys: &[u8]) -> Result<[PublicKey; 9], DeskError> {
     let keys: Vec<PublicKey> = keys.chunks_exact(32).filter_map(|key| Some(PublicKey::from_bytes(*key.first_chunk()?))).collect();
     keys.try_into().map_err(|_| DeskError::KeyMissing)
 }
 
-fn eight(ids: &[u8]) -> Result<[DeviceId; 8], DeskError> {
+pub(super) fn eight(ids: &[u8]) -> Result<[DeviceId; 8], DeskError> {
     let ids: Vec<DeviceId> = ids.chunks_exact(8).filter_map(|id| Some(DeviceId(*id.first_chunk()?))).collect();
     ids.try_into().map_err(|_| DeskError::KeyMissing)
 }

@@ -36,7 +36,8 @@ pub struct Founded {
 /// A desk on disk. One per process; several processes may share a directory.
 #[derive(Debug)]
 pub struct Office {
-    vault: Vault,
+    /// None once it is burned: from then on everything is in memory alone.
+    vault: Option<Vault>,
     pub(super) desk: Desk,
     base_len: u64,
     /// The version of the vault's ring that the desk holds.
@@ -86,7 +87,7 @@ impl Office {
 
     fn create(dir: &Path, passphrase: &Passphrase, rng: &mut impl CryptoRng) -> Result<Self, DeskError> {
         let vault = Vault::create(dir, passphrase, rng).map_err(OfficeError::from)?;
-        Ok(Self { vault, desk: Desk::empty(), base_len: 0, ring_version: 0, stale: true })
+        Ok(Self { vault: Some(vault), desk: Desk::empty(), base_len: 0, ring_version: 0, stale: true })
     }
 
     /// Opens the office in `dir`. Takes as long as Argon2id does.
@@ -96,7 +97,7 @@ impl Office {
     /// [`OfficeError::Vault`]: a wrong passphrase, no vault, a damaged one. [`OfficeError::Newer`].
     pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, OfficeError> {
         let vault = Vault::open(dir, passphrase)?;
-        let mut office = Self { vault, desk: Desk::empty(), base_len: 0, ring_version: 0, stale: true };
+        let mut office = Self { vault: Some(vault), desk: Desk::empty(), base_len: 0, ring_version: 0, stale: true };
         office.look()?;
         Ok(office)
     }
@@ -107,9 +108,24 @@ impl Office {
     ///
     /// As [`Office::open`], but for the passphrase.
     pub fn look(&mut self) -> Result<&Desk, OfficeError> {
-        let hold = self.vault.hold(Holding::Shared)?;
-        self.catch_up(&hold)?;
+        let hold = self.hold(Holding::Shared)?;
+        self.catch_up(hold.as_ref())?;
         Ok(&self.desk)
+    }
+
+    /// Destroys the vault, the keys first, and goes on from memory alone, for a last word: nothing is read or written any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::burn`]; then, too, nothing is read or written any more.
+    pub fn burn(&mut self) -> Result<(), OfficeError> {
+        // What another process wrote last comes before the last word. If it cannot be read, what is known has to do.
+        let _known = self.look().is_ok();
+        self.vault.take().map_or(Ok(()), Vault::destroy).map_err(OfficeError::from)
+    }
+
+    fn hold(&self, holding: Holding) -> Result<Option<Hold>, OfficeError> {
+        Ok(self.vault.as_ref().map(|vault| vault.hold(holding)).transpose()?)
     }
 
     /// Runs one transaction: reads what other processes wrote, runs `deed`, and saves what it changed before returning.
@@ -123,13 +139,17 @@ impl Office {
         E: From<OfficeError>,
         R: CryptoRng,
     {
-        let hold = self.vault.hold(Holding::Alone).map_err(OfficeError::from)?;
-        self.catch_up(&hold)?;
+        let hold = self.hold(Holding::Alone)?;
+        self.catch_up(hold.as_ref())?;
         let done = deed(&mut self.desk, rng);
         let unsaved = !self.desk.pending.is_empty() || self.desk.ring_changed;
         match done {
             Ok(done) => {
-                self.save(&hold, rng).inspect_err(|_| self.stale = true)?;
+                self.save(hold.as_ref(), rng).inspect_err(|_| self.stale = true)?;
+                if let Some(now) = self.desk.rewrite_due.take() {
+                    // A crash here leaves the old journal: what it says is forgotten again when it is read.
+                    self.rewrite(hold.as_ref(), now, rng)?;
+                }
                 Ok(done)
             }
             Err(refused) => {
@@ -142,7 +162,7 @@ impl Office {
     /// Whether the vault's files were moved or restored since they were written. See [`Desk::note_own_tags`].
     #[must_use]
     pub fn restored(&self) -> bool {
-        self.vault.restored()
+        self.vault.as_ref().is_some_and(Vault::restored)
     }
 
     /// Rewrites the journal as short as it can be. Done by itself when it has grown.
@@ -151,9 +171,9 @@ impl Office {
     ///
     /// [`OfficeError::Vault`]; the old journal stands then.
     pub fn compact(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), OfficeError> {
-        let hold = self.vault.hold(Holding::Alone)?;
-        self.catch_up(&hold)?;
-        self.rewrite(&hold, now, rng)
+        let hold = self.hold(Holding::Alone)?;
+        self.catch_up(hold.as_ref())?;
+        self.rewrite(hold.as_ref(), now, rng)
     }
 
     /// Takes note of a restored backup: until that is settled nothing but filler is sent.
@@ -162,7 +182,7 @@ impl Office {
     ///
     /// [`OfficeError`].
     pub fn doubt_if_restored(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<bool, OfficeError> {
-        if !self.vault.restored() {
+        if !self.restored() {
             return Ok(false);
         }
         self.act(rng, |desk, _| {
@@ -174,20 +194,21 @@ impl Office {
         Ok(true)
     }
 
-    fn catch_up(&mut self, hold: &Hold) -> Result<(), OfficeError> {
+    fn catch_up(&mut self, hold: Option<&Hold>) -> Result<(), OfficeError> {
+        let (Some(vault), Some(hold)) = (&mut self.vault, hold) else { return Ok(()) };
         if self.stale {
-            self.vault.read_anew()?;
+            vault.read_anew()?;
         }
-        let news = self.vault.news(hold)?;
-        if self.desk.ring_changed || self.ring_version != self.vault.ring_version() {
-            self.desk.hold_ring(self.vault.ring());
-            self.ring_version = self.vault.ring_version();
+        let news = vault.news(hold)?;
+        if self.desk.ring_changed || self.ring_version != vault.ring_version() {
+            self.desk.hold_ring(vault.ring());
+            self.ring_version = vault.ring_version();
         }
         let records = match news {
             News::Tail(records) => records,
             News::Anew(records) => {
                 self.desk.forget_state();
-                self.base_len = self.vault.journal_len();
+                self.base_len = vault.journal_len();
                 records
             }
         };
@@ -200,22 +221,28 @@ impl Office {
         Ok(())
     }
 
-    fn save(&mut self, hold: &Hold, rng: &mut impl CryptoRng) -> Result<(), OfficeError> {
+    fn save(&mut self, hold: Option<&Hold>, rng: &mut impl CryptoRng) -> Result<(), OfficeError> {
+        let (Some(vault), Some(hold)) = (&mut self.vault, hold) else {
+            self.desk.ring_changed = false;
+            self.desk.pending.clear();
+            return Ok(());
+        };
         if self.desk.ring_changed {
             // Keys before the records that need them; a crash between leaves a key too many.
-            self.vault.save_ring(hold, self.desk.ring.clone(), rng)?;
+            vault.save_ring(hold, self.desk.ring.clone(), rng)?;
             self.desk.ring_changed = false;
-            self.ring_version = self.vault.ring_version();
+            self.ring_version = vault.ring_version();
         }
         if !self.desk.pending.is_empty() {
             let batch = Zeroizing::new(minicbor::to_vec(&self.desk.pending).map_err(|_| OfficeError::Newer)?);
-            self.vault.append(hold, &[batch], rng)?;
+            vault.append(hold, &[batch], rng)?;
             self.desk.pending.clear();
         }
         Ok(())
     }
 
-    fn rewrite(&mut self, hold: &Hold, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), OfficeError> {
+    fn rewrite(&mut self, hold: Option<&Hold>, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), OfficeError> {
+        let (Some(vault), Some(hold)) = (&mut self.vault, hold) else { return Ok(()) };
         let mut batches = Vec::new();
         let mut batch: Vec<Record> = Vec::new();
         let mut len = 0;
@@ -228,8 +255,8 @@ impl Office {
             }
         }
         batches.push(Zeroizing::new(minicbor::to_vec(&batch).map_err(|_| OfficeError::Newer)?));
-        self.vault.rewrite(hold, &batches, rng)?;
-        self.base_len = self.vault.journal_len();
+        vault.rewrite(hold, &batches, rng)?;
+        self.base_len = vault.journal_len();
         Ok(())
     }
 
@@ -239,7 +266,8 @@ impl Office {
     ///
     /// As [`Office::compact`].
     pub fn compact_if_grown(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<bool, OfficeError> {
-        let grown = self.vault.journal_len() > GROWTH_LEAST.max(self.base_len.saturating_mul(GROWTH));
+        let limit = GROWTH_LEAST.max(self.base_len.saturating_mul(GROWTH));
+        let grown = self.vault.as_ref().is_some_and(|vault| vault.journal_len() > limit);
         if grown {
             self.compact(now, rng)?;
         }

@@ -1,4 +1,5 @@
 //! What the vault's journal holds of a desk: one record per change, applied in order to become the [`State`](super::state::State).
+use crate::vault::KeyName;
 use minicbor::{Decode, Encode};
 
 /// Bytes sealed under a day's key, which can be forgotten.
@@ -11,6 +12,31 @@ pub(crate) struct Sealed {
     /// Whether it is an answer's: those are kept as long as an answer may live, whatever the line's retention.
     #[n(2)]
     pub(crate) answer: bool,
+    /// Of what is kept as long as a caller has a row: the number of her key. Then the day says nothing.
+    #[n(3)]
+    #[cbor(default)]
+    pub(crate) caller: Option<u64>,
+}
+
+impl Sealed {
+    /// The key it is sealed under.
+    pub(crate) fn under(&self) -> KeyName {
+        match self.caller {
+            Some(number) => KeyName::Caller(number),
+            None if self.answer => KeyName::AnswerDay(self.day),
+            None => KeyName::Day(self.day),
+        }
+    }
+    /// Bytes that were sealed under this key; nothing for one under which no content is sealed.
+    pub(crate) fn of(under: KeyName, bytes: Vec<u8>) -> Option<Self> {
+        let sealed = Self { day: 0, bytes, answer: false, caller: None };
+        match under {
+            KeyName::Day(day) => Some(Self { day, ..sealed }),
+            KeyName::AnswerDay(day) => Some(Self { day, answer: true, ..sealed }),
+            KeyName::Caller(number) => Some(Self { caller: Some(number), ..sealed }),
+            _ => None,
+        }
+    }
 }
 
 /// The line as this device knows it; replaced whole when anything in it changes.
@@ -62,10 +88,32 @@ pub(crate) struct LineRecord {
     /// Rosters were asked to be made anew: everything up to this serial is to be replaced.
     #[n(19)]
     pub(crate) replace_upto: u32,
-    /// Every device that rosters have named as revoked, also those that made room for later ones.
-    #[n(20)]
-    #[cbor(default)]
-    pub(crate) revoked_before: Vec<minicbor::bytes::ByteArray<8>>,
+    /// The certificate of this device's own desk signing key, if it is a lead.
+    #[cbor(n(21), with = "minicbor::bytes")]
+    pub(crate) signing_cert: Vec<u8>,
+    /// Whether a roster of seven periods is published behind those of the coming days.
+    #[n(22)]
+    pub(crate) emergency: bool,
+    /// The seat keys of the devices that this one has admitted.
+    #[n(23)]
+    pub(crate) given: Vec<GivenRecord>,
+    /// No roster is signed under a lower serial: after a backup was restored it is not known which were.
+    #[n(24)]
+    pub(crate) serial_least: u32,
+    /// After the generation was raised: no roster of it is signed before everybody has this many of our events, or this time.
+    #[n(25)]
+    pub(crate) raise_events: u64,
+    #[n(26)]
+    pub(crate) raise_at: u64,
+}
+
+/// The seat key of a device, as it asked for it.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct GivenRecord {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(crate) device: [u8; 8],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(crate) seat_pk: [u8; 32],
 }
 
 /// A line's timing, as the journal keeps it.
@@ -201,6 +249,9 @@ pub(crate) struct EventRecord {
     /// The event's hash, for the next link even after the body is forgotten.
     #[cbor(n(7), with = "minicbor::bytes")]
     pub(crate) hash: [u8; 32],
+    /// SHA-256 of the whole body: with the trace it gives the hash again.
+    #[cbor(n(9), with = "minicbor::bytes")]
+    pub(crate) body_hash: [u8; 32],
 }
 
 /// A device of the team.
@@ -305,6 +356,18 @@ pub(crate) enum Record {
     /// A board was taken that this event of ours had asked for; whether it made up for everything missed.
     #[n(21)]
     Served(#[n(0)] u64, #[n(1)] bool),
+    /// A letter of this caller found no room here, first at this time; 0 once it has been seen to.
+    #[n(31)]
+    TurnedAway(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16], #[n(1)] u64),
+    /// A relay took the roster of this hash from us.
+    #[n(30)]
+    RosterPut(#[n(0)] u8, #[cbor(n(1), with = "minicbor::bytes")] [u8; 32]),
+    /// Letters of a visit that were held and are forgotten.
+    #[n(22)]
+    Gone(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16], #[cbor(n(1), with = "minicbor::bytes")] [u8; 8], #[n(2)] Vec<u16>),
+    /// The words of an event, sealed under another key: device, number, words.
+    #[n(23)]
+    Words(#[cbor(n(0), with = "minicbor::bytes")] [u8; 8], #[n(1)] u64, #[n(2)] Sealed),
 }
 
 /// What a visit has been told, and how often.

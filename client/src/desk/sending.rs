@@ -5,11 +5,12 @@
 use crate::desk::{
     Desk, DeskError, Page,
     record::{OutRecord, ReceiptRecord, Record},
-    state::{AnswerEntry, bound, event_body, unseal},
+    state::{AnswerEntry, Device, bound, event_body, unseal},
 };
 use porchlight_proto::{
     api::{DeskBeat, DeskOutcome, DeskReply, Floor, SlotOutcome},
     cell::down::{AnswerPart, DownCell, Kind, Place, Receipt, Track, Withdrawal},
+    cert::Role,
     event::{AnswerId, AnswerKind, Event},
     letter::Session,
     limits::{ANSWER_PART_LEN, DOWN_CELL_LEN, FAST_TAG_COUNT, SLOW_TAG_COUNT},
@@ -263,7 +264,11 @@ impl Desk {
 
     /// Up to where every enrolled device has opened the lane; zero where that is not the team's to say.
     fn floor(&self, relay: u8, now: Seconds) -> Floor {
-        let Some(line) = self.state.line.as_ref().filter(|line| !line.record.staffed) else { return Floor::default() };
+        let reads = |device: &Device| device.cert.role == Role::Safeguarding && !device.record.revoked;
+        let staffed = self.is_safeguarding() || self.state.devices.values().any(reads);
+        let Some(line) = self.state.line.as_ref().filter(|line| !staffed && !line.record.staffed) else {
+            return Floor::default();
+        };
         let Some(lane) = self.state.relays.get(&relay).filter(|_| line.card.relays.iter().any(|known| known.number == relay))
         else {
             return Floor::default();
@@ -276,6 +281,10 @@ impl Desk {
     /// Whether this device drives the carousel: it is online, and of those online it has the lowest seat.
     pub(super) fn is_pen(&self, relay: u8, now: Millis) -> bool {
         let Some(line) = &self.state.line else { return false };
+        if self.is_safeguarding() {
+            // The only one in its slots.
+            return true;
+        }
         let Some(seat) = line.device_cert.seat.filter(|seat| !seat.is_safeguarding()) else { return false };
         let silence = super::team::SILENT_BEATS * self.beat_every(relay).0;
         let listened = self.presence.listening_since.get(&relay).is_some_and(|since| since.0 + silence <= now.0);
@@ -314,7 +323,7 @@ impl Desk {
     }
 
     fn free_slow_slot(&self, relay: u8, now: Millis, slot: u64) -> Option<u64> {
-        let free = !is_safeguarding(slot) && self.presence.slots.slow.get(&relay) != Some(&slot);
+        let free = is_safeguarding(slot) == self.is_safeguarding() && self.presence.slots.slow.get(&relay) != Some(&slot);
         (free && self.is_pen(relay, now)).then_some(slot)
     }
 
@@ -328,7 +337,8 @@ impl Desk {
         let timing = self.timing();
         let newest = self.state.callers.get(&caller).and_then(|entry| entry.visits.values().map(|v| v.last_received).max());
         let young = newest.is_some_and(|newest| newest * 1000 + 1000 + LIVE_BEATS * u64::from(timing.beat_ms) >= now.0);
-        let reached = young && !self.barred_from_fast(now);
+        // The fast track is the desk's alone.
+        let reached = young && !self.is_safeguarding() && !self.barred_from_fast(now);
         let pages = self.presence.pages.get(&caller).filter(|_| reached).into_iter().flatten().rev();
         pages.filter(move |page| page.heard.0 + PAGE_BEATS * u64::from(timing.up_beat_ms) >= now.0)
     }
@@ -522,8 +532,9 @@ impl Desk {
             .map(|answer| u64::from(answer.parts))
             .sum();
         let timing = self.timing();
-        // Seven of eight slots are the desk's.
-        parts > u64::from(timing.slow_days) * porchlight_proto::time::SLOTS_PER_DAY * 7 / 8
+        // Seven of eight slots are the desk's, the eighth is safeguarding's.
+        let eighths = if self.is_safeguarding() { 1 } else { 7 };
+        parts > u64::from(timing.slow_days) * porchlight_proto::time::SLOTS_PER_DAY * eighths / 8
     }
 
     /// Whether she can be reached by the carousel: her newest reply key is not too old.

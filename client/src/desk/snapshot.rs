@@ -1,12 +1,12 @@
 //! The board as one device hands it to another: letters, notes, answers and claims, with their words, and what has been promised.
 //!
-//! Events are believed as those of the lane are, by their signatures and links. Only of one whose words are forgotten the
-//! trace alone is left: that one counts on the word of the colleague who hands it over, as all letters do.
+//! Events are believed as those of the lane are, by their signatures and links. Of one whose words are forgotten the trace alone is
+//! left: it counts if an event after it that is signed names its hash. Letters count on the word of the colleague who hands them over.
 use crate::desk::{
     Desk, DeskError,
     away::SINCE_SLACK,
     record::{EventRecord, LetterRecord, PartRecord, ReceiptRecord, Record, ReplyRecord, Sealed},
-    state::{Ask, bound, unseal, without_words},
+    state::{Ask, bound, day, unseal},
     team::parts_of,
 };
 use crate::vault::{self, KeyName, Record as Plain};
@@ -22,6 +22,7 @@ use porchlight_proto::{
     time::Seconds,
 };
 use rand_core::CryptoRng;
+use std::collections::{BTreeMap, BTreeSet};
 use zeroize::{Zeroize, Zeroizing};
 
 impl Desk {
@@ -126,7 +127,7 @@ impl Desk {
                 let words = event.words.as_ref().map(|words| open(&aad, words).unwrap_or_else(|| forgotten(words)));
                 Record::Event(EventRecord { words, ..event })
             }
-            Record::Receipted(..) | Record::Promised(_) | Record::Retention(_) => record,
+            Record::Receipted(..) | Record::Promised(_) | Record::Retention(_) | Record::Gone(..) => record,
             _ => return None,
         })
     }
@@ -146,10 +147,14 @@ impl Desk {
         now: Seconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), DeskError> {
-        for mut record in records {
-            self.take_board_record(&record, now, rng)?;
+        let believed = believed(&records, &self.line()?.id);
+        for (at, mut record) in records.into_iter().enumerate() {
+            if !matches!(record, Record::Event(_)) || believed.contains(&at) {
+                self.take_board_record(&record, now, rng)?;
+            }
             wipe(&mut record);
         }
+        self.erase_forgotten(now);
         self.adopt_certificate();
         Ok(())
     }
@@ -181,7 +186,7 @@ impl Desk {
                 Ok(())
             }
             Record::Receipted(caller, session, _) if self.has_receipted(caller, session) => Ok(()),
-            Record::Receipted(..) | Record::Promised(_) | Record::Retention(_) => {
+            Record::Receipted(..) | Record::Promised(_) | Record::Retention(_) | Record::Gone(..) => {
                 self.commit(record.clone());
                 Ok(())
             }
@@ -206,15 +211,19 @@ impl Desk {
         let device = DeviceId::of(&line, &PublicKey::from_bytes(event.device_pk));
         let log = self.state.log.get(&device);
         let held = log.map_or(0, |log| log.len() as u64);
-        let last = log.and_then(|log| log.last()).map_or([0; 32], |last| last.record.hash);
-        let follows = event.seq == held + 1 && event.previous == last;
-        if !follows || !self.state.devices.contains_key(&device) || !is_believed(event, &line) {
+        let last = log.and_then(|log| log.last());
+        let (last, lamport) = last.map_or(([0; 32], 0), |last| (last.record.hash, last.record.lamport));
+        let follows = event.seq == held + 1 && event.previous == last && event.lamport > lamport;
+        if !follows || !self.state.devices.contains_key(&device) {
             return Ok(());
         }
         let aad = bound::event(&event.device_pk, event.seq);
         let words = event.words.as_ref().map(|words| self.seal_again(words, &aad, now, rng));
         self.commit(Record::Event(EventRecord { words, ..event.clone() }));
-        Ok(())
+        match Event::parse(&event.trace) {
+            Ok(Event::Roster(roster)) => self.take_roster(&roster, now),
+            _ => Ok(()),
+        }
     }
 
     /// Seals an opened content under this device's own key of the day it came, so that it is forgotten when it is elsewhere.
@@ -223,8 +232,12 @@ impl Desk {
         if bare.bytes.is_empty() {
             return bare.clone();
         }
-        let today = u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX);
-        self.seal_on(bare.day.min(today), &bare.bytes, aad, bare.answer, rng)
+        let under = match bare.under() {
+            KeyName::Day(of) => KeyName::Day(of.min(day(now))),
+            KeyName::AnswerDay(of) => KeyName::AnswerDay(of.min(day(now))),
+            other => other,
+        };
+        self.seal_under(under, &bare.bytes, aad, rng)
     }
 }
 
@@ -232,24 +245,59 @@ fn board_key(seed: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(kdf::hash("desk/board", &[seed]))
 }
 
-/// Whether the device that it names wrote this event. Its body is what is signed; of one whose words are forgotten the trace
-/// alone is left, and only what can have had words has one.
-fn is_believed(event: &EventRecord, line: &LineId) -> bool {
-    let words = event.words.as_ref().map(|words| words.bytes.as_slice());
-    let trace_of = |body: &[u8]| Event::parse(body).ok().and_then(|event| without_words(&event)).map(|trace| trace.to_cbor());
-    match words {
-        Some([]) => trace_of(&event.trace).is_some(),
-        Some(words) => is_signed(event, words, line) && trace_of(words).as_ref() == Some(&event.trace),
-        None => is_signed(event, &event.trace, line),
+/// Which of these records are events that the devices they name have written: those that are signed, and those whose hash a later
+/// one of them names as the one before it. So nobody makes up what is left of an event whose words are forgotten.
+fn believed(records: &[Record], line: &LineId) -> BTreeSet<usize> {
+    let mut chains: BTreeMap<[u8; 32], Vec<(u64, usize)>> = BTreeMap::new();
+    for (at, record) in records.iter().enumerate() {
+        if let Record::Event(event) = record {
+            chains.entry(event.device_pk).or_default().push((event.seq, at));
+        }
+    }
+    let mut believed = BTreeSet::new();
+    for mut chain in chains.into_values() {
+        chain.sort_unstable();
+        // The newest first: what it names as the one before it.
+        let mut vouched: Option<(u64, [u8; 32])> = None;
+        for (seq, at) in chain.into_iter().rev() {
+            let Some(Record::Event(event)) = records.get(at) else { continue };
+            let named = vouched == Some((seq, event.hash)) && has_hash(event, line);
+            if named || words_of(event).is_some_and(|body| is_signed(event, body, line)) {
+                believed.insert(at);
+                vouched = seq.checked_sub(1).map(|before| (before, event.previous));
+            } else {
+                vouched = None;
+            }
+        }
+    }
+    believed
+}
+
+/// The whole body of an event that has come in the open; none if its words are forgotten.
+fn words_of(event: &EventRecord) -> Option<&[u8]> {
+    match event.words.as_ref().map(|words| words.bytes.as_slice()) {
+        Some([]) => None,
+        Some(words) => Some(words).filter(|words| porchlight_proto::event::trace(words) == event.trace),
+        None => Some(&event.trace),
     }
 }
 
-fn is_signed(event: &EventRecord, body: &[u8], line: &LineId) -> bool {
+/// Whether an event has the hash it states: of what is left of it.
+fn has_hash(event: &EventRecord, line: &LineId) -> bool {
+    let stamp = stamp_of(event);
+    stamp.hash_of_trace(line, &PublicKey::from_bytes(event.device_pk), &event.body_hash, &event.trace) == event.hash
+}
+
+fn stamp_of(event: &EventRecord) -> EventStamp {
     let (device_seq, time) = (event.seq, Seconds(event.time));
-    let stamp = EventStamp { device_seq, previous: event.previous, lamport: event.lamport, time };
-    let hash = stamp.hash(line, &PublicKey::from_bytes(event.device_pk), body);
+    EventStamp { device_seq, previous: event.previous, lamport: event.lamport, time }
+}
+
+fn is_signed(event: &EventRecord, body: &[u8], line: &LineId) -> bool {
+    let hash = stamp_of(event).hash(line, &PublicKey::from_bytes(event.device_pk), body);
+    let whole = kdf::digest(body) == event.body_hash;
     let signed = |parts: Vec<TeamPart>| parts.iter().all(|part| part.check_signature(line, Use::Desk).is_ok());
-    hash == event.hash && parts_of(event, body).is_some_and(signed)
+    hash == event.hash && whole && parts_of(event, body).is_some_and(signed)
 }
 
 fn wipe(record: &mut Record) {

@@ -3,16 +3,19 @@
 //! [`State::apply`] takes one record; applying a journal from its beginning gives the state, and [`State::records`] gives a
 //! short journal that yields the same state. Sets only grow and claims are folded in the merged order of events, so that
 //! devices which hold the same events hold the same board, in whatever order those came.
+use crate::desk::concord::Concord;
 use crate::desk::crowd::{self, Crowd, MARKS_HALF, Marks};
+use crate::desk::knowledge::Knowledge;
 use crate::desk::record::{
     DeviceRecord, EventRecord, LetterRecord, LetterTrace, LineRecord, OutRecord, Pace, PartRecord, ReceiptRecord, Record,
     RelayRecord, ReplyRecord, Sealed,
 };
+use crate::desk::rota::{Shift, Shifts};
 use crate::vault::{self, KeyName, Ring};
 use porchlight_proto::{
     answer::Answer,
-    cert::{DeskCert, DeviceCert},
-    event::{Admitted, AnswerEvent, AnswerId, AnswerKind, Board, Event, HandOver},
+    cert::{DeskCert, DeviceCert, Role},
+    event::{Act, Admitted, AnswerEvent, AnswerId, AnswerKind, Board, Event},
     have::Have,
     letter::{Letter, Session, Status},
     limits::LETTER_PART_LEN,
@@ -21,7 +24,7 @@ use porchlight_proto::{
     roster::{Rosters, SignedRoster, UncheckedRoster},
     seal::SealingKey,
     sign::PublicKey,
-    time::{Millis, Timing},
+    time::{Millis, Seconds, Timing},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use zeroize::Zeroizing;
@@ -42,6 +45,8 @@ pub(crate) struct State {
     pub(crate) replayed: BTreeMap<u32, Marks>,
     pub(crate) callers: HashMap<CallerId, Caller>,
     pub(crate) crowd: Crowd,
+    /// Callers of whom a letter found no room here, and since when: a colleague may have taken it.
+    pub(crate) turned_away: BTreeMap<CallerId, u64>,
     /// Callers with a letter that asks for another one back.
     pub(crate) asking: BTreeSet<CallerId>,
     pub(crate) answers: BTreeMap<AnswerId, AnswerEntry>,
@@ -57,6 +62,12 @@ pub(crate) struct State {
     pub(crate) seen: BTreeSet<AnswerId>,
     pub(crate) stopped: BTreeSet<AnswerId>,
     pub(crate) revoked: BTreeSet<DeviceId>,
+    /// Who has said that a device is no longer of the team.
+    pub(crate) verdicts: BTreeMap<DeviceId, Verdict>,
+    /// Hashes of the rosters that have been told to the team.
+    pub(crate) told_rosters: BTreeSet<[u8; 32]>,
+    /// Of each relay, the hashes of the rosters that it took from us.
+    pub(crate) put: BTreeMap<u8, BTreeSet<[u8; 32]>>,
     /// Since when letters may have died unread, and when that was noticed.
     pub(crate) missed: Option<(u64, u64)>,
     /// Of each device, the last time it asked for the board; the board left for it, by whom; and the last asking of our own
@@ -64,7 +75,18 @@ pub(crate) struct State {
     pub(crate) asks: BTreeMap<DeviceId, Ask>,
     pub(crate) boards: BTreeMap<DeviceId, (DeviceId, Board)>,
     pub(crate) served: u64,
+    /// What two workers must want, the rota, and for how many days a lead has said that letters are kept.
+    pub(crate) concord: Concord,
+    pub(crate) shifts: Shifts,
+    pub(crate) keep: Option<(Place, u32)>,
+    /// Of each caller, the events about her that have words.
+    pub(crate) worded: HashMap<CallerId, Vec<(DeviceId, u64)>>,
+    /// Callers of whom something was forgotten that the journal still holds, and whose key is to be erased.
+    pub(crate) to_erase: BTreeSet<CallerId>,
 }
+
+/// Who has said of one device that it is no longer of the team, where in the merged order and when.
+pub(crate) type Verdict = BTreeMap<DeviceId, (Place, u64)>;
 
 /// What a device asked for when it asked for the board.
 pub(crate) struct Ask {
@@ -101,6 +123,8 @@ pub(crate) struct Doubt {
 pub(crate) struct Device {
     pub(crate) record: DeviceRecord,
     pub(crate) cert: DeviceCert,
+    /// Of the desk key that vouches for it.
+    pub(crate) generation: u32,
     pub(crate) sealing: Option<SealingKey>,
     /// Of each device, the highest event it has acknowledged.
     pub(crate) held: BTreeMap<DeviceId, u64>,
@@ -110,6 +134,11 @@ pub(crate) struct Device {
 }
 
 impl Device {
+    /// Which of two certificates of one device counts: the later generation, then a lead's, then the one that lives longer. So all
+    /// come to the same, in whatever order they hear of them.
+    fn rank(&self) -> (u32, bool, u64, &[u8]) {
+        (self.generation, self.cert.role == Role::Lead, self.cert.not_after.0, self.cert.bytes())
+    }
     fn acknowledge(&mut self, held: BTreeMap<DeviceId, u64>) {
         for (of, seq) in held {
             let highest = self.held.entry(of).or_default();
@@ -133,11 +162,13 @@ pub(crate) struct Caller {
     pub(crate) claims: BTreeMap<Place, ClaimEvent>,
     pub(crate) notes: BTreeMap<Place, (u64, DeviceId)>,
     pub(crate) hand_overs: BTreeMap<Place, HandedOver>,
-    pub(crate) shown: BTreeSet<(Session, u16)>,
+    /// Letters that a worker has displayed, each with the first event that says so.
+    pub(crate) shown: BTreeMap<(Session, u16), Place>,
     pub(crate) withdrawals: BTreeMap<(Session, u16), u8>,
     pub(crate) answers: BTreeMap<Place, AnswerId>,
     /// Stops: their contents say which answers they cover, whichever comes first.
-    pub(crate) stops: Vec<Answer>,
+    pub(crate) stops: BTreeMap<Place, Answer>,
+    pub(crate) knowledge: Knowledge,
     pub(crate) footprint: crowd::Footprint,
 }
 
@@ -146,6 +177,18 @@ pub(crate) struct Visit {
     pub(crate) have: Have,
     pub(crate) receipt: ReceiptRecord,
     pub(crate) last_received: u64,
+    /// Letters that were held and are forgotten: they are not taken again.
+    pub(crate) gone: BTreeSet<u16>,
+}
+
+impl Visit {
+    fn hold(&mut self, seq: u16) {
+        self.have.insert(seq);
+        // One that could not be named before those between were here can be now.
+        for gone in &self.gone {
+            self.have.insert(*gone);
+        }
+    }
 }
 
 pub(crate) struct LetterEntry {
@@ -318,11 +361,17 @@ pub(crate) mod bound {
 
 /// Opens what was sealed under a day's key; `None` once that day is forgotten.
 pub(crate) fn unseal(ring: &Ring, aad: &[u8], sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
-    vault::open(ring.key(day_key(sealed.day, sealed.answer))?, aad, &sealed.bytes)
+    vault::open(ring.key(sealed.under())?, aad, &sealed.bytes)
 }
 
-pub(crate) fn day_key(day: u32, answer: bool) -> KeyName {
-    if answer { KeyName::AnswerDay(day) } else { KeyName::Day(day) }
+/// The UTC day since 1970.
+pub(crate) fn day(now: Seconds) -> u32 {
+    u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX)
+}
+
+/// The key under which what is known of a caller is sealed: forgotten with her.
+pub(crate) fn caller_key(caller: CallerId) -> KeyName {
+    KeyName::Caller(caller.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)))
 }
 
 /// The body of an event as it was signed; `None` once its words are forgotten.
@@ -335,29 +384,30 @@ pub(crate) fn event_body(ring: &Ring, record: &EventRecord) -> Option<Zeroizing<
 
 /// Whether the body of an event can still be read.
 pub(crate) fn is_readable(ring: &Ring, record: &EventRecord) -> bool {
-    let has_key = |words: &Sealed| !words.bytes.is_empty() && ring.key(day_key(words.day, words.answer)).is_some();
+    let has_key = |words: &Sealed| !words.bytes.is_empty() && ring.key(words.under()).is_some();
     record.words.as_ref().is_none_or(has_key)
 }
 
-/// The event without anybody's words; `None` if there are none in it.
-pub(crate) fn without_words(event: &Event) -> Option<Event> {
+/// About which callers an event is: one, or two, or nobody.
+pub(crate) fn about(event: &Event) -> Vec<CallerId> {
     match event {
-        Event::Note { caller, .. } => Some(Event::Note { caller: *caller, text: String::new() }),
-        Event::Claim { caller, lease, reason } if !reason.is_empty() => {
-            // That there was a reason decides who holds the claim.
-            Some(Event::Claim { caller: *caller, lease: *lease, reason: "…".to_owned() })
-        }
-        Event::HandOver(over) => {
-            let (caller, to, none) = (over.caller, over.to, String::new);
-            let (situation, promised_by_us, promised_by_her, risk, next_step) = (none(), none(), none(), none(), none());
-            Some(Event::HandOver(HandOver { caller, to, situation, promised_by_us, promised_by_her, risk, next_step }))
-        }
-        Event::Answer(answer) if answer.kind == AnswerKind::Answer && answer.flags == 0 => {
-            let content = Answer::parse(&answer.content).ok()?;
-            let trace = Answer { n: content.n, written: content.written, meeting: content.meeting, ..Answer::default() };
-            Some(Event::Answer(AnswerEvent { content: trace.to_cbor().ok()?, ..answer.clone() }))
-        }
-        _ => None,
+        Event::Claim { caller, .. }
+        | Event::Release { caller }
+        | Event::Note { caller, .. }
+        | Event::Shown { caller, .. }
+        | Event::Seen { caller, .. }
+        | Event::StopSending { caller, .. }
+        | Event::Accept { caller, .. }
+        | Event::Composing { caller, .. }
+        | Event::Known { caller, .. }
+        | Event::Question { caller, .. }
+        | Event::Wish { caller, .. }
+        | Event::Duress { caller, .. } => vec![*caller],
+        Event::Answer(answer) => vec![answer.caller],
+        Event::HandOver(over) => vec![over.caller],
+        Event::Propose(proposal) if proposal.act == Act::Join => vec![proposal.caller, proposal.other],
+        Event::Propose(proposal) => vec![proposal.caller],
+        _ => Vec::new(),
     }
 }
 
@@ -388,9 +438,15 @@ impl State {
             }
             Record::Part(part) => self.apply_part(part),
             Record::Letter(letter) => self.apply_letter(letter, ring),
-            Record::Reply(reply) => self.caller(reply.caller).reply = Some((reply.week, reply.key.clone())),
+            Record::Reply(reply) => {
+                self.caller(reply.caller).reply = Some((reply.week, reply.key.clone()));
+                self.forget_again(CallerId(reply.caller));
+            }
             Record::Event(event) => self.apply_event(event, ring),
             Record::Device(device) => self.apply_device(device),
+            Record::RosterPut(relay, hash) => {
+                self.put.entry(*relay).or_default().insert(*hash);
+            }
             Record::Out(answer, relay, slow, out) => {
                 if let Some(entry) = self.answers.get_mut(answer) {
                     entry.out.insert((*relay, *slow), *out);
@@ -414,6 +470,7 @@ impl State {
                 self.replayed.remove(period);
                 self.periods.remove(period);
             }
+            Record::TurnedAway(caller, since) => self.turn_away(CallerId(*caller), *since),
             Record::Missed(since, noticed) => {
                 self.missed = Some(self.missed.map_or((*since, *noticed), |(s, n)| (s.min(*since), n.max(*noticed))));
             }
@@ -426,6 +483,12 @@ impl State {
             Record::Receipted(caller, session, receipt) => {
                 self.caller(*caller).visits.entry(*session).or_default().receipt = *receipt;
             }
+            Record::Gone(caller, session, gone) => {
+                let visit = self.caller(*caller).visits.entry(*session).or_default();
+                visit.gone.extend(gone);
+                gone.iter().for_each(|seq| visit.hold(*seq));
+            }
+            Record::Words(device, seq, words) => self.apply_words((DeviceId(*device), *seq), words.clone()),
         }
     }
 
@@ -436,14 +499,26 @@ impl State {
     fn apply_roster(&mut self, bytes: &[u8]) {
         let Some(line) = &self.line else { return };
         let Ok(roster) = UncheckedRoster::parse(bytes).and_then(|roster| roster.check_signed(&line.root)) else { return };
-        self.periods
-            .insert(roster.period(), Period { begins: roster.not_before().0, ends: roster.not_after().0, week: roster.week() });
-        if self.last_roster.is_none_or(|(generation, serial, _)| (generation, serial) < (roster.generation(), roster.serial())) {
-            self.last_roster = Some((roster.generation(), roster.serial(), roster.hash()));
+        let (period, hash) = (roster.period(), roster.hash());
+        let span = Period { begins: roster.not_before().0, ends: roster.not_after().0, week: roster.week() };
+        let newer = |(generation, serial, known): (u32, u32, [u8; 32])| {
+            (generation, serial, core::cmp::Reverse(known)) < (roster.generation(), roster.serial(), core::cmp::Reverse(hash))
+        };
+        if self.last_roster.is_none_or(newer) {
+            self.last_roster = Some((roster.generation(), roster.serial(), hash));
         }
         // It was held against the clock before it became a record. One that a newer roster has voided is simply not kept.
         let begins = roster.not_before();
-        self.rosters.insert(roster, begins).unwrap_or_default();
+        let kept = self.rosters.insert(roster, begins).is_ok();
+        if kept && self.chosen(period).is_some_and(|chosen| chosen.hash() == hash) || !self.periods.contains_key(&period) {
+            self.periods.insert(period, span);
+        }
+    }
+
+    /// Of the rosters kept of one period the one that wins.
+    pub(crate) fn chosen(&self, period: u32) -> Option<&SignedRoster> {
+        let of_period = self.rosters.iter().filter(|roster| roster.period() == period);
+        of_period.min_by_key(|roster| (core::cmp::Reverse((roster.generation(), roster.serial())), roster.hash()))
     }
 
     fn apply_part(&mut self, part: &PartRecord) {
@@ -457,6 +532,7 @@ impl State {
             *place = Some(part.content.clone());
             self.half_grew(CallerId(part.caller), (part.session, part.seq));
         }
+        self.forget_again(CallerId(part.caller));
     }
 
     fn apply_letter(&mut self, letter: &LetterRecord, ring: &Ring) {
@@ -466,7 +542,7 @@ impl State {
         self.drop_half(CallerId(letter.caller), (letter.session, letter.seq));
         let caller = self.caller(letter.caller);
         let visit = caller.visits.entry(letter.session).or_default();
-        visit.have.insert(letter.seq);
+        visit.hold(letter.seq);
         visit.last_received = visit.last_received.max(letter.received);
         let withdrawn =
             letter.withdrawn || caller.withdrawals.get(&(letter.session, letter.seq)).is_some_and(|flags| flags & 1 != 0);
@@ -487,7 +563,7 @@ impl State {
             cells: letter.content.as_ref().map_or(1, |content| content.bytes.len().div_ceil(LETTER_PART_LEN)).max(1),
         };
         let (cells, asks) = (entry.cells, entry.gist.withdraw.is_some());
-        let shown = caller.shown.contains(&(letter.session, letter.seq));
+        let shown = caller.shown.contains_key(&(letter.session, letter.seq));
         let new = caller.letters.insert(place, entry).is_none();
         if asks {
             self.asking.insert(CallerId(letter.caller));
@@ -495,11 +571,14 @@ impl State {
         if new && !shown {
             self.count_letter(CallerId(letter.caller), cells);
         }
+        self.forget_again(CallerId(letter.caller));
     }
 
-    fn apply_shown(&mut self, caller: CallerId, named: (Session, u16)) {
+    fn apply_shown(&mut self, caller: CallerId, named: (Session, u16), place: Place) {
         let entry = self.caller(caller.0);
-        let new = entry.shown.insert(named);
+        let first = entry.shown.get(&named).copied();
+        entry.shown.insert(named, first.map_or(place, |first| first.min(place)));
+        let new = first.is_none();
         let letter = entry.letters.iter().find(|((_, session, seq), _)| (*session, *seq) == named);
         let cells = letter.filter(|_| new).map(|(_, letter)| letter.cells);
         self.deal_with(caller);
@@ -514,13 +593,23 @@ impl State {
         let Ok(cert) = DeviceCert::check(&record.device_cert, &desk.desk_pk, &line.id) else { return };
         let sealing = record.sealing_key.as_slice().try_into().ok().and_then(|key| SealingKey::from_bytes(key).ok());
         let id = cert.device(&line.id);
-        let (held, opened, slots) = self.devices.remove(&id).map(|old| (old.held, old.opened, old.slots)).unwrap_or_default();
         let mut record = record.clone();
         record.revoked |= self.revoked.contains(&id);
         if record.revoked {
             self.revoked.insert(id);
         }
-        self.devices.insert(id, Device { record, cert, sealing, held, opened, slots });
+        let generation = desk.generation;
+        let mut device =
+            Device { record, cert, generation, sealing, held: BTreeMap::new(), opened: BTreeMap::new(), slots: None };
+        if let Some(known) = self.devices.remove(&id) {
+            let revoked = known.record.revoked || device.record.revoked;
+            let newer = device.rank() >= known.rank();
+            let (held, opened, slots) = (known.held.clone(), known.opened.clone(), known.slots.clone());
+            device = if newer { Device { held, opened, slots, ..device } } else { known };
+            device.record.revoked = revoked;
+        }
+        self.devices.insert(id, device);
+        self.judge_all();
     }
 
     fn apply_event(&mut self, record: &EventRecord, ring: &Ring) {
@@ -535,11 +624,18 @@ impl State {
         let event = Event::parse(&body).ok();
         log.push(Logged { record: record.clone(), acknowledgement: matches!(event, Some(Event::Acknowledge { .. })) });
         if let Some(event) = event {
-            self.take_event(event, (record.lamport, device, record.seq), record.time);
+            let about = about(&event);
+            self.take_event(event, ((record.lamport, device, record.seq), record.time), record.hash);
+            if record.words.is_some() {
+                about.iter().for_each(|caller| self.worded.entry(*caller).or_default().push((device, record.seq)));
+            }
+            for caller in about {
+                self.forget_again(caller);
+            }
         }
     }
 
-    fn take_event(&mut self, event: Event, place: Place, time: u64) {
+    fn take_event(&mut self, event: Event, (place, time): (Place, u64), hash: [u8; 32]) {
         let (_, device, _) = place;
         match event {
             Event::DeviceKey(key) => {
@@ -577,7 +673,7 @@ impl State {
                 self.caller(caller.0).claims.insert(place, ClaimEvent::Accept { device, time, over: (by, seq) });
             }
             Event::Answer(answer) => self.take_answer(&answer, place, time),
-            Event::Shown { caller, session, seq } => self.apply_shown(caller, (session, seq)),
+            Event::Shown { caller, session, seq } => self.apply_shown(caller, (session, seq), place),
             Event::Seen { answer, .. } => {
                 self.seen.insert(answer);
                 if let Some(entry) = self.answers.get_mut(&answer) {
@@ -597,8 +693,14 @@ impl State {
                     known.slots = Some((place, slots));
                 }
             }
-            Event::Admitted(admitted) if self.is_lead(device) => self.take_admitted(&admitted, time),
-            Event::Revoked { device: revoked } if self.is_lead(device) || revoked == device => self.take_revoked(revoked),
+            Event::Admitted(admitted) if self.is_lead(device) || self.makes_lead(&admitted, device) => {
+                self.take_admitted(&admitted, time);
+            }
+            Event::Revoked { device: revoked } => {
+                let said = self.verdicts.entry(revoked).or_default().entry(device).or_insert((place, time));
+                *said = (place, time).min(*said);
+                self.judge(revoked);
+            }
             Event::Ask { held, since } => {
                 self.asks.insert(device, Ask { seq: place.2, time, held, since: u64::from(since) });
             }
@@ -607,7 +709,41 @@ impl State {
                     self.boards.insert(board.to, (device, board));
                 }
             }
-            Event::Admitted(_) | Event::Revoked { .. } | Event::Secret(_) | Event::Unknown(_) => {}
+            Event::Composing { caller, .. } => self.caller(caller.0).knowledge.take(&event, place, time),
+            Event::Known { caller, .. }
+            | Event::Question { caller, .. }
+            | Event::Wish { caller, .. }
+            | Event::Duress { caller, .. } => {
+                self.deal_with(caller);
+                self.caller(caller.0).knowledge.take(&event, place, time);
+            }
+            Event::Shift { device: on, from, until } => {
+                let (from, until) = (u64::from(from), u64::from(until));
+                self.shifts.enter((device, place.2), Shift { device: on, from, until });
+            }
+            Event::Strike { device: by, seq } => self.shifts.strike((by, seq)),
+            Event::Keep { days } if self.is_lead(device) => {
+                if self.keep.is_none_or(|(at, _)| at < place) {
+                    self.keep = Some((place, days));
+                }
+            }
+            Event::Propose(proposal) => {
+                self.concord.propose(&proposal, (place, time), hash);
+                self.forget_again(proposal.caller);
+            }
+            Event::Agree { device: by, seq, hash } => {
+                self.concord.agree((by, seq, hash), place, time);
+                if let Some(caller) = self.concord.motion(&(by, seq)).map(|motion| motion.caller) {
+                    self.forget_again(caller);
+                }
+            }
+            Event::Object { device: by, seq, hash } => self.concord.object((by, seq, hash), place, time),
+            Event::Part { caller, other } => self.concord.part(caller, other, place),
+            // What it says is a record of its own.
+            Event::Roster(roster) => {
+                self.told_rosters.insert(porchlight_proto::kdf::digest(roster.as_slice()));
+            }
+            Event::Admitted(_) | Event::Keep { .. } | Event::Secret(_) | Event::Unknown(_) => {}
         }
     }
 
@@ -620,7 +756,7 @@ impl State {
     }
 
     fn is_lead(&self, device: DeviceId) -> bool {
-        self.devices.get(&device).is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead)
+        self.devices.get(&device).is_some_and(|device| device.cert.role == Role::Lead)
     }
 
     fn take_admitted(&mut self, admitted: &Admitted, time: u64) {
@@ -638,6 +774,33 @@ impl State {
         });
     }
 
+    /// Whether a device says of itself that the root has made it a lead.
+    fn makes_lead(&self, admitted: &Admitted, device: DeviceId) -> bool {
+        let Some(line) = &self.line else { return false };
+        let desk = DeskCert::check(admitted.desk_cert.as_slice(), &line.root);
+        let cert = desk.and_then(|desk| DeviceCert::check(admitted.device_cert.as_slice(), &desk.desk_pk, &line.id));
+        cert.is_ok_and(|cert| cert.role == Role::Lead && cert.device(&line.id) == device)
+    }
+
+    /// A device is out of the team when a lead says so, or it does itself, or two others of the team. Whoever comes to be a lead
+    /// later counts as one, so that the order does not matter.
+    fn judge(&mut self, device: DeviceId) {
+        let Some(said) = self.verdicts.get(&device) else { return };
+        let one_is_enough = said.keys().any(|by| *by == device || self.is_lead(*by));
+        if one_is_enough || said.keys().filter(|by| self.votes(**by)).count() >= 2 {
+            self.take_revoked(device);
+        }
+    }
+
+    fn judge_all(&mut self) {
+        let open: Vec<DeviceId> = self.verdicts.keys().filter(|device| !self.revoked.contains(device)).copied().collect();
+        open.into_iter().for_each(|device| self.judge(device));
+    }
+
+    fn votes(&self, device: DeviceId) -> bool {
+        self.devices.get(&device).is_some_and(|device| device.cert.role != Role::Safeguarding)
+    }
+
     fn take_revoked(&mut self, device: DeviceId) {
         self.revoked.insert(device);
         if let Some(known) = self.devices.get_mut(&device) {
@@ -645,12 +808,13 @@ impl State {
         }
     }
 
-    /// Stops the answers that a stop to this caller covers.
-    fn cover(&mut self, caller: CallerId) {
-        let Some(entry) = self.callers.get(&caller).filter(|entry| !entry.stops.is_empty()) else { return };
+    /// Stops the answers that a stop to this caller covers, or that were taken back; a stop that is forgotten covers none.
+    pub(crate) fn cover(&mut self, caller: CallerId) {
+        let Some(entry) = self.callers.get(&caller) else { return };
         for id in entry.answers.values() {
             let Some(answer) = self.answers.get_mut(id).filter(|answer| answer.kind == AnswerKind::Answer) else { continue };
-            answer.stopped |= !answer.tells_withdrawal() && entry.stops.iter().any(|stop| stop.stops(answer.n, id));
+            let covered = !answer.tells_withdrawal() && entry.stops.values().any(|stop| stop.stops(answer.n, id));
+            answer.stopped = covered || self.stopped.contains(id);
         }
     }
 
@@ -667,7 +831,9 @@ impl State {
         }
         let caller = self.caller(event.caller.0);
         if event.flags != 0 {
-            caller.withdrawals.insert((event.session, event.seq), event.flags);
+            // Two devices may have decided, one before and one after a worker was shown it: taken back it is, in whatever order they come.
+            let decided = caller.withdrawals.entry((event.session, event.seq)).or_insert(event.flags);
+            *decided = event.flags.min(*decided);
             if event.flags & 1 != 0 {
                 for (_, letter) in
                     caller.letters.iter_mut().filter(|((_, session, seq), _)| (*session, *seq) == (event.session, event.seq))
@@ -678,10 +844,11 @@ impl State {
             }
         }
         caller.answers.insert(place, event.answer);
+        caller.knowledge.answered(device);
         let content = Answer::parse(&event.content).ok();
         let n = content.as_ref().map_or(0, |content| content.n);
         if event.kind == AnswerKind::Stop {
-            caller.stops.extend(content);
+            caller.stops.extend(content.map(|content| (place, content)));
         }
         let entry = AnswerEntry {
             caller: event.caller,
@@ -705,7 +872,9 @@ impl State {
                 self.answers.insert(event.answer, entry);
             }
         }
-        self.cover(event.caller);
+        if self.callers.get(&event.caller).is_some_and(|entry| !entry.stops.is_empty()) {
+            self.cover(event.caller);
+        }
     }
 
     /// A journal that yields this state, without what no longer matters.
@@ -717,6 +886,10 @@ impl State {
         let mut rosters: Vec<&SignedRoster> = self.rosters.iter().collect();
         rosters.sort_by_key(|roster| (roster.generation(), roster.serial()));
         records.extend(rosters.iter().map(|roster| Record::Roster(roster.bytes().to_vec())));
+        for (relay, hashes) in &self.put {
+            let living = hashes.iter().filter(|hash| self.rosters.iter().any(|roster| roster.hash() == **hash));
+            records.extend(living.map(|hash| Record::RosterPut(*relay, *hash)));
+        }
         records.extend(self.devices.values().map(|device| Record::Device(device.record.clone())));
         records.extend(self.relays.iter().map(|(number, relay)| Record::Relay(*number, *relay)));
         for (period, hashes) in &self.replayed {
@@ -757,6 +930,7 @@ impl State {
         records.extend(self.doubt.map(|doubt| Record::Doubt(doubt.open, doubt.since)));
         records.extend(self.retention_days.map(Record::Retention));
         records.extend((self.served > 0).then_some(Record::Served(self.served, false)));
+        records.extend(self.turned_away.iter().map(|(caller, since)| Record::TurnedAway(caller.0, *since)));
         records.extend(self.missed.map(|(since, noticed)| Record::Missed(since, noticed)));
     }
 }
@@ -764,6 +938,9 @@ impl State {
 impl Caller {
     fn records(&self, caller: &CallerId, records: &mut Vec<Record>) {
         let caller = caller.0;
+        for (session, visit) in self.visits.iter().filter(|(_, visit)| !visit.gone.is_empty()) {
+            records.push(Record::Gone(caller, *session, visit.gone.iter().copied().collect()));
+        }
         if let Some((week, key)) = &self.reply {
             records.push(Record::Reply(ReplyRecord { caller, week: *week, key: key.clone() }));
         }

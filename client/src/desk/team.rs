@@ -2,11 +2,12 @@
 use crate::desk::{
     Desk, DeskError,
     record::{EventRecord, Record},
-    state::{bound, event_body, is_readable, without_words},
+    state::{Device, about, bound, caller_key, day, event_body, is_readable},
 };
 use crate::vault::KeyName;
 use porchlight_proto::{
     cell::up::{EventStamp, Recipient, TeamPart, UpCell},
+    cert::Role,
     event::{DeskSecret, Event},
     limits::TEAM_PART_LEN,
     line::DeviceId,
@@ -40,6 +41,9 @@ pub(super) const SEALING_KEY_EVERY: u64 = 86_400;
 const SENT_AHEAD: usize = 64;
 /// Events of a device that may wait for the ones before them.
 const AHEAD_MAX: u64 = 4096;
+
+/// How far a Lamport time may lie above the highest seen.
+const LAMPORT_AHEAD_MAX: u64 = 1 << 32;
 
 /// Events whose parts, or predecessors, are missing.
 #[derive(Default)]
@@ -80,6 +84,7 @@ pub(super) struct Carried {
 impl Desk {
     /// Writes an event into this device's chain.
     pub(super) fn tell(&mut self, event: &Event, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+        self.may_speak(now)?;
         let key = self.device_key()?;
         let line = self.line()?;
         let (id, device) = (line.id, line.device);
@@ -88,7 +93,7 @@ impl Desk {
         let stamp = EventStamp {
             device_seq: log.map_or(0, |log| log.len() as u64) + 1,
             previous,
-            lamport: self.state.lamport + 1,
+            lamport: self.state.lamport.saturating_add(1),
             time: now,
         };
         let body = Zeroizing::new(event.to_cbor());
@@ -102,10 +107,10 @@ impl Desk {
     fn chain(&mut self, draft: &EventRecordDraft, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let hash = draft.stamp.hash(&self.line()?.id, &draft.device_pk, &draft.body);
         let event = Event::parse(&draft.body).ok();
-        let trace = event.as_ref().and_then(without_words);
+        let trace = event.as_ref().and_then(Event::without_words);
         let aad = bound::event(draft.device_pk.as_bytes(), draft.stamp.device_seq);
-        let is_answer = matches!(event, Some(Event::Answer(_)));
-        let words = trace.is_some().then(|| self.seal_as(&draft.body, &aad, is_answer, now, rng));
+        let under = event.as_ref().map_or(KeyName::Day(day(now)), |event| kept_under(event, now));
+        let words = trace.is_some().then(|| self.seal_under(under, &draft.body, &aad, rng));
         let trace = trace.map_or_else(|| draft.body.to_vec(), |trace| trace.to_cbor());
         self.commit(Record::Event(EventRecord {
             device_pk: *draft.device_pk.as_bytes(),
@@ -117,9 +122,18 @@ impl Desk {
             trace,
             words,
             hash,
+            body_hash: porchlight_proto::kdf::digest(&draft.body),
         }));
+        let mine = self.line()?.device_cert.device_pk == draft.device_pk;
+        for caller in event.as_ref().filter(|_| !mine).map(about).into_iter().flatten() {
+            self.note_dealt_with(caller, now);
+        }
+        self.erase_forgotten(now);
         self.adopt_certificate();
-        Ok(())
+        match event {
+            Some(Event::Roster(roster)) => self.take_roster(&roster, now),
+            _ => Ok(()),
+        }
     }
 
     /// Takes a part of a colleague's event, or of this device's own from before a backup was restored. Whether it is news.
@@ -129,6 +143,12 @@ impl Desk {
         let place = (device, part.device_seq);
         if part.device_seq > held + 1 && part.part.parts == 1 {
             self.state.acknowledged_ahead(device, &part.part.bytes);
+        }
+        if self.doubtful()
+            && device != self.line()?.device
+            && let Ok(Event::Acknowledge { life, position, .. }) = Event::parse(&part.part.bytes)
+        {
+            self.note_acknowledgement(device, life, position);
         }
         if part.device_seq <= held || part.device_seq > held + AHEAD_MAX || self.presence.parts.whole.contains_key(&place) {
             return Ok(false);
@@ -159,13 +179,20 @@ impl Desk {
         let mut news = false;
         loop {
             let log = self.state.log.get(&device);
-            let (held, last) =
-                (log.map_or(0, |log| log.len() as u64), log.and_then(|log| log.last()).map_or([0; 32], |l| l.record.hash));
-            let Some(draft) = self.presence.parts.whole.remove(&(device, held + 1)) else { return Ok(news) };
-            if draft.stamp.previous != last {
-                // Another history of this device than the one held: the first stays.
+            let held = log.map_or(0, |log| log.len() as u64);
+            let (last, lamport) =
+                log.and_then(|log| log.last()).map_or(([0; 32], 0), |last| (last.record.hash, last.record.lamport));
+            let place = (device, held + 1);
+            let Some(draft) = self.presence.parts.whole.get(&place) else { return Ok(news) };
+            if draft.stamp.lamport > self.state.lamport.saturating_add(LAMPORT_AHEAD_MAX) {
+                // It would leave no numbers to those who speak after it.
                 return Ok(news);
             }
+            let follows = draft.stamp.previous == last && draft.stamp.lamport > lamport;
+            let Some(draft) = self.presence.parts.whole.remove(&place).filter(|_| follows) else {
+                // Another history of this device than the one held: the first stays.
+                return Ok(news);
+            };
             self.chain(&draft, now, rng)?;
             news = true;
         }
@@ -174,18 +201,21 @@ impl Desk {
     /// The other devices of the team: enrolled, not revoked, their certificate not run out.
     pub(super) fn colleagues(&self, now: Seconds) -> Vec<DeviceId> {
         let me = self.state.line.as_ref().map(|line| line.device);
-        let living = self.state.devices.iter().filter(|(id, device)| {
-            Some(**id) != me
-                && !device.record.revoked
-                && device.cert.not_after > now
-                && device.cert.role != porchlight_proto::cert::Role::Safeguarding
-        });
+        if self.is_safeguarding() {
+            return Vec::new();
+        }
+        let living = self
+            .state
+            .devices
+            .iter()
+            .filter(|(id, device)| Some(**id) != me && device.cert.not_after > now && self.is_colleague(**id));
         living.map(|(id, _)| *id).collect()
     }
 
-    /// Whether a device of the team signed it.
+    /// Whether a device of the team signed it. Whoever looks after safeguarding has no say in the team.
     pub(super) fn is_colleague(&self, device: DeviceId) -> bool {
-        self.state.devices.get(&device).is_some_and(|device| !device.record.revoked)
+        let of_team = |device: &Device| !device.record.revoked && device.cert.role != Role::Safeguarding;
+        self.state.devices.get(&device).is_some_and(of_team)
     }
 
     /// Whether a colleague has been heard of lately.
@@ -198,7 +228,15 @@ impl Desk {
     pub(super) fn team_cells(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<[UpCell; 2], DeskError> {
         self.presence.sent.bundle = Carried::default();
         self.speak_if_due(relay, now, rng)?;
-        Ok([self.team_cell(relay, now, rng)?, self.team_cell(relay, now, rng)?])
+        if self.is_safeguarding() {
+            return Ok([self.outside_cell(now.seconds(), rng)?, self.outside_cell(now.seconds(), rng)?]);
+        }
+        // Neither waits behind the other.
+        let secret = self.secret_cell(relay, now, rng)?;
+        let first = self.team_cell(secret, relay, now, rng)?;
+        let part = self.due_part(relay, now);
+        let secret = if part.is_none() { self.secret_cell(relay, now, rng)? } else { None };
+        Ok([first, self.cell_of(secret, part, now, rng)?])
     }
 
     /// What the team cells just made carry.
@@ -215,6 +253,10 @@ impl Desk {
     /// from this process yet. Mere acknowledgements do not count.
     #[must_use]
     pub fn untold(&self, now: Seconds) -> bool {
+        self.has_untold_events(now) || self.roster_to_tell(now).is_some()
+    }
+
+    fn has_untold_events(&self, now: Seconds) -> bool {
         let Some(me) = self.state.line.as_ref().map(|line| line.device) else { return false };
         let colleagues = self.colleagues(now);
         let Some(held) = colleagues.iter().map(|colleague| self.held_by(*colleague, me)).min() else { return false };
@@ -243,17 +285,41 @@ impl Desk {
         }
     }
 
-    fn team_cell(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<UpCell, DeskError> {
-        if let Some(cell) = self.secret_cell(relay, now, rng)? {
+    fn team_cell(
+        &mut self,
+        secret: Option<UpCell>,
+        relay: u8,
+        now: Millis,
+        rng: &mut impl CryptoRng,
+    ) -> Result<UpCell, DeskError> {
+        let part = if secret.is_none() { self.due_part(relay, now) } else { None };
+        self.cell_of(secret, part, now, rng)
+    }
+
+    fn cell_of(
+        &self,
+        secret: Option<UpCell>,
+        part: Option<TeamPart>,
+        now: Millis,
+        rng: &mut impl CryptoRng,
+    ) -> Result<UpCell, DeskError> {
+        if let Some(cell) = secret {
             return Ok(cell);
         }
-        let part = match self.due_part(relay, now) {
+        let part = match part {
             Some(part) => part,
             None => TeamPart::dummy(now.seconds(), (&self.line()?.id, Use::Desk), &self.device_key()?, rng),
         };
         let roster = self.roster(now.seconds())?;
         let to = Recipient { line: roster.line(), period: roster.period(), purpose: Use::Desk, key: roster.desk_key() };
         Ok(part.seal(&to, rng))
+    }
+
+    /// A team cell of a mailbox outside the team: a dummy to its own key, so that no desk sees when somebody is there.
+    fn outside_cell(&self, now: Seconds, rng: &mut impl CryptoRng) -> Result<UpCell, DeskError> {
+        let roster = self.roster(now)?;
+        let to = Recipient { line: roster.line(), period: roster.period(), purpose: Use::Device, key: roster.safe_key() };
+        Ok(TeamPart::dummy(now, (roster.line(), Use::Device), &self.device_key()?, rng).seal(&to, rng))
     }
 
     /// The next part to send: never sent first, then the one sent longest ago. Of silent colleagues' events as of our own.
@@ -293,7 +359,7 @@ impl Desk {
         self.part_of(author, seq, part)
     }
 
-    fn held_by(&self, colleague: DeviceId, author: DeviceId) -> u64 {
+    pub(super) fn held_by(&self, colleague: DeviceId, author: DeviceId) -> u64 {
         self.state.devices.get(&colleague).and_then(|device| device.held.get(&author)).copied().unwrap_or(0)
     }
 
@@ -306,11 +372,17 @@ impl Desk {
 
     /// Events that the time asks for: a new sealing key each day, acknowledgements.
     fn speak_if_due(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
-        if self.colleagues(now.seconds()).is_empty() {
+        if self.colleagues(now.seconds()).is_empty() || self.doubtful() {
             return Ok(());
         }
         if now.seconds().0 >= self.line()?.record.sealing_since + SEALING_KEY_EVERY {
             self.renew_sealing_key(now.seconds(), rng)?;
+        }
+        // One after the other, so that what people do does not wait behind all of them.
+        if !self.has_untold_events(now.seconds())
+            && let Some(roster) = self.roster_to_tell(now.seconds())
+        {
+            self.tell(&Event::Roster(roster), now.seconds(), rng)?;
         }
         let held: u64 = self.spoken_by_others();
         let sent = &self.presence.sent;
@@ -352,7 +424,7 @@ impl Desk {
 
     /// A desk secret that a colleague has not been sent, or not for an hour, sealed to its own key.
     fn secret_cell(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<Option<UpCell>, DeskError> {
-        if self.line()?.device_cert.role != porchlight_proto::cert::Role::Lead {
+        if self.line()?.device_cert.role != Role::Lead {
             return Ok(None);
         }
         let Some((recipient, name, since)) = self.due_secret(relay, now) else { return Ok(None) };
@@ -362,28 +434,35 @@ impl Desk {
         self.direct(recipient, name, now.seconds(), rng)
     }
 
+    /// The secret to send next: that of the roster in force before all, then those sent least often, the nearest period first. With
+    /// a week of rosters made anew, many wait, and callers seal to today's.
     fn due_secret(&self, relay: u8, now: Millis) -> Option<(DeviceId, KeyName, u64)> {
         let fresh = |seconds: u64| now.seconds().0 < seconds + SEALING_KEY_AGE_MAX;
+        let in_force = self.roster(now.seconds()).ok().map(|roster| super::line::secret_name(roster.period(), roster.desk_key()));
+        let pause = |times: u32| {
+            (SECRET_AGAIN_BEATS * self.beat_every(relay).0).saturating_mul(1 << times.min(16)).min(SECRET_EVERY_S * 1000)
+        };
+        let secrets = self.living_secrets(now.seconds());
+        let mut due = Vec::new();
         for colleague in self.colleagues(now.seconds()) {
             let Some(device) = self.state.devices.get(&colleague).filter(|device| fresh(device.record.sealing_since)) else {
                 continue;
             };
-            for name in self.living_secrets(now.seconds()) {
-                let key = (colleague, name, device.record.sealing_since);
-                let pause = |times: u32| {
-                    (SECRET_AGAIN_BEATS * self.beat_every(relay).0).saturating_mul(1 << times.min(16)).min(SECRET_EVERY_S * 1000)
-                };
-                if self.presence.sent.secrets.get(&key).is_none_or(|(sent, times)| sent.0 + pause(*times) <= now.0) {
-                    return Some(key);
+            for name in &secrets {
+                let key = (colleague, *name, device.record.sealing_since);
+                let (sent, times) = self.presence.sent.secrets.get(&key).copied().unwrap_or_default();
+                if times == 0 || sent.0 + pause(times) <= now.0 {
+                    due.push(((Some(*name) != in_force, times, *name, colleague), key));
                 }
             }
         }
-        None
+        due.into_iter().min_by_key(|(rank, _)| *rank).map(|(_, key)| key)
     }
 
-    /// The desk secrets of periods now or later, also those whose roster has been voided: an open page may still seal to them.
+    /// The desk secrets of periods of which a relay may still hold cells, also those whose roster has been voided: an open page may
+    /// still seal to them. A device that was away when keys were replaced needs those of days that are past as well.
     fn living_secrets(&self, now: Seconds) -> Vec<KeyName> {
-        let lives = |name: &KeyName| matches!(name, KeyName::Period(period, _) if self.state.periods.get(period).is_some_and(|span| span.ends > now.0));
+        let lives = |name: &KeyName| matches!(name, KeyName::Period(period, _) if !self.period_is_over(*period, now));
         self.ring.names().filter(lives).collect()
     }
 
@@ -415,7 +494,7 @@ impl Desk {
     pub(super) fn take_direct(&mut self, part: &TeamPart, now: Seconds) -> bool {
         let Some(line) = &self.state.line else { return false };
         let from = self.state.devices.get(&part.device(&line.id));
-        let by_lead = from.is_some_and(|device| device.cert.role == porchlight_proto::cert::Role::Lead);
+        let by_lead = from.is_some_and(|device| device.cert.role == Role::Lead);
         if !by_lead || part.part.parts != 1 || part.previous != EventStamp::direct(&line.id, &line.device_cert.device_pk) {
             return false;
         }
@@ -451,6 +530,15 @@ pub(super) fn parts_of(record: &EventRecord, body: &[u8]) -> Option<Vec<TeamPart
         })
     };
     parts.into_iter().zip(signatures).map(signed).collect()
+}
+
+/// The key under which an event's words are kept: its own day's, or what is known of a caller.
+fn kept_under(event: &Event, now: Seconds) -> KeyName {
+    match event {
+        Event::Answer(_) => KeyName::AnswerDay(day(now)),
+        Event::Known { caller, .. } | Event::Question { caller, .. } | Event::Wish { caller, .. } => caller_key(*caller),
+        _ => KeyName::Day(day(now)),
+    }
 }
 
 /// Whether two parts belong to one event.

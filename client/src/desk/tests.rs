@@ -21,8 +21,13 @@ mod disk;
 mod enrol;
 mod exchange;
 mod flood;
+mod leads;
 mod line;
+mod merge;
 mod pace;
+mod safeguarding;
+mod together;
+mod trouble;
 
 /// A Monday, 00:00 UTC.
 const START: Seconds = Seconds(1_795_392_000);
@@ -55,6 +60,7 @@ fn plan() -> LinePlan {
         period: Seconds(86_400),
         answer_within: 2,
         reply_weeks: 9,
+        emergency: true,
         safeguarding: Safeguarding::Unstaffed,
     }
 }
@@ -96,18 +102,26 @@ impl Relay {
         self.lane.extend(beat.team_cells);
         self.floors.push(beat.floor);
         let timing = Timing::PRODUCTION;
-        let put = |slots: &mut BTreeMap<u64, Box<[u8; 1024]>>, slot: Option<u64>, cell, begins: Option<Millis>| match slot {
+        let closed = |begins: Millis, ahead: u64| begins <= now || begins.0 > now.0 + ahead;
+        let (fast_ahead, slow_ahead) = (21 * u64::from(timing.beat_ms), 49 * 1000 * u64::from(timing.slow_s));
+        let put = |slots: &mut BTreeMap<u64, Box<[u8; 1024]>>, slot: Option<u64>, cell, begins: Option<Millis>, ahead| match slot
+        {
             None => SlotOutcome::Written,
-            Some(_) if begins.is_some_and(|begins| begins <= now) => SlotOutcome::NotOpen,
+            Some(_) if begins.is_some_and(|begins| closed(begins, ahead)) => SlotOutcome::NotOpen,
             Some(slot) if slots.contains_key(&slot) => SlotOutcome::Taken,
             Some(slot) => {
                 slots.insert(slot, cell);
                 SlotOutcome::Written
             }
         };
-        let fast =
-            put(&mut self.fast, beat.fast_slot, beat.fast_cell, beat.fast_slot.map(|s| timing.beat_begins(timing.beat_of(s))));
-        let slow = put(&mut self.slow, beat.slow_slot, beat.slow_cell, beat.slow_slot.map(|s| timing.slow_begins(s)));
+        let fast = put(
+            &mut self.fast,
+            beat.fast_slot,
+            beat.fast_cell,
+            beat.fast_slot.map(|s| timing.beat_begins(timing.beat_of(s))),
+            fast_ahead,
+        );
+        let slow = put(&mut self.slow, beat.slow_slot, beat.slow_cell, beat.slow_slot.map(|s| timing.slow_begins(s)), slow_ahead);
         DeskReply { outcome: DeskOutcome::Done, fast, slow, serial: 1, clock_ms: now }
     }
     /// The newest two beats, filler where nobody wrote.
@@ -139,7 +153,13 @@ const R: u8 = 3;
 
 impl World {
     fn new(test: &str, seed: u64) -> Self {
-        let mut rng = rng(test, seed);
+        Self::with(rng(test, seed))
+    }
+    /// A world of exactly this seed, one of many.
+    fn of_seed(seed: u64) -> Self {
+        Self::with(ChaCha20Rng::seed_from_u64(seed))
+    }
+    fn with(mut rng: ChaCha20Rng) -> Self {
         let root = SecretKey::generate(&mut rng);
         let dir = tempfile::tempdir().unwrap();
         let now = Seconds(START.0 + 3600).millis();
@@ -183,10 +203,9 @@ impl World {
         .unwrap();
         for bytes in self.offices[desk].look().unwrap().rosters_to_put(R) {
             let roster = UncheckedRoster::parse(bytes.as_slice()).unwrap().check_signed(&self.relay.root).unwrap();
-            let serial = roster.serial();
             self.relay.rosters.insert(roster, now).unwrap_or_default();
             self.act(desk, |desk, _| {
-                desk.roster_put(R, serial);
+                desk.roster_put(R, &bytes);
                 Ok(())
             })
             .unwrap();

@@ -5,16 +5,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::api::{DeskOutcome, DeskReply, LanePage};
+use porchlight_proto::card::RelayAddress;
 use porchlight_proto::event::Board;
 use porchlight_proto::limits::{BULLETIN_LEN, ROSTER_LEN};
-use porchlight_proto::time::Millis;
+use porchlight_proto::time::{Millis, Seconds};
 use porchlight_proto::token::Request;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use tokio::task::JoinSet;
 
 use crate::desk::{BoardTaken, BoardToLeave, Desk, DeskError, Office, OfficeError, Posted, Ticket};
-use crate::outbox::{Beat, Clock, Outbox};
+use crate::outbox::{Beat, Clock, Outbox, SEALED_AHEAD};
 use crate::transport::{Authorize, Dial, Failure, Heard, Patience, Relay, RelayError};
 
 /// How long a long poll is held open (SPEC §11 allows 30 s).
@@ -23,6 +24,8 @@ const POLL_S: u64 = 25;
 const LOOK_EVERY: Duration = Duration::from_secs(600);
 /// How many beats after a look at the earliest a refused call makes the desk look again.
 const LOOK_AGAIN_BEATS: u32 = 6;
+/// A relay whose clock differs from this machine's by more than this, in milliseconds, is not followed.
+const CLOCKS_APART_MS: u64 = 86_400_000;
 /// How often the vault is tidied.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// After a failed fetch, how long until the next.
@@ -30,6 +33,10 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// After a relay that has no room for a board, or a board that no key opens yet, how long until the next try.
 const BOARD_AGAIN: Duration = Duration::from_secs(60);
+
+/// A lane that has been read to its end is asked again so long after a page came, whatever was to be done with it: a quarter of a
+/// second, or of a beat if that is shorter.
+const POLL_PAUSE: Duration = Duration::from_millis(250);
 
 /// A long poll that held for less than this and brought nothing was not held.
 const HASTY_POLL: Duration = Duration::from_secs(1);
@@ -108,7 +115,7 @@ enum Pulse {
 
 enum Arrival {
     Notice(usize, Result<Heard, Failure>),
-    Put(usize, u32, Result<DeskReply, Failure>),
+    Put(usize, Box<[u8; ROSTER_LEN]>, Result<DeskReply, Failure>),
     Page(usize, Result<LanePage, Failure>),
     Bundle(usize, Ticket, Result<DeskReply, Failure>),
     Days(usize, Result<Vec<(u32, Vec<u8>)>, Failure>),
@@ -120,11 +127,19 @@ enum Arrival {
 /// One relay and what is under way to it.
 struct Post {
     relay: Arc<Relay>,
+    /// Where it was when this began.
+    address: RelayAddress,
+    /// The card says otherwise now: nothing new is begun there, and it is heard no more.
+    leaving: bool,
     heard: bool,
+    /// By how many milliseconds its clock is ahead of this machine's.
+    ahead_ms: i64,
     asking: bool,
     looked: Duration,
     polling: bool,
     polled_at: Duration,
+    /// The lane's life and the position after which the last poll asked.
+    polled_after: (u64, u64),
     posting: bool,
     caught_up: bool,
     /// After a backup was restored: whether its slow days are being, or have been, searched for our own tags.
@@ -141,6 +156,7 @@ struct Post {
 /// A desk on duty. Dropping it ends the duty at once; what the vault holds stays.
 pub struct Duty<C> {
     office: Arc<Mutex<Office>>,
+    dial: Dial,
     posts: Vec<Post>,
     clock: C,
     rng: ChaCha20Rng,
@@ -185,13 +201,14 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     ) -> Result<Self, DutyError> {
         office.doubt_if_restored(clock.wall().seconds(), &mut rng)?;
         let relays = office.look()?.relays().to_vec();
-        let posts = relays.iter().map(|relay| Relay::new(relay, dial.clone()).map(Post::of)).collect::<Result<Vec<_>, _>>()?;
+        let posts = relays.iter().map(|relay| Post::of(relay, dial)).collect::<Result<Vec<_>, _>>()?;
         let mut outbox = Outbox::new();
         outbox.set(Pulse::Tidy, Beat::at_random(TIDY_EVERY, clock.elapsed(), &mut rng));
         let office = Arc::new(Mutex::new(office));
         let errands = JoinSet::new();
         let (news, giving, fetching) = (VecDeque::new(), Errand::default(), Errand::default());
-        let mut duty = Self { office, posts, clock, rng, term, posting, outbox, errands, news, giving, fetching };
+        let dial = dial.clone();
+        let mut duty = Self { office, dial, posts, clock, rng, term, posting, outbox, errands, news, giving, fetching };
         duty.tidy();
         for at in 0..duty.posts.len() {
             duty.look(at);
@@ -220,10 +237,25 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         locked(&self.office).act(&mut self.rng, change)
     }
 
+    /// Destroys the vault, the keys first. What was said before, and what is said from now on, is in memory alone; it is still
+    /// sent, from here, until the duty is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`Office::burn`].
+    pub fn burn(&mut self) -> Result<(), OfficeError> {
+        let burned = locked(&self.office).burn();
+        // Another process of this vault has none any more to post from.
+        if self.posting == Posting::Elsewhere {
+            self.post_from_now_on();
+        }
+        burned
+    }
+
     /// Whether a notice of this relay has been heard.
     #[must_use]
     pub fn heard(&self) -> usize {
-        self.posts.iter().filter(|post| post.heard).count()
+        self.here().filter(|(_, post)| post.heard).count()
     }
 
     /// How many relays are read to the end of their lanes, and have all rosters.
@@ -232,13 +264,13 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         if self.giving.under_way || self.fetching.under_way {
             return 0;
         }
-        self.posts.iter().filter(|post| post.caught_up && post.to_put.is_empty() && !post.putting).count()
+        self.here().filter(|(_, post)| post.caught_up && post.to_put.is_empty() && !post.putting).count()
     }
 
     /// How many relays the line has.
     #[must_use]
     pub fn relay_count(&self) -> usize {
-        self.posts.len()
+        self.here().count()
     }
 
     /// Whether anything is still under way or will be tried again; a round in which every relay failed has come to its end.
@@ -250,18 +282,35 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     /// The longest of the relays' desk beats.
     #[must_use]
     pub fn beat(&self) -> Duration {
-        self.posts.iter().map(|post| post.beat).max().unwrap_or_default()
+        self.here().map(|(_, post)| post.beat).max().unwrap_or_default()
     }
 
-    /// Hands a bulletin to every relay heard.
-    pub async fn raise(&mut self, bulletin: &[u8; BULLETIN_LEN]) -> Vec<(u8, Result<DeskReply, Failure>)> {
-        let mut outcomes = Vec::new();
-        for at in 0..self.posts.len() {
-            let (token, patience) = (self.token(), self.patience(at));
-            let Some(relay) = self.posts.get(at).map(|post| Arc::clone(&post.relay)) else { continue };
-            outcomes.push((relay.number(), relay.put_bulletin(bulletin, token, patience).await));
+    /// Posts bundles from now on: the process that did it has ended.
+    pub fn post_from_now_on(&mut self) {
+        self.posting = Posting::Here;
+        let now = self.clock.elapsed();
+        for (at, post) in self.posts.iter().enumerate().filter(|(_, post)| post.heard) {
+            self.outbox.set(Pulse::Bundle(at), Beat::at_random(post.beat, now, &mut self.rng));
         }
-        outcomes
+    }
+
+    /// Hands a bulletin to every relay, to all at once; what came of it, in the order of the relays. Nothing is sent before this is
+    /// awaited, and the duty goes on meanwhile.
+    pub fn raise(
+        &mut self,
+        bulletin: [u8; BULLETIN_LEN],
+    ) -> impl Future<Output = Vec<(u8, Result<DeskReply, Failure>)>> + use<C> {
+        let mut errands = JoinSet::new();
+        let posts: Vec<(usize, Arc<Relay>)> = self.here().map(|(at, post)| (at, Arc::clone(&post.relay))).collect();
+        let calls: Vec<_> = posts.into_iter().map(|(at, relay)| (relay, self.token(at), self.patience(at))).collect();
+        async move {
+            for (relay, token, patience) in calls {
+                errands.spawn(async move { (relay.number(), relay.put_bulletin(&bulletin, token, patience).await) });
+            }
+            let mut outcomes = errands.join_all().await;
+            outcomes.sort_by_key(|(relay, _)| *relay);
+            outcomes
+        }
     }
 
     /// The next thing that happens; `None` once the clock's elapsed time has reached `until`. May be dropped while it waits.
@@ -292,8 +341,16 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         }
     }
 
+    /// This machine's own clock: for what is signed and said.
     fn now(&self) -> Millis {
         self.clock.wall()
+    }
+
+    /// The clock of a relay, as far as its last notice tells: for slots, tokens and its lane. A laptop whose clock is hours off
+    /// goes on working; one that is off by more than a day is left to its own, and refused.
+    fn line_now(&self, at: usize) -> Millis {
+        let ahead = self.posts.get(at).map_or(0, |post| post.ahead_ms);
+        Millis(self.now().0.saturating_add_signed(ahead))
     }
 
     fn patience(&self, at: usize) -> Patience {
@@ -301,24 +358,77 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     }
 
     /// Signs a token when the connection is there. Locks the office for no longer than that takes.
-    fn token(&mut self) -> impl FnOnce(&[u8; 32], &Request<'_>) -> Option<String> + Send + use<C> {
-        let (office, now) = (Arc::clone(&self.office), self.clock.clone());
+    fn token(&mut self, at: usize) -> impl FnOnce(&[u8; 32], &Request<'_>) -> Option<String> + Send + use<C> {
+        let (office, clock) = (Arc::clone(&self.office), self.clock.clone());
+        let ahead = self.posts.get(at).map_or(0, |post| post.ahead_ms);
         let mut rng = ChaCha20Rng::from_rng(&mut self.rng);
-        move |spki, request| locked(&office).look().ok()?.token(spki, request, now.wall().seconds(), &mut rng).ok()
+        move |spki, request| {
+            let now = Millis(clock.wall().0.saturating_add_signed(ahead));
+            locked(&office).look().ok()?.token(spki, request, now.seconds(), &mut rng).ok()
+        }
+    }
+
+    /// The clock that is furthest behind, this machine's or a relay's: for what is erased, which does not come back, and for which day's
+    /// statement is the first that is needed.
+    fn earliest(&self) -> Seconds {
+        let clocks = self.here().map(|(at, _)| self.line_now(at));
+        clocks.fold(self.now(), Millis::min).seconds()
     }
 
     fn tidy(&mut self) {
-        let now = self.now().seconds();
+        let now = self.earliest();
         let tidied = self.act(|desk, rng| desk.tidy(now, rng));
         let compacted = locked(&self.office).compact_if_grown(now, &mut self.rng).map_err(DeskError::from);
         self.news.extend(tidied.err().into_iter().chain(compacted.err()).map(DutyNews::Vault));
+        self.follow();
+    }
+
+    /// Looks for relays where the card says, if somebody took another card on this machine meanwhile. At the old place nothing new is
+    /// begun; what is under way there comes to its end first, for it may have been written.
+    fn follow(&mut self) {
+        let Ok(card) = self.view(|desk| desk.relays().to_vec()) else { return };
+        for (at, post) in self.posts.iter_mut().enumerate().filter(|(_, post)| !card.contains(&post.address)) {
+            (post.leaving, post.heard) = (true, false);
+            post.to_put.clear();
+            [Pulse::Bundle(at), Pulse::Poll(at), Pulse::Look(at)].into_iter().for_each(|pulse| self.outbox.stop(pulse));
+        }
+        let is_carrying = self.giving.under_way || self.fetching.under_way;
+        for relay in card {
+            let at = self.posts.iter().position(|post| post.address.number == relay.number);
+            if let Some(post) = at.and_then(|at| self.posts.get_mut(at)).filter(|post| post.address == relay) {
+                // Gone, and there again.
+                if core::mem::take(&mut post.leaving) {
+                    at.into_iter().for_each(|at| self.look(at));
+                }
+                continue;
+            }
+            let known = at.and_then(|at| self.posts.get(at));
+            if known.is_some_and(|post| is_carrying || post.is_busy()) {
+                continue;
+            }
+            let Ok(mut fresh) = Post::of(&relay, &self.dial) else { continue };
+            if let Some(old) = known {
+                // The last page from the old place is read like any other.
+                (fresh.polling, fresh.polled_at, fresh.polled_after) = (old.polling, old.polled_at, old.polled_after);
+            }
+            match at.and_then(|at| self.posts.get_mut(at)) {
+                Some(post) => *post = fresh,
+                None => self.posts.push(fresh),
+            }
+            self.look(at.unwrap_or(self.posts.len() - 1));
+        }
+    }
+
+    /// The relays that the card names, where it names them.
+    fn here(&self) -> impl Iterator<Item = (usize, &Post)> {
+        self.posts.iter().enumerate().filter(|(_, post)| !post.leaving)
     }
 
     // ── notices and rosters ─────────────────────────────────────────────────────────────────────
 
     fn look(&mut self, at: usize) {
         let patience = self.patience(at);
-        let Some(post) = self.posts.get_mut(at).filter(|post| !post.asking) else { return };
+        let Some(post) = self.posts.get_mut(at).filter(|post| !post.asking && !post.leaving) else { return };
         post.asking = true;
         post.looked = self.clock.elapsed();
         let relay = Arc::clone(&post.relay);
@@ -326,11 +436,14 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     }
 
     fn hear(&mut self, at: usize, heard: &Heard) -> Result<(), DeskError> {
-        let Some(number) = self.posts.get(at).map(|post| post.relay.number()) else { return Ok(()) };
         let now = self.now().seconds();
+        let Some(post) = self.posts.get_mut(at).filter(|post| !post.leaving) else { return Ok(()) };
+        post.ahead_ms = ahead(heard.notice.clock_ms, now.millis());
+        let number = post.relay.number();
+        let first = self.earliest();
         let (told, rosters, beat) = self.act(|desk, rng| {
             let told = desk.hear_notice(number, &heard.notice, now)?;
-            desk.publish(now, rng)?;
+            desk.publish(first, rng)?;
             Ok::<_, DeskError>((told, desk.rosters_to_put(number), desk.beat_every(number)))
         })?;
         if told.rolled_back {
@@ -360,25 +473,37 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         self.poll(at);
     }
 
+    /// A colleague may have said what rosters must say as well: those that it calls for are handed in at once.
+    fn sign_if_called_for(&mut self) {
+        let first = self.earliest();
+        match self.act(|desk, rng| desk.publish(first, rng)) {
+            Ok(0) => {}
+            Ok(_) => (0..self.posts.len()).for_each(|at| self.look(at)),
+            Err(error) => self.news.push_back(DutyNews::Vault(error)),
+        }
+    }
+
     fn put_next(&mut self, at: usize) {
-        let (token, patience) = (self.token(), self.patience(at));
+        let (token, patience) = (self.token(at), self.patience(at));
         let Some(post) = self.posts.get_mut(at).filter(|post| !post.putting) else { return };
         let Some(roster) = post.to_put.pop() else { return };
         post.putting = true;
         let relay = Arc::clone(&post.relay);
-        let serial = serial_of(&roster);
-        self.errands.spawn(async move { Arrival::Put(at, serial, relay.put_roster(&roster, token, patience).await) });
+        self.errands.spawn(async move {
+            let reply = relay.put_roster(&roster, token, patience).await;
+            Arrival::Put(at, roster, reply)
+        });
     }
 
-    fn take_put(&mut self, at: usize, serial: u32, reply: Result<DeskReply, Failure>) {
+    fn take_put(&mut self, at: usize, roster: &[u8; ROSTER_LEN], reply: Result<DeskReply, Failure>) {
         let Some(post) = self.posts.get_mut(at) else { return };
         post.putting = false;
-        let number = post.relay.number();
+        let (number, serial) = (post.relay.number(), serial_of(roster));
         match reply {
             Ok(reply) if reply.outcome == DeskOutcome::Done => {
                 post.serial = post.serial.max(reply.serial);
                 let written = self.act(|desk, _| {
-                    desk.roster_put(number, serial);
+                    desk.roster_put(number, roster);
                     Ok::<_, DeskError>(())
                 });
                 self.news.push_back(written.err().map_or(DutyNews::Published(number, serial), DutyNews::Vault));
@@ -398,7 +523,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     // ── the up lane ─────────────────────────────────────────────────────────────────────────────
 
     fn poll(&mut self, at: usize) {
-        let (token, patience) = (self.token(), self.patience(at));
+        let (token, patience) = (self.token(at), self.patience(at));
         let Some(number) = self.posts.get(at).filter(|post| post.heard && !post.polling).map(|post| post.relay.number()) else {
             return;
         };
@@ -410,13 +535,25 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         let Some(post) = self.posts.get_mut(at) else { return };
         post.polling = true;
         post.polled_at = now;
+        post.polled_after = after;
         let wait = if post.caught_up { POLL_S } else { 0 };
         let relay = Arc::clone(&post.relay);
         self.errands.spawn(async move { Arrival::Page(at, relay.desk_up(after, wait, token, patience).await) });
     }
 
+    /// Asks for the next page a constant time after one came.
+    fn poll_after(&mut self, at: usize, came: Duration) {
+        let Some(post) = self.posts.get(at) else { return };
+        if self.term == Term::Watch && post.caught_up {
+            let due = came + POLL_PAUSE.min(post.beat / 4);
+            self.outbox.set(Pulse::Poll(at), Beat::due_at(due, AFTER_FAILURE));
+        } else {
+            self.poll(at);
+        }
+    }
+
     fn take_page(&mut self, at: usize, page: Result<LanePage, Failure>) {
-        let now = self.now();
+        let (now, came) = (self.line_now(at), self.clock.elapsed());
         let Some(post) = self.posts.get_mut(at) else { return };
         post.polling = false;
         let number = post.relay.number();
@@ -430,10 +567,19 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         let empty = page.cells.is_empty();
         // A long poll that comes back empty at once is not what the SPEC says: do not spin.
         let hasty = empty && post.caught_up && self.clock.elapsed() < post.polled_at + HASTY_POLL;
-        match self.act(|desk, rng| desk.take_page(number, &page, now, rng)) {
-            Ok(taken) => {
+        let asked = post.polled_after;
+        let taken = self.act(|desk, rng| {
+            // Another process of this vault has read on, or begun anew, meanwhile: what follows the place it left is not what came.
+            if desk.after(number) == asked { desk.take_page(number, &page, now, rng).map(Some) } else { Ok(None) }
+        });
+        match taken {
+            Ok(None) => self.poll(at),
+            Ok(Some(taken)) => {
                 if taken.letters > 0 {
                     self.news.push_back(DutyNews::Letters(taken.letters));
+                }
+                if taken.events > 0 {
+                    self.sign_if_called_for();
                 }
                 let end = empty || !taken.more;
                 if let Some(post) = self.posts.get_mut(at)
@@ -451,7 +597,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
                 if hasty {
                     self.outbox.set(Pulse::Poll(at), Beat::at_random(AFTER_FAILURE, self.clock.elapsed(), &mut self.rng));
                 } else {
-                    self.poll(at);
+                    self.poll_after(at, came);
                 }
             }
             Err(error) => {
@@ -465,10 +611,11 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
 
     /// Once a lane has been read to its end: fetches the slow days, if it is in doubt which tags were used.
     fn search(&mut self, at: usize) {
-        let now = self.now();
+        let now = self.line_now(at);
         let Ok(days) = self.view(|desk| desk.doubtful().then(|| desk.days_to_search(now))) else { return };
         let patience = self.patience(at);
-        let Some((days, post)) = days.zip(self.posts.get_mut(at).filter(|post| !post.searching && !post.searched)) else {
+        let Some((days, post)) = days.zip(self.posts.get_mut(at).filter(|post| post.heard && !post.searching && !post.searched))
+        else {
             return;
         };
         post.searching = true;
@@ -487,7 +634,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
 
     /// Notes our own tags; sending goes on there. A relay that fails is searched at its next page.
     fn take_days(&mut self, at: usize, days: Result<Vec<(u32, Vec<u8>)>, Failure>) {
-        let now = self.now().seconds();
+        let now = self.line_now(at).seconds();
         let Some(post) = self.posts.get_mut(at) else { return };
         post.searching = false;
         let number = post.relay.number();
@@ -496,6 +643,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
             Err(failure) => return self.trouble(at, failure),
         };
         post.searched = true;
+        let doubted = self.view(Desk::doubtful).is_ok_and(|doubted| doubted);
         let noted = self.act(|desk, _| {
             for (day, bytes) in &days {
                 desk.note_own_tags(number, *day, bytes);
@@ -503,8 +651,11 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
             desk.searched(number, now);
             Ok::<_, DeskError>(())
         });
-        if let Err(error) = noted {
-            self.news.push_back(DutyNews::Vault(error));
+        match noted {
+            // What a lead did not sign in doubt is due now.
+            Ok(()) if doubted => self.look(at),
+            Ok(()) => {}
+            Err(error) => self.news.push_back(DutyNews::Vault(error)),
         }
     }
 
@@ -513,7 +664,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     /// At every page once a lane has been read to its end: asks for what was missed, takes the board that was left for this device, and
     /// leaves one for a colleague who asked.
     fn attend(&mut self, at: usize) {
-        let now = self.now().seconds();
+        let now = self.line_now(at).seconds();
         let asked = self.view(Desk::may_have_missed).map_err(DeskError::from);
         let asked = asked.and_then(|missed| if missed { self.act(|desk, rng| desk.ask_if_missed(now, rng)) } else { Ok(false) });
         match asked {
@@ -525,15 +676,15 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     }
 
     fn give(&mut self, at: usize) {
-        let (now, elapsed, patience) = (self.now(), self.clock.elapsed(), self.patience(at));
-        let Some(relay) = self.posts.get(at).map(|post| Arc::clone(&post.relay)) else { return };
+        let (now, elapsed, patience) = (self.line_now(at), self.clock.elapsed(), self.patience(at));
+        let Some(relay) = self.posts.get(at).filter(|post| post.heard).map(|post| Arc::clone(&post.relay)) else { return };
         let number = relay.number();
         let asked = self.giving.may_begin(elapsed).then(|| self.view(|desk| desk.board_asked_for(number, now)));
         let Some(Ok(Some(asker))) = asked else { return };
         let sealed = self.act(|desk, rng| desk.board_to_leave(asker, number, now.seconds(), rng));
         match sealed {
             Ok(board) => {
-                let tokens: Vec<_> = board.blobs().map(|_| self.token()).collect();
+                let tokens: Vec<_> = board.blobs().map(|_| self.token(at)).collect();
                 self.giving.under_way = true;
                 self.errands.spawn(async move {
                     let left = leave(&relay, &board, tokens, patience).await;
@@ -548,7 +699,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     }
 
     fn take_left(&mut self, at: usize, board: &Board, left: Result<bool, Failure>) {
-        let (now, elapsed) = (self.now().seconds(), self.clock.elapsed());
+        let (now, elapsed) = (self.line_now(at).seconds(), self.clock.elapsed());
         match left {
             Ok(true) => {
                 self.giving.end(elapsed);
@@ -567,11 +718,11 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     fn fetch(&mut self) {
         let Some(board) = self.fetching.may_begin(self.clock.elapsed()).then(|| self.view(Desk::board_for_me)) else { return };
         let Ok(Some(board)) = board else { return };
-        let Some(at) = self.posts.iter().position(|post| post.relay.number() == board.relay) else {
+        let Some(at) = self.here().find(|(_, post)| post.relay.number() == board.relay).map(|(at, _)| at) else {
             return self.lose_board(&board);
         };
         let patience = self.patience(at);
-        let tokens: Vec<_> = board.names().map(|_| self.token()).collect();
+        let tokens: Vec<_> = board.names().map(|_| self.token(at)).collect();
         let Some(relay) = self.posts.get(at).map(|post| Arc::clone(&post.relay)) else { return };
         self.fetching.under_way = true;
         self.errands.spawn(async move {
@@ -595,7 +746,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     }
 
     fn take_board(&mut self, at: usize, board: &Board, bytes: Result<Vec<u8>, Failure>) {
-        let (now, elapsed) = (self.now().seconds(), self.clock.elapsed());
+        let (now, elapsed) = (self.line_now(at).seconds(), self.clock.elapsed());
         self.fetching.end(elapsed + BOARD_AGAIN);
         match bytes {
             Ok(bytes) => match self.act(|desk, rng| desk.take_left_board(board, &bytes, now, rng)) {
@@ -613,26 +764,36 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
 
     // ── bundles ─────────────────────────────────────────────────────────────────────────────────
 
-    /// Posts this beat's bundle. One still under way takes this beat too: there are never two.
+    /// Seals this beat's bundle, and posts it a constant time after the beat was due: what there is to do is not to be seen in when
+    /// it goes. One still under way takes this beat too: there are never two.
     fn bundle(&mut self, at: usize) {
-        let (now, patience, token) = (self.now(), self.patience(at), self.token());
+        self.follow();
+        let (now, patience, token) = (self.line_now(at), self.patience(at), self.token(at));
+        let (clock, elapsed) = (self.clock.clone(), self.clock.elapsed());
+        let due = self.outbox.last(Pulse::Bundle(at)).unwrap_or(elapsed);
         let Some(post) = self.posts.get_mut(at).filter(|post| post.heard && !post.posting) else { return };
         let (relay, number) = (Arc::clone(&post.relay), post.relay.number());
+        let goes = due + SEALED_AHEAD.min(post.beat / 2);
+        // Slots are named as of when it goes.
+        let now = now.plus(u64::try_from(goes.saturating_sub(elapsed).as_millis()).unwrap_or(0));
         match self.act(|desk, rng| desk.bundle(number, now, rng)) {
             Ok(bundle) => {
                 if let Some(post) = self.posts.get_mut(at) {
                     post.posting = true;
                 }
                 self.errands.spawn(async move {
+                    clock.sleep_until(goes).await;
                     Arrival::Bundle(at, bundle.ticket, relay.desk_beat(&bundle.beat, token, patience).await)
                 });
             }
+            // A new day: the statement of the last one is over, and the relay has the next.
+            Err(DeskError::NoRoster) => self.look_again(at),
             Err(error) => self.news.push_back(DutyNews::Vault(error)),
         }
     }
 
     fn take_bundle(&mut self, at: usize, ticket: Ticket, reply: Result<DeskReply, Failure>) {
-        let now = self.now();
+        let now = self.line_now(at);
         let Some(post) = self.posts.get_mut(at) else { return };
         post.posting = false;
         let number = post.relay.number();
@@ -669,46 +830,61 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
                 if let Some(post) = self.posts.get_mut(at) {
                     post.asking = false;
                 }
-                if self.term == Term::Watch {
+                if self.term == Term::Watch && self.posts.get(at).is_some_and(|post| !post.leaving) {
                     self.outbox.set(Pulse::Look(at), Beat::at_random(AFTER_FAILURE * 2, self.clock.elapsed(), &mut self.rng));
                 }
                 self.trouble(at, failure);
             }
-            Arrival::Put(at, serial, reply) => self.take_put(at, serial, reply),
+            Arrival::Put(at, roster, reply) => self.take_put(at, &roster, reply),
             Arrival::Page(at, page) => self.take_page(at, page),
             Arrival::Bundle(at, ticket, reply) => self.take_bundle(at, ticket, reply),
             Arrival::Days(at, days) => self.take_days(at, days),
             Arrival::Left(at, board, left) => self.take_left(at, &board, left),
             Arrival::Board(at, board, bytes) => self.take_board(at, &board, bytes),
         }
+        if self.posts.iter().any(|post| post.leaving) {
+            self.follow();
+        }
+    }
+
+    /// Asks for a relay's notice before its time, if that was not done just now.
+    fn look_again(&mut self, at: usize) {
+        let now = self.clock.elapsed();
+        let looks = |post: &Post| post.heard && now >= post.looked + post.beat * LOOK_AGAIN_BEATS;
+        if self.term == Term::Watch && self.posts.get(at).is_some_and(looks) {
+            self.look(at);
+        }
     }
 
     /// Tells a relay's trouble, unless it was the last thing told of that relay. One that does not know this device any more may
     /// have a notice that says why.
     fn trouble(&mut self, at: usize, failure: Failure) {
-        let now = self.clock.elapsed();
-        let refused = matches!(failure, Failure::NotThisLine);
-        let looks = |post: &Post| post.heard && now >= post.looked + post.beat * LOOK_AGAIN_BEATS;
-        if refused && self.term == Term::Watch && self.posts.get(at).is_some_and(looks) {
-            self.look(at);
+        if matches!(failure, Failure::NotThisLine) {
+            self.look_again(at);
         }
         let Some(post) = self.posts.get_mut(at) else { return };
         let said = failure.to_string();
-        if post.told.replace(said.clone()) != Some(said) {
+        if !post.leaving && post.told.replace(said.clone()) != Some(said) {
             self.news.push_back(DutyNews::Trouble(post.relay.number(), failure));
         }
+        // It may have moved.
+        self.follow();
     }
 }
 
 impl Post {
-    fn of(relay: Relay) -> Self {
-        Self {
-            relay: Arc::new(relay),
+    fn of(address: &RelayAddress, dial: &Dial) -> Result<Self, RelayError> {
+        Ok(Self {
+            relay: Arc::new(Relay::new(address, dial.clone())?),
+            address: address.clone(),
+            leaving: false,
             heard: false,
+            ahead_ms: 0,
             asking: false,
             looked: Duration::ZERO,
             polling: false,
             polled_at: Duration::ZERO,
+            polled_after: (0, 0),
             posting: false,
             caught_up: false,
             searching: false,
@@ -718,8 +894,19 @@ impl Post {
             putting: false,
             beat: Duration::ZERO,
             told: None,
-        }
+        })
     }
+
+    /// Whether anything is under way there whose end must be noted. A poll is not: letters are letters wherever they come from.
+    fn is_busy(&self) -> bool {
+        self.asking || self.posting || self.putting || self.searching
+    }
+}
+
+/// By how much a relay's clock is ahead of this machine's; no difference where it is one that nobody should follow.
+fn ahead(relay: Millis, here: Millis) -> i64 {
+    let ahead = i64::try_from(i128::from(relay.0) - i128::from(here.0)).unwrap_or(0);
+    if ahead.unsigned_abs() > CLOCKS_APART_MS { 0 } else { ahead }
 }
 
 /// Leaves a board with a relay, blob by blob; `false` if there is no room for one.

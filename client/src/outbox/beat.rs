@@ -34,10 +34,22 @@ impl Beat {
         Self { length, next: now + fraction(length, rng) }
     }
 
+    /// A pulse that is due at a moment, and one `length` after it if nobody stops it.
+    #[must_use]
+    pub fn due_at(at: Duration, length: Duration) -> Self {
+        Self { length: length.max(SHORTEST), next: at }
+    }
+
     /// When it is due next.
     #[must_use]
     pub fn next(&self) -> Duration {
         self.next
+    }
+
+    /// When it was due last, however late it was taken.
+    #[must_use]
+    pub fn last(&self) -> Duration {
+        self.next.saturating_sub(self.length)
     }
 
     /// The time between two pulses.
@@ -97,6 +109,12 @@ impl<K: Copy + PartialEq> Outbox<K> {
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
         self.beats.iter().map(|(_, beat)| beat.next()).min()
+    }
+
+    /// When the beat called `name` was due last; `None` without one.
+    #[must_use]
+    pub fn last(&self, name: K) -> Option<Duration> {
+        self.beats.iter().find(|(known, _)| *known == name).map(|(_, beat)| beat.last())
     }
 
     /// The beat that is due at `now` and has waited longest, if any is.

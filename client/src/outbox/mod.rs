@@ -10,5 +10,9 @@ mod clock;
 pub use beat::{Beat, Outbox};
 pub use clock::{Clock, SystemClock};
 
+/// How long before it goes anything is sealed, unless half a beat is shorter (SPEC §9): how long the sealing takes, and what else
+/// there is to do, is not to be seen in when it goes.
+pub(crate) const SEALED_AHEAD: core::time::Duration = core::time::Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests;

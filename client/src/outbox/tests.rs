@@ -86,6 +86,20 @@ async fn a_beat_missed_while_the_lid_was_closed_is_not_made_up_for() {
     assert_eq!(clock.elapsed(), before + Duration::from_secs(3_610));
 }
 
+#[test]
+fn a_beat_taken_late_says_when_it_was_due() {
+    let mut rng = ChaCha20Rng::seed_from_u64(10);
+    let mut outbox = Outbox::new();
+    outbox.set((), Beat::at_random(TEN, START, &mut rng));
+    let due = outbox.next().expect("a beat");
+    for (late, was_due) in [(Duration::from_millis(700), due), (TEN * 3 + Duration::from_secs(2), due + TEN * 3)] {
+        assert_eq!(outbox.take(due + late), Some(()));
+        assert_eq!(outbox.last(()), Some(was_due), "{late:?} late");
+    }
+    outbox.stop(());
+    assert_eq!(outbox.last(()), None);
+}
+
 #[tokio::test]
 async fn beats_of_different_lengths_keep_their_own_pace() {
     let mut rng = ChaCha20Rng::seed_from_u64(8);

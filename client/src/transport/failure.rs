@@ -1,6 +1,6 @@
 //! What can go wrong on the way to a relay.
 
-use std::io;
+use std::io::{self, ErrorKind};
 
 /// Why a call did not come back with what the SPEC says it brings.
 ///
@@ -8,7 +8,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// No connection: no such name, nobody listening, no route.
+    /// No connection: no such name, nobody listening, no route, or one that ended before TLS was agreed on.
     #[error("no connection to the relay ({0})")]
     Unreachable(#[source] io::Error),
     /// The SOCKS5 proxy is not there or refuses.
@@ -37,10 +37,17 @@ pub enum Failure {
 pub struct Proxying(#[from] tokio_socks::Error);
 
 impl Failure {
-    /// Sorts an error of the TLS handshake: a refused certificate, or anything else.
+    /// Sorts an error of the TLS handshake: a refused certificate, a connection that ended in the middle, or anything else.
     pub(crate) fn of_handshake(error: io::Error) -> Self {
         let refused = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some_and(refuses_certificate);
-        if refused { Self::Untrusted } else { Self::Tls(error) }
+        match error.kind() {
+            _ if refused => Self::Untrusted,
+            // On a bad line the relay's patience ends first; that says nothing about who is there.
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+                Self::Unreachable(error)
+            }
+            _ => Self::Tls(error),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::http::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -19,11 +20,22 @@ use super::authority::client_config;
 use super::dial::Dial;
 use super::failure::Failure;
 use super::pin::Pin;
+use super::pulse::{Felt, Pulse};
 
 /// Idle HTTP/1.1 connections kept per relay: one for the beats, one for the desk's long poll.
 const IDLE_KEPT: usize = 2;
 
-/// How long a call may take from dialling to the last byte of its answer.
+/// What each KiB of a call may take besides: 512 bytes a second, what TCP is left with where a third of all packets is lost and a
+/// round trip takes more than half a second. The relay waits as long for its replies to be taken.
+const KIB: Duration = Duration::from_secs(2);
+
+/// Of an answer whose length is not known before, so many bytes are waited for at that speed; longer ones must come quicker.
+const UNKNOWN_LEN: usize = 65_536;
+
+/// How long nothing may be heard from a relay that was asked.
+///
+/// A call whose bytes keep coming goes on for as long as they may take on a bad line ([`Patience::whole`]); one that
+/// hears nothing ends, and its connection with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience(Duration);
 
@@ -37,17 +49,38 @@ impl Patience {
         Self(beat.max(Self::LEAST))
     }
 
+    /// Shorter than any: so that tests need not wait.
+    #[cfg(test)]
+    pub(crate) fn short(silence: Duration) -> Self {
+        Self(silence)
+    }
+
     /// The same with a wait the relay was asked for on top (the desk's long poll).
     #[must_use]
     pub fn and(self, wait: Duration) -> Self {
         Self(self.0.saturating_add(wait))
     }
 
-    /// The whole time.
+    /// How long the relay may be silent after `sent` bytes: it hears the last of them no sooner than a bad line lets it.
     #[must_use]
-    pub fn whole(self) -> Duration {
-        self.0
+    pub fn silence(self, sent: usize) -> Duration {
+        self.0.saturating_add(slowly(sent))
     }
+
+    /// How long a call may take from dialling to the last byte of its answer, if `sent` bytes go and `expect` comes.
+    #[must_use]
+    pub fn whole(self, sent: usize, expect: Expect) -> Duration {
+        let comes = match expect {
+            Expect::Exactly(len) => len,
+            Expect::AtMost(len) => len.min(UNKNOWN_LEN),
+        };
+        self.silence(sent).saturating_add(slowly(comes))
+    }
+}
+
+/// What so many bytes take at worst.
+fn slowly(len: usize) -> Duration {
+    KIB.saturating_mul(u32::try_from(len.div_ceil(1024)).unwrap_or(u32::MAX))
 }
 
 /// How long an answer's body must be. Any other length is no relay's answer.
@@ -85,7 +118,7 @@ pub struct Call {
     pub body: Option<Vec<u8>>,
     /// What must come back.
     pub expect: Expect,
-    /// How long it may take.
+    /// How long the relay may be silent, and with the lengths of what goes and comes, how long it may take.
     pub patience: Patience,
     /// A device's token for the desk's calls.
     pub token: Option<String>,
@@ -97,6 +130,8 @@ pub struct Link {
     dial: Dial,
     tls: TlsConnector,
     idle: Mutex<Idle>,
+    /// Held while a connection is made: who needs one meanwhile waits for that one instead of making another.
+    dialling: Mutex<()>,
 }
 
 /// Connections nobody uses at the moment. One of h2 serves all calls at once, one of HTTP/1.1 a single one.
@@ -110,6 +145,7 @@ struct Idle {
 pub struct Connection {
     sender: Sender,
     pin: Pin,
+    pulse: Pulse,
 }
 
 enum Sender {
@@ -125,7 +161,7 @@ impl Link {
     /// [`rustls::Error`] only if TLS was built without what this asks for.
     pub fn new(address: Address, pin: Option<Pin>, dial: Dial) -> Result<Self, rustls::Error> {
         let tls = TlsConnector::from(Arc::new(client_config(pin)?));
-        Ok(Self { address, dial, tls, idle: Mutex::default() })
+        Ok(Self { address, dial, tls, idle: Mutex::default(), dialling: Mutex::default() })
     }
 
     /// Where the relay is.
@@ -149,26 +185,35 @@ impl Link {
     ///
     /// As for [`Link::call`].
     pub async fn call_signed(&self, mut call: Call, token: impl FnOnce(&Pin) -> Option<String>) -> Result<Vec<u8>, Failure> {
-        let whole = call.patience.whole();
+        let sent = call.body.as_ref().map_or(0, Vec::len);
+        let (silence, whole) = (call.patience.silence(sent), call.patience.whole(sent, call.expect));
         let work = async {
             let mut connection = self.take().await?;
             call.token = token(&connection.pin).or(call.token);
-            let bytes = connection.send(&call, &self.address).await?;
-            self.keep(connection).await;
-            Ok(bytes)
+            let pulse = connection.pulse.clone();
+            let outcome = tokio::select! {
+                outcome = connection.send(&call, &self.address) => outcome,
+                () = pulse.silence(silence) => Err(Failure::Slow),
+            };
+            match &outcome {
+                Ok(_) => self.idle.lock().await.keep(connection),
+                // It may be dead without knowing it; calls still under way on it keep their own handle.
+                Err(Failure::Slow | Failure::Broken(_)) => self.idle.lock().await.forget(&pulse),
+                Err(_) => {}
+            }
+            outcome
         };
-        let outcome = timeout(whole, work).await.unwrap_or(Err(Failure::Slow));
-        if matches!(outcome, Err(Failure::Slow | Failure::Broken(_))) {
-            // It may be dead without knowing it; calls still under way on it keep their own handle.
-            self.idle.lock().await.shared = None;
-        }
-        outcome
+        timeout(whole, work).await.unwrap_or(Err(Failure::Slow))
     }
 
     /// A living connection from those kept, or a new one.
     async fn take(&self) -> Result<Connection, Failure> {
         if let Some(kept) = self.idle.lock().await.take() {
             return Ok(kept);
+        }
+        let _dialling = self.dialling.lock().await;
+        if let Some(made) = self.idle.lock().await.take() {
+            return Ok(made);
         }
         let connection = self.connect().await?;
         if let Some(twin) = connection.twin() {
@@ -177,16 +222,15 @@ impl Link {
         Ok(connection)
     }
 
-    async fn keep(&self, connection: Connection) {
-        self.idle.lock().await.keep(connection);
-    }
-
     async fn connect(&self) -> Result<Connection, Failure> {
         let tcp = self.dial.open(&self.address).await?;
+        // Under TLS, which shows nothing of a record before all its 16 KiB are there.
+        let pulse = Pulse::new();
+        let tcp = Felt::new(tcp, pulse.clone());
         let tls = self.tls.connect(self.address.name(), tcp).await.map_err(Failure::of_handshake)?;
         let pin = pin_of(&tls).ok_or(Failure::Untrusted)?;
         let sender = handshake(tls).await.map_err(Failure::Broken)?;
-        Ok(Connection { sender, pin })
+        Ok(Connection { sender, pin, pulse })
     }
 }
 
@@ -203,6 +247,11 @@ impl Idle {
             self.single.push(connection);
         }
     }
+
+    /// Gives no more calls to the connection of this pulse.
+    fn forget(&mut self, pulse: &Pulse) {
+        self.shared = self.shared.take().filter(|connection| !connection.pulse.is(pulse));
+    }
 }
 
 impl Connection {
@@ -217,7 +266,9 @@ impl Connection {
     fn twin(&self) -> Option<Self> {
         match &self.sender {
             Sender::Single(_) => None,
-            Sender::Shared(sender) => Some(Self { sender: Sender::Shared(sender.clone()), pin: self.pin }),
+            Sender::Shared(sender) => {
+                Some(Self { sender: Sender::Shared(sender.clone()), pin: self.pin, pulse: self.pulse.clone() })
+            }
         }
     }
 
@@ -276,7 +327,7 @@ fn pin_of<S>(tls: &TlsStream<S>) -> Option<Pin> {
 }
 
 /// Starts HTTP in the version TLS agreed on; the connection itself is driven by a task that ends with it.
-async fn handshake(tls: TlsStream<tokio::net::TcpStream>) -> hyper::Result<Sender> {
+async fn handshake(tls: TlsStream<Felt<TcpStream>>) -> hyper::Result<Sender> {
     let (_, session) = tls.get_ref();
     if session.alpn_protocol() == Some(b"h2") {
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await?;

@@ -25,9 +25,6 @@ use super::pin::Pin;
 #[expect(clippy::cast_possible_truncation, reason = "48 slots of 1,024 bytes")]
 pub const SLOW_DAY_LEN: usize = SLOTS_PER_DAY as usize * DOWN_CELL_LEN;
 
-/// What a blob may take longer than a cell: at 64 kbit/s its bytes take eight seconds.
-const BLOB_WAIT: Duration = Duration::from_secs(20);
-
 /// Signs a device token over the relay's public key and the request; `None` if this device cannot.
 pub trait Authorize: FnOnce(&[u8; 32], &Request<'_>) -> Option<String> {}
 impl<F: FnOnce(&[u8; 32], &Request<'_>) -> Option<String>> Authorize for F {}
@@ -193,7 +190,7 @@ impl Relay {
         token: impl Authorize,
         patience: Patience,
     ) -> Result<DeskReply, Failure> {
-        self.put(Method::PUT, &blob_path(name), blob.to_vec(), token, patience.and(BLOB_WAIT)).await
+        self.put(Method::PUT, &blob_path(name), blob.to_vec(), token, patience).await
     }
 
     /// Fetches a blob that another device left: [`BLOB_LEN`] bytes.
@@ -203,7 +200,7 @@ impl Relay {
     /// Any [`Failure`]; [`Failure::NotThisLine`] for one that the relay does not have, and for a refused token, too.
     pub async fn blob(&self, name: &[u8; 16], token: impl Authorize, patience: Patience) -> Result<Vec<u8>, Failure> {
         let path = blob_path(name);
-        let call = self.get(&path, Expect::Exactly(BLOB_LEN), patience.and(BLOB_WAIT));
+        let call = self.get(&path, Expect::Exactly(BLOB_LEN), patience);
         self.authorized(call, &path, token).await
     }
 

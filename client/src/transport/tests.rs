@@ -24,6 +24,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyp
         "/gate/v1/token" => (StatusCode::OK, Bytes::from(told)),
         "/gate/v1/headers" => (StatusCode::OK, Bytes::from(names(&head.headers))),
         "/gate/v1/moved" => (StatusCode::FOUND, Bytes::from_static(&[0; 16])),
+        "/gate/v1/long" => (StatusCode::OK, Bytes::from_static(&[0; 40_000])),
         "/gate/v1/never" => core::future::pending().await,
         _ => (StatusCode::NOT_FOUND, Bytes::from_static(b"<html>")),
     };
@@ -181,12 +182,93 @@ async fn a_call_ends_when_its_patience_does_and_a_new_connection_is_made_after_i
     assert_eq!(server.connections.load(Ordering::SeqCst), 2);
 }
 
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "how long a connection was silent is real time")]
+async fn an_answer_whose_bytes_keep_coming_is_waited_for_and_one_that_stops_is_not() {
+    let key = KeyPair::generate().expect("a key");
+    for alpn in [BOTH, &[b"http/1.1".as_slice()]] {
+        let server = serve(&key, &key, alpn, answer).await;
+        for (passes, comes) in [(u64::MAX, true), (10_000, false)] {
+            let at = trickle(server.at, passes).await;
+            let link = link(&Server { at, pin: server.pin, connections: Arc::default() }, Some(server.pin), Dial::Direct);
+            let begun = tokio::time::Instant::now();
+            let call = Call { patience: Patience::short(SILENCE), ..get("/gate/v1/long", Expect::Exactly(40_000)) };
+            let (outcome, took) = (link.call(call).await, begun.elapsed());
+            if comes {
+                assert_eq!(outcome.expect("an answer").len(), 40_000);
+                assert!(took > SILENCE, "{took:?}");
+            } else {
+                // Its bytes alone would have been given 80 s.
+                assert!(matches!(outcome, Err(Failure::Slow)) && took < 10 * SILENCE, "{outcome:?} {took:?}");
+            }
+        }
+    }
+}
+
+/// How long a relay may be silent here.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// A way to `to` on which at most two thousand bytes come back in an eighth of [`SILENCE`], and nothing after so many.
+async fn trickle(to: SocketAddr, mut passes: u64) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let at = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        let (client, _) = listener.accept().await.expect("a client");
+        let (mut from, mut there) = client.into_split();
+        let (mut back, mut on) = TcpStream::connect(to).await.expect("the server").into_split();
+        let _there = tokio::spawn(async move { tokio::io::copy(&mut from, &mut on).await });
+        let mut bytes = [0; 2_000];
+        loop {
+            let len = back.read(&mut bytes).await.expect("more");
+            let Some(left) = passes.checked_sub(len as u64) else { return core::future::pending().await };
+            passes = left;
+            there.write_all(&bytes[..len]).await.expect("taken");
+            tokio::time::sleep(SILENCE / 8).await;
+        }
+    });
+    at
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_within_the_handshake_says_nothing_about_who_is_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let at = listener.local_addr().expect("bound");
+    let server = Server { at, pin: Pin::from_bytes([1; 32]), connections: Arc::default() };
+    tokio::spawn(async move {
+        for resets in [false, true] {
+            let (mut tcp, _) = listener.accept().await.expect("a client");
+            let _some = tcp.read(&mut [0; 64]).await;
+            if resets {
+                tcp.set_zero_linger().expect("a socket");
+            }
+        }
+    });
+    for _ in 0..2 {
+        let outcome = link(&server, Some(server.pin), Dial::Direct).call(get("/gate/v1/echo", Expect::Exactly(0))).await;
+        assert!(matches!(outcome, Err(Failure::Unreachable(_))), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn calls_that_begin_at_once_wait_for_one_connection() {
+    let key = KeyPair::generate().expect("a key");
+    let server = serve(&key, &key, BOTH, answer).await;
+    let link = link(&server, Some(server.pin), Dial::Direct);
+    let echo = || link.call(post("/gate/v1/echo", &[7; 16], Expect::Exactly(16)));
+    let (one, two, three) = tokio::join!(echo(), echo(), echo());
+    assert!(one.is_ok() && two.is_ok() && three.is_ok(), "{one:?} {two:?} {three:?}");
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
 #[test]
-fn patience_is_a_beat_but_never_under_ten_seconds() {
+fn patience_is_a_beat_but_never_under_ten_seconds_and_two_more_for_each_kib() {
     let seconds = Duration::from_secs;
-    assert_eq!(Patience::of_beat(Duration::from_millis(100)).whole(), seconds(10));
-    assert_eq!(Patience::of_beat(seconds(30)).whole(), seconds(30));
-    assert_eq!(Patience::of_beat(seconds(10)).and(seconds(25)).whole(), seconds(35));
+    assert_eq!(Patience::of_beat(Duration::from_millis(100)).silence(0), seconds(10));
+    assert_eq!(Patience::of_beat(seconds(30)).silence(0), seconds(30));
+    assert_eq!(Patience::of_beat(seconds(10)).and(seconds(25)).silence(2048), seconds(39));
+    assert_eq!(Patience::of_beat(seconds(10)).whole(2048, Expect::Exactly(16)), seconds(16));
+    assert_eq!(Patience::of_beat(seconds(10)).whole(0, Expect::Exactly(48 * 1024)), seconds(106));
+    assert_eq!(Patience::of_beat(seconds(10)).whole(0, Expect::AtMost(1 << 20)), seconds(138));
 }
 
 /// A SOCKS5 proxy without authentication that leads every name to `to`, and tells which names it was asked for.

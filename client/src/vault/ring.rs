@@ -32,6 +32,8 @@ pub enum KeyName {
     Day(u32),
     /// The same for answers, which live longer than the letters they answer may be kept.
     AnswerDay(u32),
+    /// The key that what is known of a caller is sealed under, by the first bytes of her id: kept as long as she has a row.
+    Caller(u64),
 }
 
 impl KeyName {
@@ -44,6 +46,7 @@ impl KeyName {
             Self::Seat(number) => (5, number),
             Self::Day(day) => (6, u64::from(day)),
             Self::AnswerDay(day) => (7, u64::from(day)),
+            Self::Caller(number) => (8, number),
         }
     }
 
@@ -57,6 +60,7 @@ impl KeyName {
             5 => Some(Self::Seat(number)),
             6 => small.ok().map(Self::Day),
             7 => small.ok().map(Self::AnswerDay),
+            8 => Some(Self::Caller(number)),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { pressingIn } from '../../desk/strings/pressing.mjs';
 
 const LANGUAGES = ['zh', 'ko', 'en'];
 const HEAD = ['_note', '_approved_by', '_approved_on'];
@@ -89,6 +90,20 @@ test('no sentence presses her or promises too much', () => {
   for (const [language, key, text] of sentences) {
     for (const word of PRESSING[language]) assert.ok(!text.toLowerCase().includes(word), `${language} ${key}: ${word}`);
   }
+});
+
+test('no sentence holds what the board asks a worker about before it is sent; bulletins and the stop are among them', () => {
+  for (const key of ['stop_do_not_go', 'bulletin_1', 'bulletin_2', 'bulletin_2_undated', 'bulletin_3', 'next', 'if_late']) {
+    for (const language of LANGUAGES) assert.ok(files[language][key], `${language} ${key}`);
+  }
+  for (const [language, key, text] of sentences) assert.deepEqual(pressingIn(text), [], `${language} ${key}: ${text}`);
+});
+
+test('neither does a sentence of the program for callers', () => {
+  const [, callers = ''] = read('../../cli/src/sentences.rs').match(/^\/\/ ── callers ─+$(.*?)^\/\/ ── /msu) ?? [];
+  const said = [...callers.matchAll(/"((?:[^"\\]|\\.)*)"/gsu)].map(([, text]) => text.replace(/\\\n\s*/gu, ''));
+  assert.ok(said.some((text) => text.includes('do not go to any meeting')), 'the notices are among them');
+  for (const text of said) assert.deepEqual(pressingIn(text), [], text);
 });
 
 test('the same places are filled in in every language', () => {

@@ -195,3 +195,67 @@ fn a_team_of_which_everybody_missed_something_puts_together_what_is_left() {
         assert!(!world.offices[desk].look().unwrap().may_have_missed());
     }
 }
+
+/// A history of the fuzzer's: seed 7 of `whatever_goes_wrong`, shrunk. A receipt told her page not to send again what only one had.
+#[test]
+fn a_letter_that_found_no_room_at_one_device_comes_with_a_colleagues_board() {
+    let (mut world, away, _) = met("turned away", 86);
+    let mut her = Her::new(&mut world);
+    for n in 0..18 {
+        her.write(&world, &format!("letter {n}"));
+    }
+    for _ in 0..60 {
+        her.post(&mut world, false);
+        beats(&mut world, &[0, away], 1);
+        her.read_fast(&world);
+    }
+    let held = |world: &mut World, desk: usize| {
+        let now = world.now.seconds();
+        let rows = world.offices[desk].look().unwrap().list(now);
+        rows.iter().map(|row| row.letters).max().unwrap()
+    };
+    assert_eq!([held(&mut world, 0), held(&mut world, away)], [16, 16], "as many as a stranger may leave");
+    // Somebody deals with her, and the next letter is there before the other device has heard of it.
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.note(her.caller, "she writes much", now, rng)).unwrap();
+    for _ in 0..4 {
+        her.post(&mut world, false);
+    }
+    for desk in [0, away] {
+        world.sync(desk);
+    }
+    assert_eq!([held(&mut world, 0), held(&mut world, away)], [17, 16]);
+    // Now it hears of it; her page learns that the letter is here, and leaves.
+    beats(&mut world, &[0, away], 60);
+    assert_eq!([held(&mut world, 0), held(&mut world, away)], [17, 17]);
+    same_board(&mut world, 0, away);
+    assert_eq!(world.blobs.len(), 1);
+}
+
+/// A history of the fuzzer's: seed 2 of `whatever_goes_wrong`, shrunk. Everybody waited for one who could not.
+#[test]
+fn whoever_comes_next_leaves_the_board_that_the_first_does_not() {
+    let (mut world, second, _) = met("next in turn", 87);
+    let third = world.join(Role::Worker, 2);
+    beats(&mut world, &[0, second, third], 60);
+    let now = world.now.seconds().0;
+    let miss = |desk: &mut Desk, _: &mut ChaCha20Rng| {
+        desk.commit(Record::Missed(now, now));
+        Ok(())
+    };
+    world.act(0, miss).unwrap();
+    let mut left_after = None;
+    for round in 0..200 {
+        for desk in [0, second, third] {
+            world.sync(desk);
+            if desk != second {
+                attend(&mut world, desk, &mut |_| {});
+            }
+            world.bundle(desk, false);
+        }
+        world.tick(10_000);
+        left_after = left_after.or(Some(round * 10).filter(|_| !world.blobs.is_empty()));
+    }
+    assert!(left_after.is_some_and(|seconds| (900..1000).contains(&seconds)), "{left_after:?}");
+    assert!(!world.offices[0].look().unwrap().may_have_missed());
+}

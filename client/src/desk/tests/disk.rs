@@ -87,27 +87,14 @@ fn a_restored_backup_sends_nothing_until_its_own_tags_were_looked_for() {
     world.sync(0);
     world.tick(7_200_000);
     world.answer(0, her.caller, "an answer");
-    let dir = world.dirs[0].path().to_owned();
-    let copy: Vec<(std::ffi::OsString, Vec<u8>)> = fs::read_dir(dir.join("vault"))
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap()))
-        .collect();
+    let copy = backup(&world, 0);
     for _ in 0..9 {
         world.bundle(0, false);
         world.tick(1_800_000);
     }
-    // The disk dies; the backup comes back as new files.
-    for (name, bytes) in copy {
-        let path = dir.join("vault").join(&name);
-        fs::rename(&path, path.with_extension("lost")).unwrap();
-        fs::write(&path, bytes).unwrap();
-    }
+    restore(&mut world, 0, copy);
     let now = world.now.seconds();
-    let mut office = Office::open(&dir, &words()).unwrap();
-    assert!(office.doubt_if_restored(now, &mut world.rng).unwrap());
-    assert!(!office.doubt_if_restored(now, &mut world.rng).unwrap(), "once");
-    world.offices[0] = office;
+    assert!(!world.offices[0].doubt_if_restored(now, &mut world.rng).unwrap(), "once");
     let written = world.relay.slow.len();
     world.bundle(0, false);
     world.tick(1_800_000);
@@ -139,6 +126,106 @@ fn a_restored_backup_sends_nothing_until_its_own_tags_were_looked_for() {
     assert_eq!(texts(&her.read_slow(&world)), ["an answer"]);
 }
 
+/// The files of a device's vault, as a backup has them.
+fn backup(world: &World, desk: usize) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let files = fs::read_dir(world.dirs[desk].path().join("vault")).unwrap().map(Result::unwrap);
+    files.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect()
+}
+
+/// The disk dies; the backup comes back as new files.
+fn restore(world: &mut World, desk: usize, backup: Vec<(std::ffi::OsString, Vec<u8>)>) {
+    let vault = world.dirs[desk].path().join("vault");
+    for (name, bytes) in backup {
+        let path = vault.join(&name);
+        fs::rename(&path, path.with_extension("lost")).unwrap();
+        fs::write(&path, bytes).unwrap();
+    }
+    let now = world.now.seconds();
+    let mut office = Office::open(world.dirs[desk].path(), &words()).unwrap();
+    assert!(office.doubt_if_restored(now, &mut world.rng).unwrap());
+    world.offices[desk] = office;
+}
+
+/// An event's number is never used twice: a second history of a device no colleague would take.
+#[test]
+fn a_restored_device_says_nothing_to_its_team_before_it_knows_what_it_has_said() {
+    for (name, seed, relay_forgets) in [("the lane still has it", 26, false), ("it is gone", 27, true)] {
+        let mut world = World::new(name, seed);
+        let second = world.join(Role::Worker, 1);
+        let mut her = Her::new(&mut world);
+        her.write(&world, "hello");
+        her.post(&mut world, false);
+        converge::talk(&mut world, 20);
+        let old = backup(&world, second);
+        let now = world.now.seconds();
+        world.act(second, |desk, rng| desk.note(her.caller, "before the disk died", now, rng)).unwrap();
+        converge::talk(&mut world, 20);
+        restore(&mut world, second, old);
+        if relay_forgets {
+            world.relay.forgotten = world.relay.lane.len() as u64;
+        }
+        let note = |world: &mut World| {
+            let now = world.now.seconds();
+            world.act(second, |desk, rng| desk.note(her.caller, "after", now, rng))
+        };
+        assert!(matches!(note(&mut world), Err(DeskError::Restored)));
+        world.sync(second);
+        let now = world.now.seconds();
+        world
+            .act(second, |desk, _| {
+                desk.searched(R, now);
+                Ok(())
+            })
+            .unwrap();
+        assert!(note(&mut world).is_err(), "no colleague has said yet what it holds");
+        // Within an hour a colleague says so.
+        for _ in 0..370 {
+            world.bundle(0, false);
+            world.sync(second);
+            world.bundle(second, false);
+            world.sync(0);
+            world.tick(10_000);
+        }
+        if relay_forgets {
+            let refused = note(&mut world);
+            assert!(matches!(refused, Err(DeskError::Outdated)), "{refused:?}");
+            let now = world.now.seconds();
+            let view = world.offices[second].look().unwrap().line_view(now).unwrap();
+            assert!(view.warnings.contains(&Warning::Outdated));
+        } else {
+            note(&mut world).unwrap();
+            converge::talk(&mut world, 30);
+            let now = world.now.seconds();
+            let boards: Vec<String> = world.offices.iter_mut().map(|office| board(office, now)).collect();
+            assert!(boards[0] == boards[1] && boards[0].contains("before the disk died") && boards[0].contains("after"));
+        }
+    }
+}
+
+/// A history of the fuzzer's: seed 2 of `whatever_goes_wrong`, shrunk. Positions of another life say nothing of this one.
+#[test]
+fn a_restored_device_is_told_what_it_said_also_when_the_relay_starts_over() {
+    let mut world = World::new("restored, and another life", 28);
+    let second = world.join(Role::Worker, 1);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    her.post(&mut world, false);
+    converge::talk(&mut world, 20);
+    let copy = backup(&world, second);
+    restore(&mut world, second, copy);
+    world.sync(second);
+    let now = world.now.seconds();
+    let searched = |desk: &mut Desk, _: &mut ChaCha20Rng| {
+        desk.searched(R, now);
+        Ok(())
+    };
+    world.act(second, searched).unwrap();
+    world.relay.life += 1;
+    converge::talk(&mut world, 370);
+    let now = world.now.seconds();
+    world.act(second, |desk, rng| desk.note(her.caller, "after", now, rng)).unwrap();
+}
+
 #[test]
 fn two_processes_share_a_vault_and_never_a_tag_or_number() {
     let (mut world, her) = busy_world("two processes", 23);
@@ -161,6 +248,8 @@ fn two_processes_share_a_vault_and_never_a_tag_or_number() {
 #[test]
 fn a_forgotten_day_leaves_no_words_but_she_can_still_be_answered() {
     let (mut world, mut her) = busy_world("retention", 24);
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.mark_shown(her.caller, now, rng)).unwrap();
     for (days, answer_stays) in [(3, true), (32, false)] {
         world.tick(days * 86_400_000);
         let (now, root) = (world.now.seconds(), SecretKey::from_seed(&world.root.seed()));

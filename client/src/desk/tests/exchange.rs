@@ -182,7 +182,7 @@ fn a_letter_taken_back_in_time_is_gone_and_one_too_late_is_told() {
     for _ in 0..2 {
         ten_seconds(&mut world, &mut her, &mut events);
     }
-    let session = *her.visit.session();
+    let session = *her.visit.session(To::Desk);
     for seq in [1, 2] {
         let letter = Letter { withdraw: Some(Withdraw::One(session, seq)), ..Letter::default() };
         her.visit.write(&letter, To::Desk, world.now).unwrap();
@@ -266,13 +266,16 @@ fn an_answer_is_refused_that_would_break_its_bounds() {
         ("quiet", plan("x", None, false, false), "she asked not"),
         ("past", plan("x", Some(now.0), false, true), "in the past"),
         ("too far", plan("x", Some(now.0 + 31 * day), false, true), "30 days"),
-        ("a meeting too far", plan("x", Some(now.0 + 3 * day), true, true), "48 hours"),
+        ("a meeting by one alone", plan("x", None, true, true), "a second worker"),
         ("too long", plan(&"x".repeat(16_001), None, false, true), "16,000"),
         ("empty", plan("", None, false, true), "nothing to send"),
     ] {
         let refused = world.act(0, |desk, rng| desk.answer(her.caller, &plan, now, rng)).unwrap_err();
         assert!(refused.to_string().contains(expected), "{name}: {refused}");
     }
+    let agreed = plan("x", Some(now.0 + 3 * day), true, true);
+    let refused = world.act(0, |desk, rng| desk.answer_agreed(her.caller, &agreed, now, rng)).unwrap_err();
+    assert!(refused.to_string().contains("48 hours"), "a meeting too far: {refused}");
     let fits = plan(&"x".repeat(16_000), Some(now.0 + 30 * day), false, true);
     assert_eq!(world.act(0, |desk, rng| desk.answer(her.caller, &fits, now, rng)).unwrap().parts, 19);
     let composed = plan("e\u{301}", None, false, true);
@@ -320,7 +323,7 @@ fn shown(world: &mut World, caller: CallerId) -> (Vec<String>, bool) {
     let says = |item: Item| match item {
         Item::Letter { text, .. } => Some(text),
         Item::Answer { text, .. } => Some(format!("> {text}")),
-        Item::Note { .. } | Item::HandOver { .. } => None,
+        Item::Note { .. } | Item::HandOver { .. } | Item::Room { .. } => None,
     };
     (thread.items.into_iter().filter_map(says).collect(), thread.row.waiting_since.is_some())
 }
@@ -384,4 +387,35 @@ fn of_many_open_pages_the_one_heard_last_is_answered() {
     for (at, texts) in read.iter().enumerate() {
         assert_eq!(*texts, if at == heard_last { vec!["here"] } else { vec![] }, "page {at}");
     }
+}
+
+#[test]
+fn what_she_wrote_while_she_was_being_answered_goes_on_waiting() {
+    let mut world = World::new("crossing letters", 41);
+    let mut her = Her::new(&mut world);
+    let now = world.now.seconds();
+    her.write(&world, "good evening");
+    her.post(&mut world, false);
+    world.sync(0);
+    world.act(0, |desk, rng| desk.mark_shown(her.caller, now, rng)).unwrap();
+    her.write(&world, "somebody is at the door");
+    her.post(&mut world, false);
+    world.sync(0);
+    world.answer(0, her.caller, "good evening to you");
+    assert!(shown(&mut world, her.caller).1, "nobody has read her second letter");
+    let named = world.thread(0, her.caller).items.into_iter().rev().find_map(|item| match item {
+        Item::Letter { session, seq, .. } => Some((hex(&session), seq)),
+        _ => None,
+    });
+    let answer = |world: &mut World, replies_to| {
+        let plan = AnswerPlan { text: "we are here".to_owned().into(), replies_to, ..AnswerPlan::default() };
+        world.act(0, |desk, rng| desk.answer(her.caller, &plan, now, rng)).unwrap();
+        shown(world, her.caller).1
+    };
+    assert!(answer(&mut world, Some(([9; 8], 1))), "a letter that is none of hers is nobody's");
+    assert!(!answer(&mut world, named), "a worker who says so has read it");
+}
+
+fn hex(session: &str) -> [u8; 8] {
+    data_encoding::HEXLOWER.decode(session.as_bytes()).unwrap().try_into().unwrap()
 }

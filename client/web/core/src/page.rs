@@ -170,7 +170,7 @@ impl Page {
     ///
     /// [`Refusal::Letter`] before the phrase is known.
     pub fn withdraw(&mut self, seq: u16, now: Millis) -> Result<u16, Refusal> {
-        let what = if seq == 0 { Withdraw::AllUnshown } else { Withdraw::One(*self.visit.session(), seq) };
+        let what = if seq == 0 { Withdraw::AllUnshown } else { Withdraw::One(*self.visit.session(To::Desk), seq) };
         let letter = Letter { withdraw: Some(what), ..Letter::default() };
         self.visit.write(&letter, To::Desk, now).map_err(|_| Refusal::Letter)
     }

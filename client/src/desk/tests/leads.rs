@@ -1,0 +1,513 @@
+//! Several leads, and none: who signs, what converges, what two workers can do by themselves.
+use super::{converge::board, *};
+use porchlight_proto::line::DeviceId;
+use std::os::unix::fs::DirBuilderExt;
+
+const DAY: u64 = 86_400_000;
+
+impl World {
+    fn root_key(&self) -> SecretKey {
+        SecretKey::from_seed(&self.root.seed())
+    }
+    fn device(&mut self, desk: usize) -> DeviceId {
+        self.offices[desk].look().unwrap().line().unwrap().device
+    }
+    fn lead(&mut self, desk: usize, void_others: bool) {
+        let (now, root) = (self.now.seconds(), self.root_key());
+        self.act(desk, |desk, rng| desk.lead(&root, void_others, now, rng)).unwrap();
+    }
+    /// A worker in this seat, made a lead, and everybody has heard of it.
+    fn second_lead(&mut self, seat: u8) -> usize {
+        let second = self.join(Role::Worker, seat);
+        self.lead(second, false);
+        let all = self.all();
+        self.meet(&all);
+        second
+    }
+    /// So many desk beats in which everybody reads and sends.
+    fn beats(&mut self, count: usize) {
+        let all: Vec<usize> = (0..self.offices.len()).collect();
+        self.beats_of(&all, count);
+    }
+    fn beats_of(&mut self, desks: &[usize], count: usize) {
+        for _ in 0..count {
+            for desk in desks {
+                self.sync(*desk);
+                self.bundle(*desk, false);
+            }
+            self.tick(10_000);
+        }
+    }
+    /// What each of these knows the others come to know: as if they had been together for hours.
+    fn meet(&mut self, desks: &[usize]) {
+        let now = self.now.seconds();
+        for _ in 0..2 {
+            for from in desks {
+                let board = self.act(*from, |desk, rng| {
+                    while let Some(roster) = desk.roster_to_tell(now) {
+                        desk.tell(&porchlight_proto::event::Event::Roster(roster), now, rng)?;
+                    }
+                    desk.board_bytes(now, None)
+                });
+                let board = board.unwrap();
+                for to in desks.iter().filter(|to| *to != from) {
+                    self.act(*to, |desk, rng| desk.take_board(&board, now, rng)).unwrap();
+                    self.hand_secrets(*from, *to);
+                }
+            }
+        }
+        self.tick(60_000);
+    }
+    /// A lead gives a colleague the desk secrets that it lacks.
+    fn hand_secrets(&mut self, from: usize, to: usize) {
+        let (now, recipient) = (self.now, self.device(to));
+        let periods =
+            |desk: &Desk| -> BTreeSet<KeyName> { desk.ring.names().filter(|name| matches!(name, KeyName::Period(..))).collect() };
+        let held = periods(self.offices[to].look().unwrap());
+        let desk = self.offices[from].look().unwrap();
+        if desk.line().unwrap().device_cert.role != Role::Lead || !desk.colleagues(now.seconds()).contains(&recipient) {
+            return;
+        }
+        for name in periods(desk).difference(&held) {
+            let cell = self.act(from, |desk, rng| desk.direct(recipient, *name, now.seconds(), rng)).unwrap().unwrap();
+            self.act(to, |desk, rng| desk.take_cell(&cell, now, rng)).unwrap();
+        }
+    }
+    fn all(&self) -> Vec<usize> {
+        (0..self.offices.len()).collect()
+    }
+    /// A look at the relay and what follows from it, without news for the others.
+    fn hear(&mut self, desk: usize) -> usize {
+        let (now, notice) = (self.now.seconds(), self.relay.notice(self.now));
+        self.act(desk, |desk, rng| {
+            desk.hear_notice(R, &notice, now)?;
+            desk.publish(now, rng)
+        })
+        .unwrap()
+    }
+    fn in_force(&self) -> SignedRoster {
+        self.relay.rosters.in_force(self.now.seconds()).expect("a roster is in force").clone()
+    }
+    fn seat_key(&mut self, desk: usize) -> porchlight_proto::sign::PublicKey {
+        self.offices[desk].look().unwrap().seat_key().unwrap().public()
+    }
+    /// Every roster that is not over, as a desk would choose: period, serial and hash.
+    fn rosters_of(&mut self, desk: usize) -> Vec<(u32, u32, [u8; 32])> {
+        let now = self.now.seconds();
+        let desk = self.offices[desk].look().unwrap();
+        desk.living(now).iter().map(|roster| (roster.period(), roster.serial(), roster.hash())).collect()
+    }
+    fn view(&mut self, desk: usize) -> LineView {
+        let now = self.now.seconds();
+        self.offices[desk].look().unwrap().line_view(now).unwrap()
+    }
+    /// She writes, and all these desks can read it.
+    fn everybody_reads(&mut self, desks: &[usize]) {
+        let mut her = Her::new(self);
+        her.write(self, "can you read this");
+        her.post(self, false);
+        for desk in desks {
+            assert_eq!(self.sync(*desk).letters, 1, "desk {desk}");
+        }
+    }
+}
+
+#[test]
+fn a_worker_becomes_a_lead_with_the_root_and_everybody_takes_it_for_one() {
+    let mut world = World::new("lead add", 300);
+    let (second, third) = (world.join(Role::Worker, 1), world.join(Role::Worker, 2));
+    let (now, other) = (world.now.seconds(), SecretKey::generate(&mut world.rng));
+    let refused = world.act(second, |desk, rng| desk.lead(&other, false, now, rng));
+    assert!(matches!(refused, Err(DeskError::AnotherRoot)));
+    world.lead(second, false);
+    // Over the lane, by its own word.
+    world.beats(16);
+    let id = crate::desk::line::hex(&world.device(second).0);
+    for desk in [0, second, third] {
+        let role = world.view(desk).devices.iter().find(|device| device.device == id).unwrap().role;
+        assert_eq!(role, "lead", "desk {desk}");
+    }
+    // It admits, and whoever it admits is of the team everywhere, with a seat that callers believe.
+    let dir = tempfile::tempdir().unwrap();
+    let (mut office, request) = Office::join(dir.path(), &words(), &mut world.rng).unwrap();
+    let now = world.now.seconds();
+    let admission = world.act(second, |desk, rng| desk.admit(&request, (Role::Worker, Seat::new(3)), now, rng)).unwrap();
+    office.accept(&admission, now, &mut world.rng).unwrap();
+    world.dirs.push(dir);
+    world.offices.push(office);
+    let fourth = world.offices.len() - 1;
+    let all = world.all();
+    world.meet(&all);
+    world.publish(second);
+    let key = world.seat_key(fourth);
+    assert!(world.in_force().seat_keys(Seat::new(3).unwrap()).contains(&key));
+    // The first signs anew, and the seat stays.
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.rotate(now, rng)).unwrap();
+    world.meet(&all);
+    world.publish(0);
+    assert!(world.in_force().seat_keys(Seat::new(3).unwrap()).contains(&key));
+    assert_ne!(world.in_force().desk_cert().desk_pk, world.offices[second].look().unwrap().signing().unwrap().1.desk_pk);
+    world.meet(&all);
+    world.everybody_reads(&[0, second, third, fourth]);
+    let now = world.now.seconds();
+    let boards = [0, second, third, fourth].map(|desk| board(&mut world.offices[desk], now));
+    assert!(boards.iter().all(|board| *board == boards[0]));
+}
+
+#[test]
+fn two_leads_do_not_sign_against_each_other_and_one_takes_over_from_the_other() {
+    let mut world = World::new("two leads", 301);
+    let second = world.second_lead(1);
+    world.publish(0);
+    // Over the lane, roster by roster, beside what people do.
+    world.beats(90);
+    assert_eq!(world.rosters_of(0), world.rosters_of(second), "both know all that is published");
+    assert_eq!(world.view(0).published_until, world.view(second).published_until);
+    // Day by day the first signs, whoever looks first.
+    for day in 0..5 {
+        world.tick(DAY);
+        assert_eq!(world.hear(second), 0, "day {day}");
+        world.publish(0);
+        world.meet(&[0, second]);
+        assert_eq!(world.rosters_of(0), world.rosters_of(second), "day {day}");
+    }
+    // The first is gone. The second waits a day for it, and then goes on by itself.
+    let mut signed = Vec::new();
+    for _ in 0..12 {
+        world.tick(DAY);
+        signed.push(world.hear(second));
+        world.publish(second);
+        world.in_force();
+    }
+    println!("signed by the second, day by day: {signed:?}");
+    assert!(signed[0] == 0 && signed[1..].windows(2).all(|days| days.iter().sum::<usize>() > 0), "{signed:?}");
+    world.everybody_reads(&[second]);
+    // And the first comes back, hears, and signs nothing against it.
+    world.meet(&[0, second]);
+    world.publish(0);
+    world.meet(&[0, second]);
+    assert_eq!(world.rosters_of(0), world.rosters_of(second));
+    world.everybody_reads(&[0, second]);
+}
+
+#[test]
+fn two_leads_who_revoke_two_devices_at_once_come_to_one_line() {
+    for seed in 0..3 {
+        let mut world = World::new("two at once", 310 + seed);
+        let second = world.second_lead(1);
+        let gone = [world.join(Role::Worker, 2), world.join(Role::Worker, 3)];
+        let all = world.all();
+        world.meet(&all);
+        let ids = gone.map(|desk| world.device(desk));
+        let keys = gone.map(|desk| world.seat_key(desk));
+        let now = world.now.seconds();
+        // Neither has heard of the other; both hand in what they signed.
+        world.act(0, |desk, rng| desk.revoke(ids[0], now, rng)).unwrap();
+        world.act(second, |desk, rng| desk.revoke(ids[1], now, rng)).unwrap();
+        world.publish(0);
+        world.publish(second);
+        for _ in 0..6 {
+            world.meet(&[0, second]);
+            world.tick(300_000);
+            world.publish(second);
+            world.publish(0);
+        }
+        let rosters = world.rosters_of(0);
+        assert_eq!(rosters, world.rosters_of(second), "seed {seed}");
+        let now = world.now.seconds();
+        for desk in [0, second] {
+            let living: Vec<SignedRoster> =
+                world.offices[desk].look().unwrap().state.rosters.iter().filter(|r| r.not_after() > now).cloned().collect();
+            for roster in living.iter().filter(|roster| rosters.iter().any(|known| known.2 == roster.hash())) {
+                assert!(ids.iter().all(|id| roster.revoked(*id)), "seed {seed} period {}", roster.period());
+                for (seat, key) in [2, 3].into_iter().zip(&keys) {
+                    assert!(!roster.seat_keys(Seat::new(seat).unwrap()).contains(key));
+                }
+                for desk in [0, second] {
+                    let key = world.seat_key(desk);
+                    let seat = Seat::new(if desk == 0 { 0 } else { 1 }).unwrap();
+                    assert!(roster.seat_keys(seat).contains(&key));
+                }
+            }
+        }
+        assert!(ids.iter().all(|id| world.in_force().revoked(*id)));
+        world.everybody_reads(&[0, second]);
+        // Nothing more is signed.
+        assert_eq!((world.hear(0), world.hear(second)), (0, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_seat_of_a_device_survives_that_another_lead_signed_at_the_same_moment() {
+    for seed in 0..3 {
+        let mut world = World::new("seat survives", 320 + seed);
+        let second = world.second_lead(1);
+        let now = world.now.seconds();
+        world.act(second, |desk, rng| desk.rotate(now, rng)).unwrap();
+        let worker = world.join(Role::Worker, 4);
+        world.publish(second);
+        for _ in 0..4 {
+            let all = world.all();
+            world.meet(&all);
+            world.publish(0);
+            world.publish(second);
+        }
+        let key = world.seat_key(worker);
+        assert!(world.in_force().seat_keys(Seat::new(4).unwrap()).contains(&key), "seed {seed}");
+        assert_eq!(world.rosters_of(0), world.rosters_of(second), "seed {seed}");
+        assert_eq!((world.hear(0), world.hear(second)), (0, 0), "seed {seed}");
+        world.everybody_reads(&[0, second, worker]);
+    }
+}
+
+#[test]
+fn the_clocks_of_two_leads_may_differ_by_two_hours() {
+    for (seed, fast) in [(330, true), (331, false)] {
+        let mut world = World::new("skew", seed);
+        let second = world.second_lead(1);
+        world.publish(0);
+        world.meet(&[0, second]);
+        let skewed = |world: &World| {
+            let now = world.now.seconds().0;
+            Seconds(if fast { now + 7200 } else { now - 7200 })
+        };
+        let mut by_second = 0;
+        for _ in 0..24 {
+            world.tick(25_200_000);
+            let (now, notice) = (skewed(&world), world.relay.notice(world.now));
+            by_second += world
+                .act(second, |desk, rng| {
+                    desk.hear_notice(R, &notice, now)?;
+                    desk.publish(now, rng)
+                })
+                .unwrap();
+            world.publish(0);
+            let refused = world.offices[0].look().unwrap().rosters_to_put(R).len();
+            assert_eq!(refused, 0);
+            world.in_force();
+            world.meet(&[0, second]);
+        }
+        assert_eq!(by_second, 0, "the second never signed");
+        assert_eq!(world.rosters_of(0), world.rosters_of(second));
+        // The one whose clock is off can sign, and every relay takes it.
+        let now = skewed(&world);
+        world.act(second, |desk, rng| desk.rotate(now, rng)).unwrap();
+        for bytes in world.offices[second].look().unwrap().rosters_to_put(R) {
+            let roster = UncheckedRoster::parse(bytes.as_slice()).unwrap().check_signed(&world.relay.root).unwrap();
+            world.relay.rosters.insert(roster, world.now.seconds()).unwrap();
+        }
+        world.meet(&[0, second]);
+        world.everybody_reads(&[0, second]);
+    }
+}
+
+#[test]
+fn when_all_leads_are_gone_the_door_stays_open_for_two_weeks_and_opens_again_when_one_comes_back() {
+    let mut world = World::new("emergency", 340);
+    let worker = world.join(Role::Worker, 1);
+    world.meet(&[0, worker]);
+    let (began, until) = (world.now.seconds(), world.view(worker).published_until);
+    assert!((13 * 86_400..15 * 86_400).contains(&(until - began.0)), "{}", until - began.0);
+    let mut open = 0;
+    let mut warned = 0;
+    while world.relay.rosters.in_force(world.now.seconds()).is_some() {
+        let roster = world.in_force();
+        assert!(roster.not_after().0 - roster.not_before().0 <= 7 * 86_400);
+        world.hear(worker);
+        world.everybody_reads(&[worker]);
+        let now = world.now.seconds();
+        world.act(worker, |desk, rng| desk.tidy(now, rng)).unwrap();
+        warned += u32::from(world.view(worker).warnings.contains(&Warning::EmergencyPeriod));
+        open += 1;
+        world.tick(DAY);
+        if open == 10 {
+            break;
+        }
+    }
+    println!("open on day {open}, {warned} of them in the emergency period");
+    assert!(open == 10 && (2..=4).contains(&warned), "{open} {warned}");
+    let emergency = world.in_force();
+    // The lead comes back: days again, numbered on without a gap, and the emergency period moves behind them.
+    world.publish(0);
+    let roster = world.in_force();
+    assert!(roster.serial() > emergency.serial() && roster.period() == emergency.period());
+    assert!(roster.not_after().0 <= world.now.seconds().0 + 86_400);
+    assert!(world.relay.rosters.iter().count() <= 17);
+    let rosters = world.rosters_of(0);
+    assert!(rosters.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1 && pair[1].1 == pair[0].1 + 1), "{rosters:?}");
+    world.meet(&[0, worker]);
+    assert!(!world.view(worker).warnings.contains(&Warning::EmergencyPeriod));
+    world.everybody_reads(&[0, worker]);
+    // And with nobody, the door closes in the end, and can be opened.
+    world.tick(16 * DAY);
+    assert!(world.relay.rosters.in_force(world.now.seconds()).is_none());
+    world.publish(0);
+    world.in_force();
+}
+
+#[test]
+fn a_line_may_do_without_the_emergency_period() {
+    let mut rng = rng("no emergency", 341);
+    let (dir, root) = (tempfile::tempdir().unwrap(), SecretKey::generate(&mut rng));
+    let plan = LinePlan { emergency: false, ..plan() };
+    let mut office = Office::found(dir.path(), &words(), &root, &plan, START, &mut rng).unwrap().office;
+    office.act(&mut rng, |desk, rng| desk.publish(START, rng)).unwrap();
+    let view = office.look().unwrap().line_view(START).unwrap();
+    assert!(view.published_until <= START.0 + 8 * 86_400 && view.published_until > START.0 + 6 * 86_400);
+}
+
+#[test]
+fn the_emergency_period_ends_with_the_desk_certificate() {
+    let mut world = World::new("certificate", 342);
+    for _ in 0..40 {
+        let desk = world.offices[0].look().unwrap();
+        assert!(desk.state.rosters.iter().all(|roster| roster.not_after() <= roster.desk_cert().not_after));
+        world.tick(DAY);
+        world.publish(0);
+    }
+    assert!(world.relay.rosters.in_force(world.now.seconds()).is_none(), "nobody renewed it");
+    let (now, root) = (world.now.seconds(), world.root_key());
+    world.act(0, |desk, rng| desk.renew(&root, now, rng)).unwrap();
+    world.publish(0);
+    assert!(world.view(0).published_until > now.0 + 13 * 86_400);
+}
+
+#[test]
+fn two_workers_put_a_third_out_in_whatever_order_it_is_heard() {
+    let mut world = World::new("two votes", 350);
+    let desks = [1, 2, 3].map(|seat| world.join(Role::Worker, seat));
+    let all = world.all();
+    world.meet(&all);
+    let (now, gone) = (world.now.seconds(), world.device(desks[2]));
+    assert_eq!(world.act(desks[0], |desk, rng| desk.revoke(gone, now, rng)).unwrap(), Revocation::Voted);
+    assert_eq!(world.act(desks[0], |desk, rng| desk.revoke(gone, now, rng)).unwrap(), Revocation::Voted, "once counts once");
+    world.meet(&desks[..2]);
+    for desk in &desks[..2] {
+        assert!(world.view(*desk).devices.iter().all(|device| !device.revoked));
+    }
+    // The one who is meant is no second vote against itself's accuser, and a vote against oneself is another thing.
+    let own = world.device(desks[0]);
+    assert_eq!(world.act(desks[2], |desk, rng| desk.revoke(own, now, rng)).unwrap(), Revocation::Voted);
+    assert_eq!(world.act(desks[1], |desk, rng| desk.revoke(gone, now, rng)).unwrap(), Revocation::Agreed);
+    world.meet(&desks[..2]);
+    for desk in &desks[..2] {
+        assert!(
+            world.view(*desk).devices.iter().find(|device| device.device == crate::desk::line::hex(&gone.0)).unwrap().revoked
+        );
+    }
+    // The lead hears of it after days, and its rosters name the device.
+    world.meet(&[0, desks[0], desks[1]]);
+    world.publish(0);
+    let key = world.seat_key(desks[2]);
+    assert!(world.in_force().revoked(gone) && !world.in_force().seat_keys(Seat::new(3).unwrap()).contains(&key));
+    world.everybody_reads(&[0]);
+}
+
+#[test]
+fn a_lead_can_be_put_out_by_two_and_what_it_signs_is_refused_after_the_root_has_spoken() {
+    let mut world = World::new("lead out", 351);
+    let desks = [1, 2].map(|seat| world.join(Role::Worker, seat));
+    let all = world.all();
+    world.meet(&all);
+    let (now, lost) = (world.now.seconds(), world.device(0));
+    for desk in desks {
+        world.act(desk, |desk, rng| desk.revoke(lost, now, rng)).unwrap();
+    }
+    world.meet(&desks);
+    // The root makes one of them the lead, and voids what the lost one may still sign. Who listens is not shut out.
+    world.lead(desks[0], true);
+    assert_eq!(world.hear(desks[0]), 0, "a colleague has not heard yet");
+    world.beats_of(&desks, 25);
+    world.publish(desks[0]);
+    let roster = world.in_force();
+    assert!(roster.revoked(lost) && roster.generation() == 2);
+    let cert = |world: &mut World, desk: usize| world.offices[desk].look().unwrap().line().unwrap().desk_cert.generation;
+    assert_eq!(cert(&mut world, desks[1]), 2);
+    // The thief signs on, for nobody.
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.rotate(now, rng)).unwrap();
+    for bytes in world.offices[0].look().unwrap().rosters_to_put(R) {
+        let roster = UncheckedRoster::parse(bytes.as_slice()).unwrap().check_signed(&world.relay.root).unwrap();
+        assert!(world.relay.rosters.insert(roster.clone(), now).is_err());
+        world.act(desks[1], |desk, _| desk.adopt(&roster, now)).unwrap();
+    }
+    assert_eq!(world.in_force().generation(), 2);
+    world.meet(&desks);
+    world.everybody_reads(&desks);
+    assert_eq!(world.rosters_of(desks[0]), world.rosters_of(desks[1]));
+}
+
+#[test]
+fn a_raised_generation_does_not_wait_for_ever() {
+    let mut world = World::new("raise", 352);
+    let desks = [1, 2].map(|seat| world.join(Role::Worker, seat));
+    let all = world.all();
+    world.meet(&all);
+    world.lead(desks[0], true);
+    world.tick(899_000);
+    assert_eq!(world.hear(desks[0]), 0);
+    world.tick(2_000);
+    assert!(world.hear(desks[0]) > 0);
+}
+
+#[test]
+fn a_lead_restored_from_an_old_backup_signs_nothing_that_it_may_have_signed() {
+    let mut world = World::new("old backup", 360);
+    // Alone: nobody else has the keys of what it signs. One with colleagues waits for their word besides.
+    let backup = tempfile::tempdir().unwrap();
+    copy(&world.dirs[0].path().join("vault"), &backup.path().join("vault"));
+    for _ in 0..3 {
+        world.tick(DAY);
+        world.publish(0);
+    }
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.rotate(now, rng)).unwrap();
+    world.publish(0);
+    world.relay.forgotten = world.relay.lane.len() as u64;
+    let lost: Vec<u32> = world.relay.rosters.iter().map(SignedRoster::serial).collect();
+    world.offices[0] = Office::open(backup.path(), &words()).unwrap();
+    world.dirs[0] = backup;
+    assert!(world.offices[0].restored());
+    world.offices[0].doubt_if_restored(now, &mut world.rng).unwrap();
+    let refused = world.act(0, |desk, rng| desk.rotate(now, rng));
+    assert!(matches!(refused, Err(DeskError::Restored)));
+    assert_eq!(world.hear(0), 0, "nothing before the relay was searched");
+    assert!(world.offices[0].look().unwrap().rosters_to_put(R).is_empty());
+    world.sync(0);
+    world
+        .act(0, |desk, _| {
+            desk.searched(R, now);
+            Ok(())
+        })
+        .unwrap();
+    world.publish(0);
+    let serials: Vec<u32> = world.relay.rosters.iter().filter(|r| r.not_after() > now).map(SignedRoster::serial).collect();
+    assert!(serials.iter().all(|serial| !lost.contains(serial)), "{serials:?} {lost:?}");
+    assert!(world.in_force().serial() > *lost.iter().max().unwrap());
+    world.everybody_reads(&[0]);
+}
+
+#[test]
+fn a_relay_that_lost_its_disk_is_given_every_statement_again() {
+    let mut world = World::new("an emptied relay", 97);
+    world.publish(0);
+    world.hear(0);
+    assert!(world.offices[0].look().unwrap().rosters_to_put(R).is_empty(), "it has them all");
+    let had = world.rosters_of(0);
+    world.relay.rosters = Default::default();
+    world.publish(0);
+    let now = world.now.seconds();
+    let has: Vec<_> = world.relay.rosters.iter().filter(|r| r.not_after() > now).map(SignedRoster::serial).collect();
+    assert_eq!(has.len(), had.len(), "{has:?} of {had:?}");
+    world.hear(0);
+    assert!(world.offices[0].look().unwrap().rosters_to_put(R).is_empty());
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::DirBuilder::new().mode(0o700).create(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
