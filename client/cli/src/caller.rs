@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use porchlight_proto::letter::{Letter, Session, Status, Withdraw};
 use porchlight_proto::phrase::Language;
+use porchlight_proto::visit::To;
 use zeroize::Zeroizing;
 
 use crate::command::{CallerCheckin, CallerRead, CallerWithdraw, CallerWrite, LetterArgs, StatusChoice, Tongue};
@@ -21,14 +22,14 @@ pub(crate) use words::{new, words};
 pub(crate) async fn checkin(args: CallerCheckin, way: &Way<'_>) -> Result<Exit, Trouble> {
     let text = args.text.as_deref().map(|text| way.inputs.text(text)).transpose()?.unwrap_or_default();
     let letter = Letter { status: Some(status(args.status)), ..letter(&args.letter, text) };
-    visiting::send(&args.visiting, &[letter], args.letter.wait, way).await
+    visiting::send(&args.visiting, To::Desk, &[letter], args.letter.wait, way).await
 }
 
 /// `caller write`
 pub(crate) async fn write(args: CallerWrite, way: &Way<'_>) -> Result<Exit, Trouble> {
     let texts = args.text.iter().map(|text| way.inputs.text(text));
     let letters = texts.map(|text| text.map(|text| letter(&args.letter, text))).collect::<Result<Vec<_>, _>>()?;
-    visiting::send(&args.visiting, &letters, args.letter.wait, way).await
+    visiting::send(&args.visiting, mailbox(args.safeguarding), &letters, args.letter.wait, way).await
 }
 
 /// `caller withdraw`
@@ -38,12 +39,16 @@ pub(crate) async fn withdraw(args: CallerWithdraw, way: &Way<'_>) -> Result<Exit
         _ => Withdraw::AllUnshown,
     };
     let letter = Letter { withdraw: Some(which), ..Letter::default() };
-    visiting::send(&args.visiting, &[letter], args.wait, way).await
+    visiting::send(&args.visiting, mailbox(args.safeguarding), &[letter], args.wait, way).await
 }
 
 /// `caller read`
 pub(crate) async fn read(args: CallerRead, way: &Way<'_>) -> Result<Exit, Trouble> {
     visiting::read(&args.visiting, args.wait, way).await
+}
+
+const fn mailbox(safeguarding: bool) -> To {
+    if safeguarding { To::Safeguarding } else { To::Desk }
 }
 
 fn letter(args: &LetterArgs, text: Zeroizing<String>) -> Letter {

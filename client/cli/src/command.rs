@@ -1,13 +1,19 @@
 //! The command line: nouns, verbs and their options.
 
 mod relays;
+mod team;
 
 use core::time::Duration;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use porchlight_client::transport::{Address, Pin};
 
 pub(crate) use relays::Relays;
+pub(crate) use team::{
+    DeskCompose, DeskDecide, DeskDuress, DeskKnow, DeskPart, DeskPropose, DeskQuestion, DeskSay, DeskShift, DeskStrike, DeskWish,
+    LineKeep,
+};
 
 use crate::duration;
 
@@ -39,9 +45,32 @@ pub(crate) enum Noun {
     /// Read and answer what callers write (for workers)
     #[command(subcommand)]
     Desk(DeskVerb),
+    /// Read and answer what callers write past the desk (for the safeguarding person)
+    #[command(subcommand)]
+    Safeguard(SafeguardVerb),
     /// Write to a line and read its answers (for callers and their helpers)
     #[command(subcommand)]
     Caller(CallerVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SafeguardVerb {
+    /// Make this device's vault and ask a lead for the mailbox; with --admission, take it
+    Join(DeskJoin),
+    /// Ask a lead for new keys and a new certificate; with --admission, take them
+    Renew(DeskJoin),
+    /// Fetch what callers wrote, and send what is due
+    Sync(DeskSync),
+    /// List callers
+    List(DeskBase),
+    /// Show one caller's letters and answers
+    Show(DeskPerson),
+    /// Answer a caller; she finds it within hours, with her words
+    Answer(DeskAnswer),
+    /// Destroy this device's vault
+    Burn(DeskBurn),
+    /// Fetch, receipt and send for ever
+    Watch(DeskWatch),
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,12 +83,55 @@ pub(crate) enum LineVerb {
     Rotate(DeskBase),
     /// Renew the certificate of this desk with the line's root words
     Renew(LineRenew),
-    /// Take a device out of the team: it opens nothing sent from now on, and answers no more
+    /// Leads: the devices that sign for the line
+    #[command(subcommand)]
+    Lead(LeadVerb),
+    /// Take a device out of the team: it opens nothing sent from now on, and answers no more. A worker's device votes for it
     Revoke(LineRevoke),
     /// Show the line: id, relays, devices, seats, how long its statements last
     Show(LineShow),
     /// Raise or void the public notice for the worst day
     Bulletin(LineBulletin),
+    /// Say for how many days every device keeps letters and notes
+    Keep(LineKeep),
+    /// Tell the line's card as this device has it, or take another card of the same line
+    Card(LineCard),
+    /// Say where a relay is now: at another address, by another key, at other gates, or nowhere. For this device alone
+    Move(LineMove),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LineCard {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// The card to take: its text, a file with the text in it, or - for stdin
+    #[arg(long, value_name = "CARD")]
+    pub(crate) take: Option<String>,
+    /// Its eight words, as a colleague whose voice you know read them to you; asked for on the terminal if not given
+    #[arg(long, value_name = "WORDS", requires = "take")]
+    pub(crate) words: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("where").required(true).args(["to", "gone"]))]
+pub(crate) struct LineMove {
+    #[command(flatten)]
+    pub(crate) base: DeskBase,
+    /// The relay's number, as `line show` gives it; a number that is not there yet adds a relay
+    #[arg(value_name = "NUMBER")]
+    pub(crate) number: u8,
+    /// Where it is now, as https://HOST or https://HOST:PORT
+    #[arg(long, value_name = "URL", value_parser = |text: &str| Address::parse(text))]
+    pub(crate) to: Option<Address>,
+    /// SHA-256 of its public key, in hex or base64; without it, its certificate must be one that browsers believe
+    #[arg(long, value_name = "SPKI", requires = "to", value_parser = |text: &str| Pin::parse(text))]
+    pub(crate) relay_pin: Option<Pin>,
+    /// A secret path of the line there, 4-32 of a-z 0-9; may be repeated. If not given: as before at the same address, else a new one
+    #[arg(long, value_name = "GATE", requires = "to")]
+    pub(crate) gate: Vec<String>,
+    /// It is gone: the line is served by its other relays
+    #[arg(long)]
+    pub(crate) gone: bool,
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +155,9 @@ pub(crate) struct LineInit {
     /// Days the desk keeps letters and notes, 1-180
     #[arg(long, value_name = "N", default_value_t = porchlight_client::desk::KEEP_DAYS_USUAL, value_parser = clap::value_parser!(u32).range(1..=180))]
     pub(crate) keep_days: u32,
+    /// Publish for about a week ahead only, without the emergency period of another week for when all leads are gone
+    #[arg(long)]
+    pub(crate) no_emergency: bool,
     #[command(flatten)]
     pub(crate) pace: Pace,
 }
@@ -127,6 +202,15 @@ pub(crate) struct LineRenew {
     /// The sixteen words of the line's root (- is stdin); asked for on the terminal if not given
     #[arg(long, value_name = "FILE")]
     pub(crate) root_words_file: Option<PathBuf>,
+    /// Void whatever any other lead has signed or may sign, and take those leads out of the team: for a lead's laptop that was lost
+    #[arg(long)]
+    pub(crate) void_others: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LeadVerb {
+    /// Make this device, a worker's until now, a lead too: with a key of its own to sign with
+    Add(LineRenew),
 }
 
 #[derive(Debug, Args)]
@@ -188,10 +272,44 @@ pub(crate) enum DeskVerb {
     Note(DeskNote),
     /// Answer a caller
     Answer(DeskAnswer),
+    /// Tell colleagues that you are writing to a caller, and hear who else is
+    Compose(DeskCompose),
+    /// Note how the team knows a caller
+    Know(DeskKnow),
+    /// Note the question that only she can answer, for when she has lost her words
+    Question(DeskQuestion),
+    /// Note what she asked the team to do if her sign is late
+    Wish(DeskWish),
+    /// Mark a row as the room that another caller opens when she is forced to
+    Duress(DeskDuress),
+    /// Propose what two workers must want
+    Propose(DeskPropose),
+    /// List proposals
+    Proposals(DeskBase),
+    /// Agree to a colleague's proposal; after a day, to your own
+    Agree(DeskDecide),
+    /// Object to a proposal
+    Object(DeskDecide),
+    /// Send the words of a proposal that a second worker has agreed to
+    Say(DeskSay),
+    /// Take a caller out of a row that several share
+    Part(DeskPart),
+    /// Show who is on call, who is next, and when nobody is
+    Rota(DeskBase),
+    /// Enter a shift
+    Shift(DeskShift),
+    /// Strike a shift
+    Strike(DeskStrike),
+    /// Go off shift
+    Off(DeskBase),
+    /// Show what is recorded of workers' acts
+    Audit(DeskBase),
     /// Destroy this device's vault, and take the device out of the team
     Burn(DeskBurn),
     /// Fetch, receipt and send for ever
     Watch(DeskWatch),
+    /// Open the board in a browser on this machine
+    Open(DeskOpen),
 }
 
 #[derive(Debug, Args)]
@@ -222,6 +340,9 @@ pub(crate) struct DeskAdmit {
     /// The device reads and takes notes, but answers nobody
     #[arg(long)]
     pub(crate) without_seat: bool,
+    /// The device is the safeguarding person's: it reads what callers write to her, and nothing of the desk's
+    #[arg(long, conflicts_with_all = ["seat", "without_seat"])]
+    pub(crate) safeguarding: bool,
     /// Write the admission to this new file
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -306,6 +427,9 @@ pub(crate) struct DeskAnswer {
     /// Answer although she asked not to be answered now
     #[arg(long)]
     pub(crate) although_quiet: bool,
+    /// Answer although a colleague is writing to her, too
+    #[arg(long)]
+    pub(crate) although_composing: bool,
     /// The answer's language
     #[arg(long, value_enum)]
     pub(crate) language: Option<Tongue>,
@@ -333,6 +457,22 @@ pub(crate) struct DeskWatch {
     /// Run this with `sh -c` when a new letter waits; it is told nothing
     #[arg(long, value_name = "COMMAND")]
     pub(crate) exec: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeskOpen {
+    /// The desk's directory
+    #[arg(long, value_name = "DIR", required_unless_present = "practice")]
+    pub(crate) dir: Option<PathBuf>,
+    /// The vault's passphrase (- is stdin); asked for on the terminal if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Invented callers and an invented colleague: no vault, no network
+    #[arg(long, conflicts_with_all = ["dir", "passphrase_file"])]
+    pub(crate) practice: bool,
+    /// Lock the board after so long without a sign of you; 15m if not given, and at most
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) lock_after: Option<Duration>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -426,6 +566,9 @@ pub(crate) struct CallerWrite {
     /// What to write (- is stdin); may be repeated: each is a letter of its own, in this order, in one visit
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, required = true)]
     pub(crate) text: Vec<String>,
+    /// Write to the safeguarding person instead, past the desk: about a worker, for instance
+    #[arg(long)]
+    pub(crate) safeguarding: bool,
     #[command(flatten)]
     pub(crate) letter: LetterArgs,
 }
@@ -452,6 +595,9 @@ pub(crate) struct CallerWithdraw {
     /// Its number in that visit
     #[arg(long, value_name = "N", requires = "session")]
     pub(crate) seq: Option<u16>,
+    /// Take back what was written to the safeguarding person, instead of what was written to the desk
+    #[arg(long)]
+    pub(crate) safeguarding: bool,
     /// Stay so long for the desk's receipt
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) wait: Option<Duration>,

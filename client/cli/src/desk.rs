@@ -4,11 +4,15 @@ pub(crate) mod board;
 mod burn;
 mod duty;
 mod enrol;
+mod page;
+pub(crate) mod team;
 
+use core::time::Duration;
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use porchlight_client::desk::{AnswerPlan, Desk, DeskError, HandOverPlan, Office};
+use porchlight_client::desk::{AnswerPlan, Desk, DeskError, HandOverPlan, Office, Warning};
 use porchlight_client::outbox::{Clock, SystemClock};
 use porchlight_client::vault::Passphrase;
 use porchlight_proto::line::CallerId;
@@ -26,13 +30,31 @@ use crate::way::Way;
 
 pub(crate) use burn::burn;
 pub(crate) use duty::{Round, refuse_distrust};
-pub(crate) use enrol::{admit, join};
+pub(crate) use enrol::{admit, compare, join, renew};
+pub(crate) use page::open_board;
 
 /// The vault of a directory, opened, and of a line.
 pub(crate) fn open(base: &DeskBase, way: &Way<'_>) -> Result<Office, Trouble> {
     let mut office = open_any(base, way)?;
-    office.look().map_err(|error| sentences::office(&error))?.card().map_err(|error| sentences::desk(&error))?;
+    // A lead must not sign what it may have signed before the backup was made.
+    office.doubt_if_restored(now(), &mut chance::new_rng()?).map_err(|error| sentences::office(&error))?;
+    let desk = office.look().map_err(|error| sentences::office(&error))?;
+    desk.card().map_err(|error| sentences::desk(&error))?;
+    if way.mailbox {
+        require_mailbox(desk)?;
+    }
     Ok(office)
+}
+
+/// Refuses a desk's vault, and reminds of what only the safeguarding person sees to.
+fn require_mailbox(desk: &Desk) -> Result<(), Trouble> {
+    if !desk.is_safeguarding() {
+        return Err(sentences::desk(&DeskError::NoMailbox));
+    }
+    let warnings = desk.line_view(now()).map_err(|error| sentences::desk(&error))?.warnings;
+    let hers = |warning: &Warning| matches!(warning, Warning::RenewMailbox | Warning::MailboxReplaced | Warning::Revoked);
+    warnings.into_iter().filter(hers).for_each(|warning| remark(sentences::warning(warning)));
+    Ok(())
 }
 
 /// The vault of a directory, also of a device that no lead has admitted yet.
@@ -49,25 +71,35 @@ pub(crate) fn now() -> Seconds {
     SystemClock.wall().seconds()
 }
 
-/// The right to post bundles for a vault: held by one process at a time, for as long as it lives.
-pub(crate) struct PostingRight {
+/// A right that one process of a vault has at a time, for as long as it lives.
+pub(crate) struct Right {
     _file: File,
 }
 
-impl PostingRight {
-    /// Takes the right, unless another process has it.
-    pub(crate) fn take(dir: &Path) -> Result<Option<Self>, Trouble> {
-        let path = dir.join("posting.lock");
+impl Right {
+    /// The right to post bundles: a device that posted twice in a beat would stand out. Unless another process has it.
+    pub(crate) fn to_post(dir: &Path) -> Result<Option<Self>, Trouble> {
+        Self::take(&dir.join("posting.lock"))
+    }
+
+    /// The right to stay on watch. A round that happens to be under way has the other right, not this one: a watch that
+    /// begins beside it waits until it may post, and does not give up.
+    pub(crate) fn to_watch(dir: &Path) -> Result<Option<Self>, Trouble> {
+        Self::take(&dir.join("watch.lock"))
+    }
+
+    fn take(path: &Path) -> Result<Option<Self>, Trouble> {
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(&path)
-            .map_err(|error| sentences::cannot_write(&path, &error))?;
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| sentences::cannot_write(path, &error))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(sentences::cannot_write(&path, &error)),
+            Err(TryLockError::Error(error)) => Err(sentences::cannot_write(path, &error)),
         }
     }
 }
@@ -96,11 +128,14 @@ pub(crate) fn list(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Trouble> {
 /// `desk show`
 pub(crate) fn show(args: &DeskPerson, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open(&args.base, way)?;
-    let desk = office.look().map_err(|error| sentences::office(&error))?;
-    let caller = find(desk, &args.id)?;
-    board::show(desk, caller, now(), way.output)?;
-    // Only now has a worker seen the letters; from here on they cannot be taken back unseen.
-    act(&mut office, |desk, rng| desk.mark_shown(caller, now(), rng))?;
+    let caller = find_in(&mut office, &args.id)?;
+    // In one transaction, so that nothing counts as seen that was not shown; from here on it cannot be taken back unseen.
+    let thread = act(&mut office, |desk, rng| {
+        let thread = board::Shown::of(desk, caller, now())?;
+        desk.mark_shown(caller, now(), rng)?;
+        Ok(thread)
+    })?;
+    thread.tell(way.output);
     Ok(Exit::Done)
 }
 
@@ -171,7 +206,17 @@ pub(crate) async fn answer(args: DeskAnswer, way: &Way<'_>) -> Result<Exit, Trou
     let caller = find_in(&mut office, &args.person.id)?;
     let written = now();
     let id = match text {
-        None => act(&mut office, |desk, rng| desk.stop(caller, None, written, rng))?,
+        // Of a row that several share, every room in which she may read what is stopped.
+        None => act(&mut office, |desk, rng| {
+            let others: Vec<CallerId> = desk.members(caller)?.into_iter().filter(|other| *other != caller).collect();
+            for other in others {
+                match desk.stop(other, None, written, rng) {
+                    Ok(_) | Err(DeskError::Unreachable) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            desk.stop(caller, None, written, rng)
+        })?,
         Some(text) => {
             let plan = AnswerPlan {
                 text,
@@ -182,15 +227,32 @@ pub(crate) async fn answer(args: DeskAnswer, way: &Way<'_>) -> Result<Exit, Trou
                 introduction: None,
                 replies_to: None,
             };
-            let answered = act(&mut office, |desk, rng| desk.answer(caller, &plan, written, rng))?;
+            let answered = act(&mut office, |desk, rng| {
+                let others = desk.composing_others(caller, written)?;
+                if let Some(device) = others.first().filter(|_| !args.although_composing) {
+                    return Err(DeskError::Composing(*device));
+                }
+                desk.answer(caller, &plan, written, rng)
+            })?;
             if let Some(device) = answered.claimed_by {
                 remark(&sentences::claimed_by_other(device));
             }
             answered.id
         }
     };
-    let mut round = Round::begin(office, &args.person.base.dir, way).map_err(|trouble| trouble.after(sentences::KEPT))?;
-    let outcome = round.run(args.wait, move |desk| board::is_on_the_way(desk, caller, &id, now())).await;
+    send_answer(office, &args.person.base, (caller, id), args.wait, way).await
+}
+
+/// Goes on sending until an answer is in slots.
+async fn send_answer(
+    office: Office,
+    base: &DeskBase,
+    (caller, id): (CallerId, [u8; 8]),
+    wait: Duration,
+    way: &Way<'_>,
+) -> Result<Exit, Trouble> {
+    let mut round = Round::begin(office, &base.dir, way).map_err(|trouble| trouble.after(sentences::KEPT))?;
+    let outcome = round.run(wait, move |desk| desk.is_on_the_way(&id, now())).await;
     let outcome = outcome.map_err(|trouble| trouble.after(sentences::KEPT))?;
     round.tell_answer(way.output, caller, &id, outcome)
 }

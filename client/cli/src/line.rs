@@ -1,10 +1,12 @@
 //! The line's verbs.
 
 pub(crate) mod founding;
+pub(crate) mod moving;
 
 use core::time::Duration;
 use std::path::Path;
 
+use porchlight_client::desk::{Office, Revocation};
 use porchlight_proto::api::DeskOutcome;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -44,10 +46,37 @@ pub(crate) async fn rotate(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Troub
 pub(crate) async fn renew(args: &LineRenew, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open(&args.base, way)?;
     let root = way.inputs.root_words(args.root_words_file.as_deref())?.key();
-    act(&mut office, |desk, rng| desk.renew(&root, now(), rng))?;
+    let void_others = args.void_others;
+    act(
+        &mut office,
+        |desk, rng| {
+            if void_others { desk.raise_generation(&root, now(), rng) } else { desk.renew(&root, now(), rng) }
+        },
+    )?;
     drop(root);
+    certified(office, args, way).await
+}
+
+/// `line lead add`
+pub(crate) async fn add_lead(args: &LineRenew, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.base, way)?;
+    let root = way.inputs.root_words(args.root_words_file.as_deref())?.key();
+    let device = act(&mut office, |desk, rng| {
+        desk.lead(&root, args.void_others, now(), rng)?;
+        desk.line_view(now()).map(|line| line.device)
+    })?;
+    drop(root);
+    way.output.tell(&json!({"event": "lead", "device": device, "void_others": args.void_others}), sentences::LEAD_ADDED);
+    certified(office, args, way).await
+}
+
+/// Tells colleagues of new certificates, and publishes.
+async fn certified(office: Office, args: &LineRenew, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut round = Round::begin(office, &args.base.dir, way).map_err(|trouble| trouble.after(sentences::RENEWED_HERE))?;
-    round.run(PATIENCE, |_| false).await.map_err(|trouble| trouble.after(sentences::RENEWED_HERE))?;
+    round.run_told(PATIENCE).await.map_err(|trouble| trouble.after(sentences::RENEWED_HERE))?;
+    if round.duty().view(|desk| desk.waits_to_raise(now())).map_err(|error| sentences::office(&error))? {
+        remark(sentences::WAITS_TO_RAISE);
+    }
     tell_published(&mut round, way)
 }
 
@@ -73,15 +102,22 @@ pub(crate) fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, T
 /// `line revoke`
 pub(crate) async fn revoke(args: &LineRevoke, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open(&args.base, way)?;
-    let device = act(&mut office, |desk, rng| {
+    let (device, became) = act(&mut office, |desk, rng| {
         let device = desk.find_device(&args.device)?;
-        desk.revoke(device, now(), rng)?;
-        Ok(device)
+        Ok((device, desk.revoke(device, now(), rng)?))
     })?;
-    let object = json!({"event": "revoked", "device": crate::desk::board::hex(&device.0)});
-    way.output.tell(&object, sentences::REVOKED);
-    let mut round = Round::begin(office, &args.base.dir, way).map_err(|trouble| trouble.after(sentences::REVOKED_HERE))?;
-    round.run(PATIENCE, |_| false).await.map_err(|trouble| trouble.after(sentences::REVOKED_HERE))?;
+    let (event, votes, sentence, later) = match became {
+        Revocation::Signed => ("revoked", None, sentences::REVOKED, sentences::REVOKED_HERE),
+        Revocation::Agreed => ("revoked", Some(2), sentences::REVOKED_BY_TWO, sentences::VOTED_HERE),
+        Revocation::Voted => ("voted", Some(1), sentences::VOTED, sentences::VOTED_HERE),
+    };
+    let mut object = json!({"event": event, "device": crate::desk::board::hex(&device.0)});
+    if let (Some(votes), Some(fields)) = (votes, object.as_object_mut()) {
+        fields.insert("votes".to_owned(), json!(votes));
+    }
+    way.output.tell(&object, sentence);
+    let mut round = Round::begin(office, &args.base.dir, way).map_err(|trouble| trouble.after(later))?;
+    round.run_told(PATIENCE).await.map_err(|trouble| trouble.after(later))?;
     tell_published(&mut round, way)
 }
 
@@ -143,7 +179,7 @@ async fn raise(round: &mut Round, code: u8, way: &Way<'_>) -> Result<Exit, Troub
     let code = porchlight_proto::bulletin::Code::from_code(code).ok_or_else(sentences::not_shown)?;
     let raised = round.duty().view(|desk| desk.raise_bulletin(code, now())).map_err(|error| sentences::office(&error))?;
     let bytes = raised.map_err(|error| sentences::desk(&error))?;
-    let outcomes = round.duty().raise(&bytes).await;
+    let outcomes = round.duty().raise(bytes).await;
     refuse_distrust(&outcomes)?;
     let mut taken = 0usize;
     for (relay, outcome) in &outcomes {

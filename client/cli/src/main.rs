@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use command::{CallerVerb, Command, DeskVerb, LineVerb, Noun, Tongue};
+use command::{CallerVerb, Command, DeskVerb, LeadVerb, LineVerb, Noun, SafeguardVerb, Tongue};
 use exit::Exit;
 use input::Inputs;
 use output::{Output, remark};
@@ -84,16 +84,31 @@ fn run(command: Command) -> Result<Exit, Trouble> {
 
 async fn verb(command: Command) -> Result<Exit, Trouble> {
     let inputs = Inputs::default();
-    let way = Way { output: Output::new(command.json), inputs: &inputs, socks5: command.socks5 };
+    let mailbox = matches!(command.noun, Noun::Safeguard(_));
+    let way = Way { output: Output::new(command.json), inputs: &inputs, socks5: command.socks5, mailbox };
     match command.noun {
         Noun::Line(verb) => match verb {
             LineVerb::Init(args) => line::init(&args, &way),
             LineVerb::Publish(args) => line::publish(&args, &way).await,
             LineVerb::Rotate(args) => line::rotate(&args, &way).await,
             LineVerb::Renew(args) => line::renew(&args, &way).await,
+            LineVerb::Lead(LeadVerb::Add(args)) => line::add_lead(&args, &way).await,
             LineVerb::Revoke(args) => line::revoke(&args, &way).await,
             LineVerb::Show(args) => line::show(&args, &way),
             LineVerb::Bulletin(args) => line::bulletin(&args, &way).await,
+            LineVerb::Keep(args) => desk::team::keep(&args, &way),
+            LineVerb::Card(args) => line::moving::card(&args, &way),
+            LineVerb::Move(args) => line::moving::to(&args, &way),
+        },
+        Noun::Safeguard(verb) => match verb {
+            SafeguardVerb::Join(args) => desk::join(&args, &way),
+            SafeguardVerb::Renew(args) => desk::renew(&args, &way),
+            SafeguardVerb::Sync(args) => desk::sync(args, &way).await,
+            SafeguardVerb::List(args) => desk::list(&args, &way),
+            SafeguardVerb::Show(args) => desk::show(&args, &way),
+            SafeguardVerb::Answer(args) => desk::answer(args, &way).await,
+            SafeguardVerb::Burn(args) => desk::burn(&args, &way).await,
+            SafeguardVerb::Watch(args) => desk::watch(args, &way).await,
         },
         Noun::Desk(verb) => match verb {
             DeskVerb::Join(args) => desk::join(&args, &way),
@@ -107,8 +122,25 @@ async fn verb(command: Command) -> Result<Exit, Trouble> {
             DeskVerb::Accept(args) => desk::accept(&args, &way),
             DeskVerb::Note(args) => desk::note(&args, &way),
             DeskVerb::Answer(args) => desk::answer(args, &way).await,
+            DeskVerb::Compose(args) => desk::team::compose(&args, &way),
+            DeskVerb::Know(args) => desk::team::know(&args, &way),
+            DeskVerb::Question(args) => desk::team::question(&args, &way),
+            DeskVerb::Wish(args) => desk::team::wish(&args, &way),
+            DeskVerb::Duress(args) => desk::team::duress(&args, &way),
+            DeskVerb::Propose(args) => desk::team::propose(&args, &way),
+            DeskVerb::Proposals(args) => desk::team::proposals(&args, &way),
+            DeskVerb::Agree(args) => desk::team::agree(&args, &way),
+            DeskVerb::Object(args) => desk::team::object(&args, &way),
+            DeskVerb::Say(args) => desk::team::say(args, &way).await,
+            DeskVerb::Part(args) => desk::team::part(&args, &way),
+            DeskVerb::Rota(args) => desk::team::rota(&args, &way),
+            DeskVerb::Shift(args) => desk::team::shift(&args, &way),
+            DeskVerb::Strike(args) => desk::team::strike(&args, &way),
+            DeskVerb::Off(args) => desk::team::off(&args, &way),
+            DeskVerb::Audit(args) => desk::team::audit(&args, &way),
             DeskVerb::Burn(args) => desk::burn(&args, &way).await,
             DeskVerb::Watch(args) => desk::watch(args, &way).await,
+            DeskVerb::Open(args) => desk::open_board(args, &way).await,
         },
         Noun::Caller(verb) => match verb {
             CallerVerb::New(args) => caller::new(&args, &way),

@@ -5,20 +5,20 @@ use std::path::Path;
 
 use porchlight_client::caller::{OpenError, RelayTrouble};
 use porchlight_client::desk::{
-    AnswerState, Claimed, DeskError, FindError, Item, LetterState, LineView, OfficeError, PromiseState, ReadableFrom, Row,
-    Urgency, Warning,
+    AnswerState, AuditLine, CheckWords, Claimed, DeskError, FindError, HandOverState, Item, LetterState, LineView, OfficeError,
+    Person, PromiseState, ProposalState, ProposalView, ReadableFrom, Rota, Row, Urgency, Warning,
 };
 use porchlight_client::duty::DutyError;
 use porchlight_client::transport::Failure;
 use porchlight_client::vault::VaultError;
 use porchlight_proto::bulletin::Code;
-use porchlight_proto::card::CardError;
+use porchlight_proto::card::{Card, CardError, RelayAddress};
 use porchlight_proto::letter::ContentError;
-use porchlight_proto::line::DeviceId;
+use porchlight_proto::line::{DeviceId, Seat};
 use porchlight_proto::phrase::PhraseError;
 use porchlight_proto::roster::RosterError;
 use porchlight_proto::time::Seconds;
-use porchlight_proto::visit::VisitError;
+use porchlight_proto::visit::{To, VisitError};
 
 use crate::desk::board;
 use crate::exit::Exit;
@@ -107,17 +107,29 @@ pub(crate) const HANDED_OVER: &str = "Handed over. A claim of yours stays until 
 pub(crate) const ACCEPTED: &str = "She is yours to look after, for half an hour as a claim; the hand-over is in her thread.";
 
 pub(crate) const REVOKED: &str = "The device is out of the team. What was sent before, it may have read.";
+pub(crate) const REVOKED_BY_TWO: &str = "Two devices want it out, so the team's devices hold it for out of the team. Callers' programs and the relays learn of it \
+when a lead publishes; if no lead is left, make one with the root words: `porchlight line lead add`.";
+pub(crate) const VOTED: &str = "This is one vote; a second device of the team must run the same. Only then is the device out of the team, and callers' \
+programs and the relays learn of it when a lead publishes.";
+pub(crate) const VOTED_HERE: &str =
+    "The vote is in the vault, and goes out with the next `porchlight desk sync` or `desk watch`.";
+pub(crate) const LEAD_ADDED: &str = "This device is a lead now: it publishes, admits and revokes. Put the root words away again.";
+pub(crate) const WAITS_TO_RAISE: &str = "the certificates of before end when colleagues' devices have their new ones, at the latest in a quarter of an hour, \
+and when this device then runs: leave `porchlight desk watch` running. A device that was off all that time is shut out: let it join anew.";
 pub(crate) const REVOKED_HERE: &str =
     "The device is revoked here, but the relays do not know it yet: run `porchlight line publish`.";
 pub(crate) const ADMITTED_HERE: &str =
     "The admission is written and good; but the relays do not know the new seat yet: run `porchlight line publish`.";
 
-pub(crate) fn request_made(words: &[&str; 8]) -> String {
+pub(crate) fn request_made(words: &[&str; 8], next: &str, safeguarding: bool) -> String {
+    let how = if safeguarding { " They admit it with --safeguarding." } else { "" };
     format!(
-        "send this request to a lead in any way, and read them these words by another: {}\n  Then run `porchlight desk join` again with --admission FILE.",
+        "send this request to a lead in any way, and read them these words by another: {}\n  Then run `porchlight {next}` again with --admission FILE.{how}",
         words.join(" ")
     )
 }
+
+pub(crate) const RENEWED_MAILBOX: &str = "The mailbox is renewed. What was written to the key before still opens, for as long as a relay can hold it; delete the admission.";
 
 pub(crate) fn admitted(file: &Path, words: &[&str; 8]) -> String {
     format!(
@@ -129,6 +141,11 @@ pub(crate) fn admitted(file: &Path, words: &[&str; 8]) -> String {
 
 pub(crate) fn joined(line: &str, seat: Option<u8>) -> String {
     let short = line.get(..8).unwrap_or(line);
+    if seat == Some(Seat::SAFEGUARDING.number()) {
+        return format!(
+            "This device has the safeguarding mailbox of line {short}…. `porchlight safeguard watch` fetches what is written to you; delete the admission."
+        );
+    }
     let seat = seat.map_or_else(|| "without a seat: it reads, and answers nobody".to_owned(), |seat| format!("in seat {seat}"));
     format!("This device belongs to line {short}…, {seat}. `porchlight desk sync` fetches what is new; delete the admission.")
 }
@@ -242,14 +259,23 @@ pub(crate) fn misnumbered(number: u8, calls_itself: u8) -> String {
 
 // ── callers ─────────────────────────────────────────────────────────────────────────────────────
 
-pub(crate) const NOT_KEPT: &str = "The letter was not handed in whole, and nothing of it is kept here: write it again.";
+/// Only a relay's word may have been lost on the way: then the letter is in the box, and the desk gets it twice.
+pub(crate) const NOT_KEPT: &str = "No relay has said that it has the whole letter. It may have it all the same, but nothing of it is kept here: write it again.";
 
-pub(crate) fn in_box() -> &'static str {
-    "✓  It is in the box. It has not arrived yet: the desk has not said that it has it."
+pub(crate) const fn in_box(to: To) -> &'static str {
+    match to {
+        To::Desk => "✓  It is in the box. It has not arrived yet: the desk has not said that it has it.",
+        To::Safeguarding => {
+            "✓  It is in the safeguarding person's box. It has not arrived yet: they have not said that they have it."
+        }
+    }
 }
 
-pub(crate) fn receipt() -> &'static str {
-    "✓✓ It arrived: the desk has it."
+pub(crate) const fn receipt(to: To) -> &'static str {
+    match to {
+        To::Desk => "✓✓ It arrived: the desk has it.",
+        To::Safeguarding => "✓✓ It arrived: the safeguarding person has it, and nobody else.",
+    }
 }
 
 pub(crate) fn withdrawn() -> &'static str {
@@ -268,21 +294,31 @@ pub(crate) fn full() -> &'static str {
     "the box is full at the moment; trying again at the next beats"
 }
 
-pub(crate) fn not_receipted() -> &'static str {
-    "It is in the box, but the desk has not said yet that it has it. If nobody fetches it in time it is lost; your next visit can write it again."
+pub(crate) const fn not_receipted(to: To) -> &'static str {
+    match to {
+        To::Desk => {
+            "It is in the box, but the desk has not said yet that it has it. If nobody fetches it in time it is lost; your next visit can write it again."
+        }
+        To::Safeguarding => {
+            "It is in the safeguarding person's box. That they have it can be said some hours later at the earliest. If they do not fetch it in time it is lost; your next visit can write it again."
+        }
+    }
 }
 
 /// Which of several letters of a visit is not in the box; of one alone the last sentence says it all.
 pub(crate) fn letter_not_in_box(seq: u16, of: usize) -> String {
-    if of > 1 { format!("Letter {seq} is not in the box.") } else { String::new() }
+    if of > 1 { format!("Letter {seq} is not known to be in the box.") } else { String::new() }
 }
 
-pub(crate) fn interrupted_in_box() -> &'static str {
-    "Stopped. The letter is in the box; the desk has not said yet that it has it."
+pub(crate) const fn interrupted_in_box(to: To) -> &'static str {
+    match to {
+        To::Desk => "Stopped. The letter is in the box; the desk has not said yet that it has it.",
+        To::Safeguarding => "Stopped. The letter is in the safeguarding person's box; they have not said yet that they have it.",
+    }
 }
 
 pub(crate) fn interrupted() -> Trouble {
-    Trouble::new(Exit::Network, "stopped before the letter was in the box", NOT_KEPT)
+    Trouble::new(Exit::Network, "stopped before the letter was known to be in the box", NOT_KEPT)
 }
 
 pub(crate) fn interrupted_reading() -> &'static str {
@@ -294,7 +330,7 @@ pub(crate) fn box_full() -> Trouble {
 }
 
 pub(crate) fn not_in_box() -> Trouble {
-    Trouble::new(Exit::Network, "the letter did not get into the box in time", NOT_KEPT)
+    Trouble::new(Exit::Network, "the letter is not known to be in the box", NOT_KEPT)
 }
 
 pub(crate) fn not_read() -> Trouble {
@@ -305,8 +341,9 @@ pub(crate) fn no_answer() -> &'static str {
     "No answer yet. You did nothing wrong."
 }
 
-pub(crate) fn answer_head(time: Seconds, good_until: Seconds) -> String {
-    format!("There is an answer for you, written {}, good until {}:", moment::spoken(time), moment::spoken(good_until))
+pub(crate) fn answer_head(seat: Seat, time: Seconds, good_until: Seconds) -> String {
+    let from = if seat.is_safeguarding() { " from the safeguarding person" } else { "" };
+    format!("There is an answer for you{from}, written {}, good until {}:", moment::spoken(time), moment::spoken(good_until))
 }
 
 pub(crate) fn introduction(card: &str) -> String {
@@ -359,17 +396,49 @@ pub(crate) fn session(session: &str, seq: u16) -> String {
 
 pub(crate) const KEPT: &str =
     "The answer is kept in the vault and goes out with the next `porchlight desk sync` or `desk watch`.";
+pub(crate) const WAITS_FOR_A_SLOT: &str = "The answer is kept in the vault, and goes out in the next of your slots, every eighth of the slow track: leave `porchlight safeguard watch` running";
 pub(crate) const STILL_DUE: &str =
     "something is still to be sent; run `porchlight desk sync` again, or leave `desk watch` running";
 pub(crate) const ASKED: &str =
     "This device was away for longer than the relay keeps letters; a colleague's device has been asked for them.";
 pub(crate) const BOARD_TAKEN: &str = "A colleague's device has left the board: what was missed is here.";
 pub(crate) const WATCHING: &str = "On watch. Ctrl-C ends it; nothing is lost by that.";
+pub(crate) const BOARD_BEHIND_A_WATCH: &str =
+    "Another program of this directory does the sending; the board sends once that has ended.";
+pub(crate) const BOARD_CLOSED: &str =
+    "Closed. What was pressed Send for is in the vault, and goes out with the next `desk open`, `desk watch` or `desk sync`.";
+/// The worker pressed Send, and the vault did not take it. Their number is not for the log: one is as bad as two.
+pub(crate) fn board_closed_unsent() -> Trouble {
+    Trouble::new(
+        Exit::Refused,
+        "the board was closed with an answer that was not sent: she has not got it, and its words are gone",
+        "The board said why at her thread. Open it again and write to her once more.",
+    )
+}
+
+pub(crate) const PRACTICE: &str = "Practice: everybody on this board is invented, and nothing of it leaves this machine.";
 pub(crate) const ONE_WAITING: &str = "1 waiting";
 pub(crate) const NO_CALLERS: &str = "Nobody has written yet.";
 pub(crate) const RELEASED: &str = "Released.";
 pub(crate) const NOTED: &str = "Noted.";
 pub(crate) const PAGER_FAILED: &str = "the command of --exec did not succeed";
+
+pub(crate) fn board_at(link: &str) -> String {
+    format!(
+        "The board is at\n\n  {link}\n\nOpen it in a browser on this machine. The link works once, for ten minutes. Ctrl-C closes the board."
+    )
+}
+
+pub(crate) fn not_served(error: &porchlight_desk::ServeError) -> Trouble {
+    match error {
+        porchlight_desk::ServeError::Duty(error) => duty(error),
+        other => Trouble::new(Exit::Usage, other.to_string(), "Another program may hold every port; try again."),
+    }
+}
+
+pub(crate) fn no_practice(error: &porchlight_desk::PracticeError) -> Trouble {
+    Trouble::new(Exit::Usage, error.to_string(), "Practice needs a folder for temporary files that can be written to.")
+}
 
 pub(crate) fn no_vault(dir: &Path) -> Trouble {
     Trouble::new(
@@ -423,16 +492,29 @@ pub(crate) fn desk(error: &DeskError) -> Trouble {
         DeskError::Revoked => {
             (Exit::Refused, "Nothing was changed. Have it ask anew from another directory, with keys of its own.")
         }
+        DeskError::OtherPlace => (
+            Exit::Refused,
+            "Nothing was changed. Nobody is of the team and has the safeguarding mailbox: ask from another directory.",
+        ),
+        DeskError::NoMailbox => (Exit::Refused, "Give the directory that `porchlight safeguard join` made."),
         DeskError::Own => (Exit::Refused, "Nothing was changed. Do it from another lead's device."),
         DeskError::NoSuchDevice => (
             Exit::Usage,
             "`porchlight line show` shows the devices; give at least four digits of one, and more if several begin so.",
         ),
-        DeskError::SeatTaken => {
-            (Exit::Refused, "Nothing was changed. Give another --seat, or --without-seat, or revoke a device that is gone.")
+        DeskError::NotCertified => {
+            (Exit::Refused, "Nothing was signed. `porchlight line renew` with the root words makes it good.")
         }
+        DeskError::SeatTaken => (
+            Exit::Refused,
+            "Nothing was changed. Give another --seat, or --without-seat, or revoke a device that is gone; of safeguarding mailboxes there is one.",
+        ),
         DeskError::NotALead => (Exit::Refused, "Ask somebody with a lead device."),
         DeskError::AnotherRoot => (Exit::WrongWords, "Nothing was changed. Check the sixteen words."),
+        DeskError::AnotherLine => {
+            (Exit::Untrusted, "Nothing was changed. Compare the card with the line: somebody may have exchanged it.")
+        }
+        DeskError::NoRelays => (Exit::Usage, "Nothing was changed. A line has one relay at least, and eight at most."),
         DeskError::NoSuchCaller => (Exit::Usage, "`porchlight desk list` shows who there is."),
         DeskError::HeldBy { .. } => (Exit::Refused, "Give --reason TEXT to take over, or speak to them first."),
         DeskError::Quiet => (Exit::Refused, "Nothing was written. Give --although-quiet if it cannot wait."),
@@ -446,9 +528,65 @@ pub(crate) fn desk(error: &DeskError) -> Trouble {
         DeskError::KeyMissing => {
             (Exit::Untrusted, "The certificate may have run out: `porchlight line renew` with the root words.")
         }
-        _ => (Exit::Refused, "Nothing was changed."),
+        _ => return team(error),
     };
     Trouble::new(exit, error.to_string(), hint)
+}
+
+/// What cannot be done of what a team knows and decides together.
+fn team(error: &DeskError) -> Trouble {
+    let hint = match error {
+        DeskError::Composing(device) => {
+            let short = device_name(*device);
+            return Trouble::new(
+                Exit::Refused,
+                format!("a colleague ({short}) is writing to her now"),
+                "Nothing was written. Speak to each other, or give --although-composing.",
+            );
+        }
+        DeskError::Restored => {
+            "Nothing was changed. Leave `porchlight desk watch` running: an hour at most if all colleagues' devices run, a day if one is off."
+        }
+        DeskError::Outdated => "Nothing was changed. Have this device revoked, and join anew from another directory.",
+        DeskError::MeetingAlone => {
+            "Nothing was written. `porchlight desk propose ID --say TEXT`; when a colleague has agreed, `porchlight desk say` sends it."
+        }
+        DeskError::SameRow | DeskError::NotOneRow => {
+            "Nothing was changed. `porchlight desk list` shows which callers share a row."
+        }
+        DeskError::NothingAsked => "Nothing was changed. Late is a word for the team: look once, and wait.",
+        DeskError::NoSuchProposal => {
+            return Trouble::new(
+                Exit::Usage,
+                error.to_string(),
+                "`porchlight desk proposals` shows them, and how they are named.",
+            );
+        }
+        DeskError::NoSuchShift => {
+            return Trouble::new(Exit::Usage, error.to_string(), "`porchlight desk rota` shows them, and how they are named.");
+        }
+        DeskError::Decided => {
+            "Nothing was changed. `porchlight desk proposals` shows how it stands; propose it anew if it matters."
+        }
+        DeskError::NeedsSecond { alone_from } => {
+            let hint = alone_from.map_or_else(
+                || "Nothing was changed. What is forgotten does not come back: that is never one device's alone.".to_owned(),
+                |from| format!("Nothing was changed. From {} on, one device is enough.", moment::spoken(from)),
+            );
+            return Trouble::new(Exit::Refused, error.to_string(), hint);
+        }
+        DeskError::BadShift => {
+            return Trouble::new(Exit::Usage, error.to_string(), "Nothing was changed. Give another --from or --until.");
+        }
+        DeskError::StillClaimed(callers) => {
+            let ids: Vec<String> = callers.iter().map(|caller| board::hex(&caller.0)).collect();
+            let short: Vec<&str> = ids.iter().map(|id| id.get(..8).unwrap_or(id)).collect();
+            let hint = format!("Hand over and wait until somebody accepts, or release: {}.", short.join(", "));
+            return Trouble::new(Exit::Refused, error.to_string(), hint);
+        }
+        _ => "Nothing was changed.",
+    };
+    Trouble::new(Exit::Refused, error.to_string(), hint)
 }
 
 pub(crate) fn duty(error: &DutyError) -> Trouble {
@@ -492,8 +630,8 @@ pub(crate) fn with_the_relay(readable: Option<&ReadableFrom>) -> String {
 pub(crate) fn watched_already() -> Trouble {
     Trouble::new(
         Exit::Refused,
-        "another `desk watch` or `desk sync` of this directory is running",
-        "One of them sends for all; end it first if it should be this one.",
+        "another `desk watch` or board of this directory is running",
+        "One of them is enough; end it first if it should be this one.",
     )
 }
 
@@ -532,8 +670,12 @@ pub(crate) fn claimed(claimed: Claimed) -> (&'static str, &'static str) {
 }
 
 pub(crate) fn claimed_by_other(device: DeviceId) -> String {
+    format!("a colleague ({}) has claimed her; speak to each other", device_name(device))
+}
+
+fn device_name(device: DeviceId) -> String {
     let [a, b, c, ..] = device.0;
-    format!("a colleague ({a:02x}{b:02x}{c:02x}…) has claimed her; speak to each other")
+    format!("{a:02x}{b:02x}{c:02x}…")
 }
 
 pub(crate) fn row(row: &Row) -> String {
@@ -552,14 +694,27 @@ pub(crate) fn row(row: &Row) -> String {
     }));
     words.extend(row.language.map(|language| format!("writes {language}")));
     words.extend((!row.reachable).then(|| "cannot be reached".to_owned()));
+    words.extend(row.composing.iter().any(|writing| !writing.mine).then(|| "A COLLEAGUE IS WRITING".to_owned()));
+    words.extend(row.hand_over.as_ref().map(|over| match over.state {
+        HandOverState::Waiting => "handed over, not yet accepted".to_owned(),
+        HandOverState::OnCall => "HANDED OVER: whoever is on call accepts".to_owned(),
+    }));
+    words.extend(row.duress_of.as_ref().map(|of| format!("duress room of {}", of.get(..8).unwrap_or(of))));
+    words.extend((row.proposals > 0).then(|| format!("{} proposed", row.proposals)));
+    words.extend((!row.joined.is_empty()).then(|| {
+        let others: Vec<&str> = row.joined.iter().map(|other| other.get(..8).unwrap_or(other)).collect();
+        format!("with {}", others.join(", "))
+    }));
     words.extend(row.next_step.as_ref().map(|note| format!("note: {note}")));
     words.join(" · ")
 }
 
 fn urgency(urgency: Urgency) -> &'static str {
     match urgency {
+        Urgency::DuressUnclaimed => "DURESS ROOM, UNCLAIMED",
         Urgency::HelpUnclaimed => "HELP, UNCLAIMED",
         Urgency::HelpSilent => "HELP, SILENT",
+        Urgency::OverdueAsked => "OVERDUE, AND SHE ASKED FOR SOMETHING",
         Urgency::Waiting => "waiting",
         Urgency::Overdue => "overdue: look once, wait",
         Urgency::Rest => "at rest",
@@ -577,6 +732,7 @@ fn promise_state(state: PromiseState) -> &'static str {
 
 pub(crate) fn item(item: &Item) -> String {
     match item {
+        Item::Room { id, nickname } => format!("── {}  {nickname}", id.get(..8).unwrap_or(id)),
         Item::Letter { session, seq, time, status, text, state, .. } => {
             let status = status.map_or_else(String::new, |status| format!(" [{status}]"));
             let state = match state {
@@ -610,6 +766,102 @@ pub(crate) fn item(item: &Item) -> String {
             format!("⇄ {} handed over, {stands}{}", moment::spoken(Seconds(*time)), said.collect::<String>())
         }
     }
+}
+
+/// What the team knows of her; no lines if it knows nothing.
+pub(crate) fn person(person: &Person) -> String {
+    let since = person.known_since.map(|day| moment::spoken(Seconds(u64::from(day) * 86_400)));
+    let since = since.as_deref().and_then(|since| since.split(' ').next()).unwrap_or_default();
+    let known = match (person.how, person.known_by.as_str()) {
+        ("unknown", "") => None,
+        (how, "") => Some(format!("known: {how}, {since}")),
+        (how, by) => Some(format!("known: {how}, {since}: {by}")),
+    };
+    let question = person.question.as_ref().zip(person.answer.as_ref());
+    let lines = [
+        known,
+        question.map(|(question, answer)| format!("if she has lost her words, ask: {question}\n  she answers: {answer}")),
+        person.wish.as_ref().map(|wish| format!("if her sign is late, she asked: {wish}")),
+    ];
+    lines.into_iter().flatten().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+pub(crate) const NO_PROPOSALS: &str = "Nothing is proposed.";
+pub(crate) const AGREED: &str = "Agreed: it is carried.";
+pub(crate) const OBJECTED: &str = "Objected. Whoever hears of it agrees no more; speak to each other.";
+pub(crate) const PARTED: &str = "They are two rows again.";
+pub(crate) const STRUCK: &str = "The shift is struck.";
+pub(crate) const OFF: &str = "You are off shift.";
+pub(crate) const NOTHING_RECORDED: &str = "Nothing is recorded.";
+
+pub(crate) fn proposed(name: &str, forget: bool) -> String {
+    let alone = if forget { "one alone never does" } else { "after a day one is enough" };
+    format!("Proposed, as {name}. A second worker agrees with `porchlight desk agree {name}`; {alone}.")
+}
+
+pub(crate) fn proposal(proposal: &ProposalView) -> String {
+    let short = |id: &str| id.get(..8).unwrap_or(id).to_owned();
+    let what = match (proposal.act, proposal.other.as_deref()) {
+        ("join", Some(other)) => format!("join with {}", short(other)),
+        ("fulfil", _) => "do what she asked for".to_owned(),
+        ("forget", _) => "forget her".to_owned(),
+        ("keep_hand_over", _) => "keep her last hand-over".to_owned(),
+        ("say", _) => "say".to_owned(),
+        (other, _) => other.to_owned(),
+    };
+    let state = match proposal.state {
+        ProposalState::Open => proposal.alone_from.map_or_else(
+            || "open; two must want it".to_owned(),
+            |from| format!("open; one is enough from {} on", moment::spoken(Seconds(from))),
+        ),
+        ProposalState::Objected => "objected to".to_owned(),
+        ProposalState::Carried => "carried".to_owned(),
+        ProposalState::Lapsed => "lapsed".to_owned(),
+    };
+    let (name, text) = (board::event_name(&proposal.by, proposal.seq), proposal.text.as_str());
+    let why = if text.is_empty() { String::new() } else { format!("\n  {text}") };
+    format!("? {name}  {}  {what} ({state}){why}", short(&proposal.caller))
+}
+
+pub(crate) fn composing(done: bool, others: &[String]) -> String {
+    let short: Vec<&str> = others.iter().map(|device| device.get(..6).unwrap_or(device)).collect();
+    match (done, short.is_empty()) {
+        (true, _) => "Your colleagues see that you are not writing any more.".to_owned(),
+        (false, true) => "Your colleagues see that you are writing to her, for two minutes.".to_owned(),
+        (false, false) => format!("A COLLEAGUE ({}) IS WRITING TO HER, TOO. Speak to each other.", short.join(", ")),
+    }
+}
+
+pub(crate) fn rota(rota: &Rota) -> String {
+    let short = |devices: &[String]| devices.iter().map(|d| d.get(..8).unwrap_or(d)).collect::<Vec<_>>().join(", ");
+    let at = |moment: u64| moment::spoken(Seconds(moment));
+    let mut lines = vec![match (rota.on_until, rota.shifts.is_empty()) {
+        (Some(until), _) => format!("On call: {}; covered until {}.", short(&rota.on), at(until)),
+        (None, true) => "There is no rota. `porchlight desk shift` enters a shift.".to_owned(),
+        (None, false) => "NOBODY IS ON CALL.".to_owned(),
+    }];
+    lines.extend(rota.next_from.map(|from| format!("Next: {} from {}.", short(&rota.next), at(from))));
+    lines.extend(rota.gaps.iter().map(|gap| format!("Nobody from {} to {}.", at(gap.from), at(gap.until))));
+    lines.extend(rota.shifts.iter().map(|shift| {
+        let device = if shift.mine { "this device" } else { shift.device.get(..8).unwrap_or(&shift.device) };
+        format!("{}  {device}  {} to {}", board::event_name(&shift.by, shift.seq), at(shift.from), at(shift.until))
+    }));
+    lines.join("\n")
+}
+
+pub(crate) fn on_call(from: Seconds, until: Seconds) -> String {
+    format!("On call from {} to {}.", moment::spoken(from), moment::spoken(until))
+}
+
+pub(crate) fn audited(line: &AuditLine) -> String {
+    let day = moment::spoken(Seconds(line.day * 86_400));
+    let day = day.split(' ').next().unwrap_or_default();
+    let who = line.device.as_ref().map_or("everybody, thirty days", |device| device.get(..8).unwrap_or(device));
+    format!("{day}  {who}  {} {}", line.act.replace('_', " "), line.count)
+}
+
+pub(crate) fn kept_for(days: u32) -> String {
+    format!("Every device keeps letters and notes for {days} days, once it has heard of it.")
 }
 
 fn answer_state(state: AnswerState) -> &'static str {
@@ -679,6 +931,56 @@ pub(crate) fn founded(dir: &Path, root_words: &str) -> String {
     )
 }
 
+pub(crate) fn no_such_relay(number: u8) -> Trouble {
+    Trouble::new(
+        Exit::Usage,
+        format!("the line has no relay {number}"),
+        "Nothing was changed. `porchlight line show` shows the relays.",
+    )
+}
+
+/// Where a relay is, how it is known, and what its configuration must say.
+fn place(relay: &RelayAddress) -> String {
+    let gates: Vec<&str> = relay.gates.iter().map(|gate| gate.as_str()).collect();
+    let by = if relay.pin.is_some() { "by its pin" } else { "by a certificate that browsers believe" };
+    format!(
+        "Relay {} is at {}, known {by}. Its [[line]] part: relay_no = {}, gates = {gates:?}",
+        relay.number, relay.url, relay.number
+    )
+}
+
+const FOLLOWS: &str = "This device looks for them there from now on, `desk watch` and `desk open` at their next beat. card.txt and doors are made anew; the first ones are in card.txt.before and doors.before.";
+
+pub(crate) fn moved(card: &Card, words: &CheckWords) -> String {
+    let relays: Vec<String> = card.relays.iter().map(place).collect();
+    format!(
+        "{}\n\n{FOLLOWS} No colleague knows yet: carry them this card (`porchlight line card --take CARD`), and read them these words by another way:\n\n  {}\n\n{}",
+        relays.join("\n"),
+        words.join(" "),
+        card.to_text()
+    )
+}
+
+/// What another card changed.
+pub(crate) fn took(before: &Card, card: &Card) -> String {
+    let gone = before.relays.iter().filter(|old| !card.relays.iter().any(|new| new.number == old.number));
+    let gone = gone.map(|old| format!("Relay {}, at {}, is gone.", old.number, old.url));
+    let there =
+        card.relays.iter().map(|new| if before.relays.contains(new) { format!("{}, as before", place(new)) } else { place(new) });
+    let lines: Vec<String> = there.chain(gone).collect();
+    let is_all_new = !card.relays.iter().any(|new| before.relays.iter().any(|old| old.url == new.url));
+    let warning = if is_all_new {
+        "\n\nNone of the addresses this device knew is among them. If the words did not come from a colleague whose voice you know, ask one for the card, and take that."
+    } else {
+        ""
+    };
+    format!("{}{warning}\n\n{FOLLOWS}", lines.join("\n"))
+}
+
+pub(crate) fn card_words(words: &CheckWords) -> String {
+    format!("if a colleague is to take this card, read them these words by another way: {}", words.join(" "))
+}
+
 pub(crate) fn published(relay: u8, serial: u32) -> String {
     format!("Relay {relay} has statement {serial}.")
 }
@@ -727,9 +1029,17 @@ pub(crate) fn door(door: &str) -> String {
 
 pub(crate) fn warning(warning: Warning) -> &'static str {
     match warning {
-        Warning::HorizonShort => "statements are published for less than 72 hours: run `porchlight line publish`",
+        Warning::HorizonShort => "the statements of single days end within 72 hours: a lead must run `porchlight line publish`",
+        Warning::EmergencyPeriod => {
+            "the line lives on its emergency statement: a lead must run `porchlight line publish`, or make another with the root words"
+        }
         Warning::RenewDeskCertificate => "the certificate is past half its life: run `porchlight line renew` with the root words",
-        Warning::Doubtful => "the vault was restored, and it is not known what was sent: leave `porchlight desk watch` running",
+        Warning::Doubtful => {
+            "the vault was restored, and it is not known what was sent: leave `porchlight desk watch` running, an hour at most if all colleagues' devices run, a day if one is off"
+        }
+        Warning::Outdated => {
+            "the vault was restored from too old a backup: have this device revoked, and join anew from another directory"
+        }
         Warning::Missed => {
             "letters may have died unread while this device was away: leave `porchlight desk watch` running, and a colleague's running too"
         }
@@ -738,6 +1048,12 @@ pub(crate) fn warning(warning: Warning) -> &'static str {
         }
         Warning::Crowded => {
             "letters of people nobody here knows take half of their room: look at them, or have the relay ask for stamps"
+        }
+        Warning::RenewMailbox => {
+            "the mailbox's key or certificate is soon too old: run `porchlight safeguard renew`, and have a lead admit it"
+        }
+        Warning::MailboxReplaced => {
+            "the line's statement names another key than this mailbox's: what callers write to you, somebody else can read. Ask your leads why."
         }
         Warning::CarouselSlow => "a round of the carousel takes longer than the slow days: lower slow_s on the relays",
     }

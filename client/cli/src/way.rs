@@ -10,6 +10,8 @@ pub(crate) struct Way<'a> {
     pub(crate) output: Output,
     pub(crate) inputs: &'a Inputs,
     pub(crate) socks5: Option<String>,
+    /// Whether the verb is one of the safeguarding person's.
+    pub(crate) mailbox: bool,
 }
 
 impl Way<'_> {

@@ -1,5 +1,6 @@
 //! Visits: sending a letter, reading answers.
 
+use core::cell::Cell;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -28,31 +29,65 @@ use crate::way::Way;
 const USUAL_WAIT: Duration = Duration::from_secs(120);
 /// A part that fails goes again at the next beat: so many beats are given to each.
 const BEATS_A_PART: u32 = 4;
+/// Of so many posts one goes to safeguarding (SPEC §9.1): a round.
+const SAFEGUARDING_POSTS: u32 = 7;
+/// Every visit is given time for a round and for another.
+const LEAST_BEATS: u32 = 2 * SAFEGUARDING_POSTS;
 
 type Visit = Session<SystemClock, ChaCha20Rng>;
 
 /// Sends letters and stays until they are in the box, or with `wait` until the desk has them.
-pub(super) async fn send(args: &Visiting, letters: &[Letter], wait: Option<Duration>, way: &Way<'_>) -> Result<Exit, Trouble> {
-    let parts = parts_of(letters)?;
+pub(super) async fn send(
+    args: &Visiting,
+    to: To,
+    letters: &[Letter],
+    wait: Option<Duration>,
+    way: &Way<'_>,
+) -> Result<Exit, Trouble> {
+    // One post in seven is safeguarding's.
+    let parts = parts_of(letters)? * if to == To::Safeguarding { SAFEGUARDING_POSTS } else { 1 };
     let withdraw = letters.iter().find_map(|letter| letter.withdraw);
     let mut stop = Stop::listen()?;
-    let mut session = stop.unless(open(args, way)).await.unwrap_or_else(|| Err(sentences::interrupted()))?;
-    let mut telling = Telling::new(way.output, &session);
+    let mut session = stop.unless(open(args, to, way)).await.unwrap_or_else(|| Err(sentences::interrupted()))?;
+    let mut telling = Telling::new(way.output, &session, to);
     for letter in letters {
-        let seq = session.write(letter, To::Desk).map_err(|error| sentences::visit_error(&error))?;
+        let seq = session.write(letter, to).map_err(|error| sentences::visit_error(&error))?;
         telling.stands.insert(seq, Stand::Unsent);
     }
     let limit = wait.unwrap_or_else(|| time_for(parts, &session));
     session.begin();
     let until = SystemClock.elapsed() + limit;
+    let rounds = Rounds::new(wait);
     let done = |session: &Visit, telling: &Telling| {
         let visit = session.visit();
         let sent = if wait.is_some() { visit.all_receipted() } else { visit.all_in_box() };
-        sent && visit.all_named() && !visit.holds_an_answer() && telling.has_heard(withdraw, wait, session)
+        let through = sent && visit.all_named() && !visit.holds_an_answer() && telling.has_heard(withdraw, wait, session);
+        rounds.are_over(session, through)
     };
     let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
     show_the_rest(&mut session, &mut telling);
     conclude(ended, &session, wait.is_some(), &telling)
+}
+
+/// The rounds of posts that a visit is made of. Whether she wrote, to whom, and whether there was an answer is not to be told by how
+/// long she stayed: every visit ends with a whole round, in which each mailbox has had its turn.
+struct Rounds {
+    /// Whether she waits for more, and so for as long as more comes.
+    waits: bool,
+    was_through: Cell<bool>,
+}
+
+impl Rounds {
+    fn new(wait: Option<Duration>) -> Self {
+        Self { waits: wait.is_some(), was_through: Cell::new(false) }
+    }
+
+    /// Whether a visit that is `through` with what it came for may end. What comes for one that was through before and does not wait
+    /// (the desk may send again what she has just acknowledged) makes it no longer: it will come again.
+    fn are_over(&self, session: &Visit, through: bool) -> bool {
+        self.was_through.set(through || self.was_through.get() && !self.waits);
+        self.was_through.get() && session.visit().is_between_rounds()
+    }
 }
 
 /// How a visit came to its end.
@@ -79,7 +114,8 @@ fn conclude(ended: Ended, session: &Visit, waited: bool, telling: &Telling) -> R
     if visit.all_receipted() || (ended == Ended::Done && !waited) || (!waited && visit.all_in_box()) {
         return Ok(Exit::Done);
     }
-    let in_box = if ended == Ended::Stopped { sentences::interrupted_in_box() } else { sentences::not_receipted() };
+    let in_box =
+        if ended == Ended::Stopped { sentences::interrupted_in_box(telling.to) } else { sentences::not_receipted(telling.to) };
     for (seq, stand) in &telling.stands {
         match stand {
             Stand::Receipted => {}
@@ -100,12 +136,13 @@ fn conclude(ended: Ended, session: &Visit, waited: bool, telling: &Telling) -> R
 /// Shows what the line holds for her; with `wait`, stays for more.
 pub(super) async fn read(args: &Visiting, wait: Option<Duration>, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut stop = Stop::listen()?;
-    let Some(session) = stop.unless(open(args, way)).await else { return Ok(Exit::NothingNew) };
+    let Some(session) = stop.unless(open(args, To::Desk, way)).await else { return Ok(Exit::NothingNew) };
     let mut session = session?;
-    let mut telling = Telling::new(way.output, &session);
+    let mut telling = Telling::new(way.output, &session, To::Desk);
     session.begin();
-    let until = SystemClock.elapsed() + wait.unwrap_or(USUAL_WAIT);
+    let until = SystemClock.elapsed() + wait.unwrap_or_else(|| time_for(1, &session));
     let quiet = quiet_time(&session);
+    let rounds = Rounds::new(wait);
     let done = |session: &Visit, telling: &Telling| {
         let visit = session.visit();
         let nothing_more = match wait {
@@ -113,7 +150,8 @@ pub(super) async fn read(args: &Visiting, wait: Option<Duration>, way: &Way<'_>)
             // What the carousel held on arrival may be old: it does not end the waiting.
             Some(_) => telling.last_new.is_some_and(|at| SystemClock.elapsed() >= at + quiet),
         };
-        telling.slow_read && telling.fast_read && visit.all_named() && !visit.holds_an_answer() && nothing_more
+        let read = telling.slow_read && telling.fast_read && visit.all_named() && !visit.holds_an_answer();
+        rounds.are_over(session, read && nothing_more)
     };
     let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
     show_the_rest(&mut session, &mut telling);
@@ -128,7 +166,7 @@ pub(super) async fn read(args: &Visiting, wait: Option<Duration>, way: &Way<'_>)
     Ok(Exit::NothingNew)
 }
 
-async fn open(args: &Visiting, way: &Way<'_>) -> Result<Visit, Trouble> {
+async fn open(args: &Visiting, to: To, way: &Way<'_>) -> Result<Visit, Trouble> {
     let card = way.inputs.card(&args.base.card)?;
     let phrase = way.inputs.phrase(args.base.phrase_file.as_deref())?;
     // Before the network: how long it takes must not show there.
@@ -139,18 +177,18 @@ async fn open(args: &Visiting, way: &Way<'_>) -> Result<Visit, Trouble> {
     let mut session =
         Session::open(setting, SystemClock, chance::new_rng()?).await.map_err(|error| sentences::not_opened(&error))?;
     session.know(stretched);
-    tell_opening(&session, way.output);
+    tell_opening(&session, to, way.output);
     Ok(session)
 }
 
 /// What the line says to everyone who comes.
-fn tell_opening(session: &Visit, output: Output) {
+fn tell_opening(session: &Visit, to: To, output: Output) {
     let Some(roster) = session.visit().roster() else { return };
     let closed = Some(roster.closed_until()).filter(|until| *until > session.line_now().seconds());
     output.tell(
         &json!({
             "event": "opened",
-            "session": HEXLOWER.encode(session.visit().session()),
+            "session": HEXLOWER.encode(session.visit().session(to)),
             "serial": roster.serial(),
             "answer_within": roster.answer_within(),
             "closed_until": closed.map(|until| until.0),
@@ -164,10 +202,10 @@ fn tell_opening(session: &Visit, output: Output) {
     }
 }
 
-/// Several beats for each part: mobile networks lose some.
+/// Several beats for each part: mobile networks lose some. Never less than two rounds take.
 fn time_for(parts: u32, session: &Visit) -> Duration {
     let beat = Duration::from_millis(u64::from(session.visit().timing().up_beat_ms));
-    USUAL_WAIT.max(beat.saturating_mul(parts.saturating_mul(BEATS_A_PART)))
+    USUAL_WAIT.max(beat.saturating_mul(parts.saturating_mul(BEATS_A_PART).max(LEAST_BEATS)))
 }
 
 /// After a new answer, how long no other must come for a reader to leave: three beats of either kind, and at least two seconds.
@@ -224,6 +262,8 @@ enum Stand {
 /// What has been told in a visit.
 struct Telling {
     output: Output,
+    /// To whom its letters go.
+    to: To,
     session: String,
     /// Each letter of this visit.
     stands: BTreeMap<u16, Stand>,
@@ -243,10 +283,11 @@ struct Telling {
 }
 
 impl Telling {
-    fn new(output: Output, session: &Visit) -> Self {
-        let session = HEXLOWER.encode(session.visit().session());
+    fn new(output: Output, session: &Visit, to: To) -> Self {
+        let session = HEXLOWER.encode(session.visit().session(to));
         Self {
             output,
+            to,
             session,
             stands: BTreeMap::new(),
             held: Vec::new(),
@@ -287,6 +328,8 @@ impl Telling {
                 self.show_held();
             }
             News::FastRead => self.fast_read = true,
+            // Whoever asks whether all is done asks it now.
+            News::Posted => {}
             News::Trouble(number, trouble) => remark(&sentences::one_relay(number, &trouble)),
         }
     }
@@ -297,13 +340,13 @@ impl Telling {
                 self.full = false;
                 // A receipt that came first stands.
                 self.stands.entry(seq).and_modify(|stand| *stand = (*stand).max(Stand::InBox));
-                self.letter("in_box", seq, sentences::in_box());
+                self.letter("in_box", seq, sentences::in_box(self.to));
                 self.output.say(&sentences::session(&self.session, seq));
             }
             Event::Receipt(_, seq) => {
                 self.last_fate = Some(SystemClock.elapsed());
                 self.stands.insert(seq, Stand::Receipted);
-                self.letter("receipt", seq, sentences::receipt());
+                self.letter("receipt", seq, sentences::receipt(self.to));
             }
             Event::Withdrawn(_, seq) => self.letter("withdrawn", seq, sentences::withdrawn()),
             Event::TooLate(_, seq) => self.letter("too_late", seq, sentences::too_late()),
@@ -352,7 +395,10 @@ impl Telling {
 fn show(answer: &ShownAnswer, output: Output) {
     let content = &answer.content;
     let card = content.introduction.as_deref().and_then(|cbor| Card::parse_cbor(cbor).ok()).map(|card| card.to_text());
-    output.tell(&answer_json(answer, card.as_deref()), &sentences::answer_head(Seconds(content.written), answer.good_until));
+    output.tell(
+        &answer_json(answer, card.as_deref()),
+        &sentences::answer_head(answer.seat, Seconds(content.written), answer.good_until),
+    );
     if answer.kind == Kind::Stop {
         output.say(sentences::stop());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use porchlight_client::desk::{AnswerState, Desk, Item, LetterState, PromiseState, ReadableFrom, Row};
+use porchlight_client::desk::{Desk, DeskError, Item, LetterState, PromiseState, ProposalView, ReadableFrom, Rota, Row, Thread};
 use porchlight_proto::line::CallerId;
 use porchlight_proto::time::Seconds;
 use serde_json::{Value, json};
@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::sentences;
-use crate::trouble::Trouble;
 
 /// Bytes as JSON and people write them.
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -41,19 +40,79 @@ fn row_json(row: &Row) -> Value {
     object
 }
 
-/// Tells a caller's thread, oldest first.
-pub(super) fn show(desk: &Desk, caller: CallerId, now: Seconds, output: Output) -> Result<(), Trouble> {
-    let thread = desk.show(caller, now).map_err(|error| sentences::desk(&error))?;
+/// A caller's thread, and from when each answer can be read.
+pub(super) struct Shown {
+    thread: Thread,
+    readable: HashMap<String, ReadableFrom>,
+}
+
+impl Shown {
+    pub(super) fn of(desk: &Desk, caller: CallerId, now: Seconds) -> Result<Self, DeskError> {
+        let thread = desk.show(caller, now)?;
+        let answers = thread.items.iter().filter_map(|item| if let Item::Answer { id, .. } = item { Some(id) } else { None });
+        let readable = answers.filter_map(|id| {
+            let bytes = data_encoding::HEXLOWER.decode(id.as_bytes()).ok()?.try_into().ok()?;
+            Some((id.clone(), desk.readable_from(&bytes)?))
+        });
+        let readable = readable.collect();
+        Ok(Self { thread, readable })
+    }
+
+    /// Tells it, oldest first.
+    pub(super) fn tell(&self, output: Output) {
+        tell_thread(&self.thread, &self.readable, output);
+    }
+}
+
+fn tell_thread(thread: &Thread, readable: &HashMap<String, ReadableFrom>, output: Output) {
     output.say(&sentences::row(&thread.row));
+    let mut person = serde_json::to_value(&thread.person).unwrap_or_default();
+    if let Some(fields) = person.as_object_mut() {
+        fields.insert("kind".to_owned(), json!("person"));
+    }
+    let known = sentences::person(&thread.person);
+    if !known.is_empty() {
+        output.tell(&person, &known);
+    }
     for item in &thread.items {
         let mut object = item_json(item);
         if let Item::Answer { id, .. } = item {
-            let id = data_encoding::HEXLOWER.decode(id.as_bytes()).ok().and_then(|id| id.try_into().ok());
-            add_readable(&mut object, id.and_then(|id| desk.readable_from(&id)).as_ref());
+            add_readable(&mut object, readable.get(id));
         }
         output.tell(&object, &sentences::item(item));
     }
-    Ok(())
+    for proposal in &thread.proposals {
+        let object = named(proposal_json(proposal), "kind", "proposal".to_owned());
+        output.tell(&object, &sentences::proposal(proposal));
+    }
+}
+
+/// How a proposal or a shift is named.
+pub(crate) fn event_name(by: &str, seq: u64) -> String {
+    format!("{}-{seq}", by.get(..8).unwrap_or(by))
+}
+
+/// A proposal with its name.
+pub(super) fn proposal_json(proposal: &ProposalView) -> Value {
+    named(serde_json::to_value(proposal).unwrap_or_default(), "proposal", event_name(&proposal.by, proposal.seq))
+}
+
+/// The rota, its shifts with their names.
+pub(super) fn rota_json(rota: &Rota) -> Value {
+    let mut object = serde_json::to_value(rota).unwrap_or_default();
+    if let Some(shifts) = object.get_mut("shifts").and_then(Value::as_array_mut) {
+        for (shift, known) in shifts.iter_mut().zip(&rota.shifts) {
+            *shift = named(shift.take(), "shift", event_name(&known.by, known.seq));
+        }
+    }
+    object
+}
+
+fn named(mut object: Value, key: &str, name: String) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(key.to_owned(), json!(name));
+    }
+    object
 }
 
 /// Adds from when an answer can be read (milliseconds), and on which track; null while it is not in slots whole.
@@ -83,23 +142,6 @@ fn item_json(item: &Item) -> Value {
 /// Whether a letter only asks to take others back.
 pub(crate) fn is_withdrawal(item: &Item) -> bool {
     matches!(item, Item::Letter { status: None, text, state: LetterState::Here, .. } if text.is_empty())
-}
-
-/// Whether an answer has not been written to a slot whole yet.
-pub(super) fn is_on_the_way(desk: &Desk, caller: CallerId, answer: &[u8; 8], now: Seconds) -> bool {
-    let wanted = hex(answer);
-    let Ok(thread) = desk.show(caller, now) else { return false };
-    thread.items.iter().any(|item| matches!(item, Item::Answer { id, state: AnswerState::OnTheWay, .. } if *id == wanted))
-}
-
-/// Whether any answer to anybody has not been written to a slot whole yet.
-pub(super) fn anything_on_the_way(desk: &Desk, now: Seconds) -> bool {
-    let on_the_way = |item: &Item| matches!(item, Item::Answer { state: AnswerState::OnTheWay, .. });
-    let with_answers = desk.list(now).into_iter().filter(|row| row.answers > 0);
-    with_answers
-        .filter_map(|row| desk.find(&row.id).ok())
-        .filter_map(|caller| desk.show(caller, now).ok())
-        .any(|thread| thread.items.iter().any(on_the_way))
 }
 
 /// A letter that has just come.
@@ -149,10 +191,15 @@ impl Known {
 
     fn look_through(&mut self, desk: &Desk, row: &Row, now: Seconds, fresh: &mut Vec<Fresh>) {
         let thread = desk.find(&row.id).ok().and_then(|caller| desk.show(caller, now).ok());
+        // Of a row that several share each letter is of the caller whose room it stands in, whoever comes first in the row.
+        let mut whose = row.id.clone();
         for item in thread.map(|thread| thread.items).unwrap_or_default() {
+            if let Item::Room { id, .. } = &item {
+                whose.clone_from(id);
+            }
             let Item::Letter { session, seq, status, text, state: LetterState::Here, .. } = item else { continue };
             let says_something = status.is_some() || !text.is_empty();
-            if self.letters.insert((row.id.clone(), session, seq)) && says_something {
+            if self.letters.insert((whose.clone(), session, seq)) && says_something {
                 fresh.push(Fresh { id: row.id.clone(), nickname: row.nickname.clone(), kind: status.unwrap_or("text") });
             }
         }

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::fs;
 use std::path::Path;
 
+use porchlight_client::desk::{Desk, Office};
 use porchlight_client::vault::Vault;
 use serde_json::json;
 
@@ -16,7 +17,7 @@ use crate::sentences;
 use crate::trouble::Trouble;
 use crate::way::Way;
 
-/// How long it tries to say goodbye: the vault is destroyed afterwards, whatever came of it.
+/// How long it tries to say goodbye. The vault is destroyed before, so that nothing the network does keeps it.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// `desk burn`
@@ -25,22 +26,36 @@ pub(crate) async fn burn(args: &DeskBurn, way: &Way<'_>) -> Result<Exit, Trouble
     if !dir.join("vault").is_dir() {
         return Err(sentences::no_vault(dir));
     }
-    let told = if args.at_once { Some(false) } else { say_goodbye(args, way).await? };
-    Vault::burn(dir).map_err(|error| sentences::not_burned(&error.to_string()))?;
+    let (burned, told) = if args.at_once {
+        (Vault::burn(dir).map_err(|error| error.to_string()), Some(false))
+    } else {
+        // Only a wrong passphrase, or a vault that does not open, keeps the vault.
+        let mut office = open_any(&args.base, way)?;
+        (office.burn().map_err(|error| error.to_string()), say_goodbye(office, way).await)
+    };
+    remark_untold(told);
+    burned.map_err(|error| sentences::not_burned(&error))?;
     remove_beside(dir);
     way.output.tell(&json!({"event": "burned", "told": told, "dir": dir.display().to_string()}), sentences::BURNED);
-    if told == Some(false) {
-        remark(sentences::BURNED_UNTOLD);
-    }
     Ok(Exit::Done)
 }
 
-/// The last word of this device, so that the team takes it off its lists: whether a relay took it, if there is a team. Only a
-/// wrong passphrase, or a vault that does not open, keeps the vault.
-async fn say_goodbye(args: &DeskBurn, way: &Way<'_>) -> Result<Option<bool>, Trouble> {
-    let mut office = open_any(&args.base, way)?;
+/// Says that nobody knows yet, if there is somebody to know.
+pub(super) fn remark_untold(told: Option<bool>) {
+    if told == Some(false) {
+        remark(sentences::BURNED_UNTOLD);
+    }
+}
+
+/// The last word of this device, said from memory, so that the team takes it off its lists: whether a relay took it, if there is
+/// a team.
+async fn say_goodbye(mut office: Office, way: &Way<'_>) -> Option<bool> {
     if office.look().is_ok_and(|desk| desk.is_only_lead(now())) {
         remark(sentences::ONLY_LEAD_BURNED);
+    }
+    if office.look().is_ok_and(Desk::is_safeguarding) {
+        // The team reads nothing of hers.
+        return Some(false);
     }
     let left = act(&mut office, |desk, rng| {
         desk.leave(now(), rng)?;
@@ -48,18 +63,20 @@ async fn say_goodbye(args: &DeskBurn, way: &Way<'_>) -> Result<Option<bool>, Tro
     });
     match left {
         Ok(true) => {}
-        Ok(false) => return Ok(None),
-        Err(_) => return Ok(Some(false)),
+        Ok(false) => return None,
+        Err(_) => return Some(false),
     }
-    let Ok(mut round) = Round::begin(office, &args.base.dir, way) else { return Ok(Some(false)) };
+    let Ok(mut round) = Round::begin_last(office, way) else { return Some(false) };
     let outcome = round.run(PATIENCE, |desk| desk.untold(now())).await;
-    Ok(Some(outcome.is_ok_and(|outcome| outcome == Outcome::Done)))
+    Some(outcome.is_ok_and(|outcome| outcome == Outcome::Done))
 }
 
 /// Card, doors and relay configurations: no secrets of callers, but they name the line and its gates.
-fn remove_beside(dir: &Path) {
+pub(super) fn remove_beside(dir: &Path) {
     let ours = |name: &str| {
-        matches!(name, "card.txt" | "doors" | "posting.lock") || name.starts_with("relay") && name.ends_with(".toml")
+        matches!(name, "card.txt" | "doors" | "posting.lock" | "watch.lock")
+            || ["card.txt.", "doors."].iter().any(|ours| name.starts_with(ours))
+            || name.starts_with("relay") && name.ends_with(".toml")
     };
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {

@@ -12,7 +12,7 @@ use porchlight_client::transport::Failure;
 use porchlight_proto::line::CallerId;
 use serde_json::json;
 
-use super::{PostingRight, board, now};
+use super::{Right, board, now};
 use crate::chance;
 use crate::command::DeskWatch;
 use crate::exit::Exit;
@@ -50,25 +50,37 @@ pub(crate) struct Round {
     refused: bool,
     letters: usize,
     published: Vec<(u8, u32)>,
-    _right: Option<PostingRight>,
+    _right: Option<Right>,
 }
 
 impl Round {
     pub(crate) fn begin(office: Office, dir: &Path, way: &Way<'_>) -> Result<Self, Trouble> {
-        let right = PostingRight::take(dir)?;
+        Self::with_right(office, Right::to_post(dir)?, way)
+    }
+
+    /// The last round of a vault that was burned: another process of its directory has nothing any more to send from.
+    pub(super) fn begin_last(office: Office, way: &Way<'_>) -> Result<Self, Trouble> {
+        Ok(Self { elsewhere: false, ..Self::with_posting(office, Posting::Here, way)? })
+    }
+
+    fn with_right(office: Office, right: Option<Right>, way: &Way<'_>) -> Result<Self, Trouble> {
         let posting = if right.is_some() { Posting::Here } else { Posting::Elsewhere };
+        Ok(Self { elsewhere: right.is_none(), _right: right, ..Self::with_posting(office, posting, way)? })
+    }
+
+    fn with_posting(office: Office, posting: Posting, way: &Way<'_>) -> Result<Self, Trouble> {
         let duty = Duty::begin(office, &way.dial(), Term::Round, posting, SystemClock, chance::new_rng()?)
             .map_err(|error| sentences::duty(&error))?;
         Ok(Self {
             duty,
             stop: Stop::listen()?,
-            elsewhere: right.is_none(),
+            elsewhere: false,
             failed: BTreeSet::new(),
             worst: None,
             refused: false,
             letters: 0,
             published: Vec::new(),
-            _right: right,
+            _right: None,
         })
     }
 
@@ -107,7 +119,13 @@ impl Round {
     /// As [`Round::run`], until every answer is placed and every deed of this device has been told to its colleagues.
     pub(super) async fn run_telling(&mut self, wait: Duration) -> Result<Outcome, Trouble> {
         let elsewhere = self.elsewhere;
-        self.run(wait, move |desk| board::anything_on_the_way(desk, now()) || !elsewhere && desk.untold(now())).await
+        self.run(wait, move |desk| desk.anything_on_the_way(now()) || !elsewhere && desk.untold(now())).await
+    }
+
+    /// As [`Round::run`], until every deed of this device has been told to its colleagues, if it is this process that tells.
+    pub(crate) async fn run_told(&mut self, wait: Duration) -> Result<Outcome, Trouble> {
+        let elsewhere = self.elsewhere;
+        self.run(wait, move |desk| !elsewhere && desk.untold(now())).await
     }
 
     fn is_read(&self) -> bool {
@@ -165,9 +183,13 @@ impl Round {
 
     /// Tells how `desk sync` ended.
     pub(super) fn tell_round(&self, output: Output, outcome: Outcome) -> Result<Exit, Trouble> {
-        let due = outcome != Outcome::Done && self.is_due(&|desk: &Desk| board::anything_on_the_way(desk, now()))?;
+        let due = outcome != Outcome::Done && self.is_due(&|desk: &Desk| desk.anything_on_the_way(now()))?;
         let object = json!({"event": "synced", "letters": self.letters, "published": self.published.len(), "due": due, "watch_running": self.elsewhere});
         output.tell(&object, &sentences::synced(self.letters));
+        if due && self.is_mailbox()? {
+            remark(sentences::WAITS_FOR_A_SLOT);
+            return Ok(Exit::NothingNew);
+        }
         if due {
             remark(sentences::STILL_DUE);
             return Ok(Exit::Refused);
@@ -177,7 +199,7 @@ impl Round {
 
     /// Tells how `desk answer` ended.
     pub(super) fn tell_answer(&self, output: Output, caller: CallerId, id: &[u8; 8], outcome: Outcome) -> Result<Exit, Trouble> {
-        let due = self.is_due(&|desk: &Desk| board::is_on_the_way(desk, caller, id, now()))?;
+        let due = self.is_due(&|desk: &Desk| desk.is_on_the_way(id, now()))?;
         let state = if due { "on_the_way" } else { "with_the_relay" };
         let readable = self.duty.view(|desk| desk.readable_from(id)).map_err(|error| sentences::office(&error))?;
         let readable = readable.filter(|_| !due);
@@ -191,16 +213,26 @@ impl Round {
                 remark(sentences::KEPT);
                 Ok(Exit::Refused)
             }
+            (true, _) if self.is_mailbox()? => {
+                remark(sentences::WAITS_FOR_A_SLOT);
+                Ok(Exit::NothingNew)
+            }
             (true, _) => Err(sentences::no_slot()),
         }
+    }
+
+    fn is_mailbox(&self) -> Result<bool, Trouble> {
+        self.duty.view(Desk::is_safeguarding).map_err(|error| sentences::office(&error))
     }
 }
 
 /// `desk watch`
 pub(super) async fn watch(office: Office, args: &DeskWatch, way: &Way<'_>) -> Result<Exit, Trouble> {
-    let Some(_right) = PostingRight::take(&args.base.dir)? else { return Err(sentences::watched_already()) };
+    let Some(_watch) = Right::to_watch(&args.base.dir)? else { return Err(sentences::watched_already()) };
+    let mut right = Right::to_post(&args.base.dir)?;
+    let posting = if right.is_some() { Posting::Here } else { Posting::Elsewhere };
     let mut stop = Stop::listen()?;
-    let mut duty = Duty::begin(office, &way.dial(), Term::Watch, Posting::Here, SystemClock, chance::new_rng()?)
+    let mut duty = Duty::begin(office, &way.dial(), Term::Watch, posting, SystemClock, chance::new_rng()?)
         .map_err(|error| sentences::duty(&error))?;
     let mut known = duty.view(|desk| board::Known::of(desk, now())).map_err(|error| sentences::office(&error))?;
     let mut pager = Pager::new(args.exec.clone());
@@ -222,6 +254,12 @@ pub(super) async fn watch(office: Office, args: &DeskWatch, way: &Way<'_>) -> Re
                 }
             }
             Some(Some(news)) => note(&news, way.output),
+        }
+        if right.is_none() {
+            right = Right::to_post(&args.base.dir)?;
+            if right.is_some() {
+                duty.post_from_now_on();
+            }
         }
         pager.tend();
     }

@@ -42,17 +42,44 @@ fn ask(args: &DeskJoin, way: &Way<'_>) -> Result<Exit, Trouble> {
         Office::join(dir, &passphrase, &mut chance::new_rng()?).map_err(|error| sentences::desk(&error))?.0
     };
     let request = office.join_request().map_err(|error| sentences::desk(&error))?;
+    let next = if way.mailbox { "safeguard join" } else { "desk join" };
+    tell_request(&request, dir, next, way);
+    Ok(Exit::Done)
+}
+
+fn tell_request(request: &JoinRequest, dir: &Path, next: &str, way: &Way<'_>) {
     let (text, words) = (request.to_text(), request.check_words());
     let object = json!({"event": "request", "request": text, "check_words": words, "dir": dir.display().to_string()});
     way.output.tell(&object, &text);
-    remark(&sentences::request_made(&words));
+    remark(&sentences::request_made(&words, next, way.mailbox));
+}
+
+/// `safeguard renew`
+pub(crate) fn renew(args: &DeskJoin, way: &Way<'_>) -> Result<Exit, Trouble> {
+    let mut office = open(&args.base, way)?;
+    if let Some(file) = &args.admission {
+        let admission = admission_of(args, file, way)?;
+        office.accept(&admission, now(), &mut chance::new_rng()?).map_err(|error| sentences::desk(&error))?;
+        let desk = office.look().map_err(|error| sentences::office(&error))?;
+        let line = desk.line_view(now()).map_err(|error| sentences::desk(&error))?;
+        let until = line.devices.iter().find(|device| device.mine).map_or(0, |device| device.certified_until);
+        way.output.tell(&json!({"event": "renewed", "certified_until": until}), sentences::RENEWED_MAILBOX);
+        return Ok(Exit::Done);
+    }
+    let request = act(&mut office, |desk, rng| desk.renewal_request(now(), rng))?;
+    tell_request(&request, &args.base.dir, "safeguard renew", way);
     Ok(Exit::Done)
+}
+
+fn admission_of(args: &DeskJoin, file: &Path, way: &Way<'_>) -> Result<Admission, Trouble> {
+    let admission = Admission::parse(&way.inputs.bytes(file)?).map_err(|error| sentences::desk(&error))?;
+    compare(&admission.check_words(), args.words.as_deref(), way)?;
+    Ok(admission)
 }
 
 fn enter(args: &DeskJoin, admission: &Path, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open_any(&args.base, way)?;
-    let admission = Admission::parse(&way.inputs.bytes(admission)?).map_err(|error| sentences::desk(&error))?;
-    compare(&admission.check_words(), args.words.as_deref(), way)?;
+    let admission = admission_of(args, admission, way)?;
     let accepted = office.accept(&admission, now(), &mut chance::new_rng()?);
     let desk = match &accepted {
         Ok(()) | Err(DeskError::Member) => office.look().map_err(|error| sentences::office(&error))?,
@@ -76,11 +103,13 @@ pub(crate) async fn admit(args: &DeskAdmit, way: &Way<'_>) -> Result<Exit, Troub
     let mut office = open(&args.base, way)?;
     let admission = act(&mut office, |desk, rng| {
         let seat = match args.seat {
+            _ if args.safeguarding => Some(Seat::SAFEGUARDING),
             _ if args.without_seat => None,
             Some(number) => Seat::new(number),
             None => Some(desk.free_seat().ok_or(DeskError::SeatTaken)?),
         };
-        desk.admit(&request, (Role::Worker, seat), now(), rng)
+        let role = if args.safeguarding { Role::Safeguarding } else { Role::Worker };
+        desk.admit(&request, (role, seat), now(), rng)
     })?;
     founding::write_new_bytes(&args.out, &admission.to_bytes())?;
     let words = admission.check_words();
@@ -92,7 +121,7 @@ pub(crate) async fn admit(args: &DeskAdmit, way: &Way<'_>) -> Result<Exit, Troub
 }
 
 /// Compares the words that another person reads from their screen.
-fn compare(words: &CheckWords, given: Option<&str>, way: &Way<'_>) -> Result<(), Trouble> {
+pub(crate) fn compare(words: &CheckWords, given: Option<&str>, way: &Way<'_>) -> Result<(), Trouble> {
     let given = way.inputs.check_words(given)?;
     let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect::<String>();
     if letters(&given) == letters(&words.concat()) { Ok(()) } else { Err(sentences::check_words_differ()) }

@@ -58,6 +58,7 @@ pub(crate) fn init(args: &LineInit, way: &Way<'_>) -> Result<Exit, Trouble> {
         period: Seconds(PERIOD_S),
         answer_within: args.answer_within.code(),
         reply_weeks: REPLY_WEEKS,
+        emergency: !args.no_emergency,
         safeguarding: Safeguarding::Unstaffed,
     };
     let mut founded = Office::found(dir, &Passphrase::new(passphrase.as_str().to_owned()), &root, &plan, now(), &mut rng)
@@ -112,13 +113,17 @@ fn gates(given: &[String]) -> Result<Vec<Gate>, Trouble> {
     if given.is_empty() {
         return Ok(vec![draw_gate()?]);
     }
+    parse_gates(given)
+}
+
+pub(crate) fn parse_gates(given: &[String]) -> Result<Vec<Gate>, Trouble> {
     if given.len() > porchlight_proto::limits::RELAYS_MAX {
         return Err(sentences::bad_gate("a line has eight gates at most"));
     }
     given.iter().map(|gate| Gate::parse(gate).map_err(|error| sentences::bad_gate(&error.to_string()))).collect()
 }
 
-fn draw_gate() -> Result<Gate, Trouble> {
+pub(crate) fn draw_gate() -> Result<Gate, Trouble> {
     let mut rng = chance::new_rng()?;
     let mut letters = || {
         let at = usize::try_from(rng.next_u32() >> 27).unwrap_or(0);
@@ -198,6 +203,22 @@ pub(crate) fn write_card(dir: &Path, card: &Card) -> Result<(), Trouble> {
         if !path.exists() {
             write_new(&path, &text)?;
         }
+    }
+    Ok(())
+}
+
+/// Card and doors of a line whose relays are elsewhere now. What stood there first is kept beside them: `doors` may hold other hosts' doors.
+pub(crate) fn replace_card(dir: &Path, card: &Card) -> Result<(), Trouble> {
+    let doors = doors_text(&doors(&[], &card.relays)?);
+    for (name, text) in [("card.txt", card_text(card)), ("doors", doors)] {
+        let [path, before, fresh] = [name.to_owned(), format!("{name}.before"), format!("{name}.new")].map(|name| dir.join(name));
+        let _ = fs::remove_file(&fresh);
+        write_new(&fresh, &text)?;
+        if path.exists() && !before.exists() {
+            let bytes = fs::read(&path).map_err(|error| sentences::cannot_read(&path, &error))?;
+            write_new_bytes(&before, &bytes)?;
+        }
+        fs::rename(&fresh, &path).map_err(|error| sentences::cannot_write(&path, &error))?;
     }
     Ok(())
 }
