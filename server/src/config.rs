@@ -121,6 +121,8 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// Plain HTTP on a socket, behind a web server that does the TLS.
     Unix(PathBuf),
+    /// On the socket that the service manager opened and hands over: TLS on an address, or plain HTTP if `[tls]` is somebody else's.
+    Handed,
 }
 
 /// Where the certificate comes from.
@@ -184,6 +186,8 @@ pub struct Deadlines {
     pub body: Duration,
     /// For a whole request, not counting what a long poll may wait.
     pub request: Duration,
+    /// Without a byte of a reply being taken; and for the whole of it, besides two seconds for each KiB.
+    pub reply: Duration,
     /// Without a request.
     pub idle: Duration,
     /// Of a connection.
@@ -195,7 +199,7 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         let s = Duration::from_secs;
-        Self { handshake: s(10), head: s(10), body: s(30), request: s(60), idle: s(60), age: s(600), stop: s(4) }
+        Self { handshake: s(10), head: s(10), body: s(30), request: s(60), reply: s(15), idle: s(25), age: s(600), stop: s(4) }
     }
 }
 
@@ -271,7 +275,15 @@ impl FileTable {
         let mut warnings = Vec::new();
         let listen = check_listen(&self.listen, base)?;
         let tls = check_tls(self.tls.as_ref(), &listen, base)?;
-        let decoy = check_decoy(self.decoy_dir.as_deref(), &listen, base, mode, &mut warnings)?;
+        if tls == Tls::SelfSigned && mode == Mode::Serve && !matches!(listen, Listen::Tcp(address) if address.ip().is_loopback())
+        {
+            return wrong(
+                "tls.self_signed",
+                "is for this machine alone: where strangers come, a certificate like no website's tells what this is. Name one that browsers \
+                 believe as cert and key; or, where nothing but the native programs comes, one of your own, made with openssl req -x509",
+            );
+        }
+        let decoy = check_decoy(self.decoy_dir.as_deref(), &listen, matches!(tls, Tls::Front(_)), base, mode, &mut warnings)?;
         if tls == Tls::Front(None) {
             warnings.push(
                 "tls.spki is not set: no desk device can log in through the socket until it holds the front's key hash".into(),
@@ -313,6 +325,15 @@ impl FileTable {
 }
 
 impl Settings {
+    /// The directory of the site that strangers see, unless it is built in.
+    #[must_use]
+    pub fn decoy_dir(&self) -> Option<&Path> {
+        match &self.decoy {
+            DecoySource::Dir(dir) => Some(dir),
+            DecoySource::BuiltIn => None,
+        }
+    }
+
     fn with_production_warnings(mut self) -> Self {
         if !porchlight_web::is_built() {
             self.warnings.push(
@@ -369,16 +390,25 @@ fn check_listen(text: &str, base: &Path) -> Result<Listen, ConfigError> {
     if let Some(path) = text.strip_prefix("unix:") {
         return if path.is_empty() { wrong("listen", "give a path after unix:") } else { Ok(Listen::Unix(base.join(path))) };
     }
+    if text == "systemd" {
+        return Ok(Listen::Handed);
+    }
     match text.parse() {
         Ok(address) => Ok(Listen::Tcp(address)),
-        Err(_) => wrong("listen", format!("{text:?} is neither an address with a port, like \"0.0.0.0:443\", nor unix:PATH")),
+        Err(_) => wrong(
+            "listen",
+            format!(
+                "{text:?} is neither an address with a port, like \"0.0.0.0:443\"; nor unix:PATH; nor systemd, for a socket that is handed over"
+            ),
+        ),
     }
 }
 
 fn check_tls(table: Option<&TlsTable>, listen: &Listen, base: &Path) -> Result<Tls, ConfigError> {
     let none = TlsTable { cert: None, key: None, self_signed: false, spki: None };
     let table = table.unwrap_or(&none);
-    if let Listen::Unix(_) = listen {
+    let is_handed_plain = *listen == Listen::Handed && table.cert.is_none() && table.key.is_none() && !table.self_signed;
+    if matches!(listen, Listen::Unix(_)) || is_handed_plain {
         if table.self_signed || table.cert.is_some() || table.key.is_some() {
             return wrong(
                 "tls",
@@ -403,6 +433,7 @@ fn check_tls(table: Option<&TlsTable>, listen: &Listen, base: &Path) -> Result<T
 fn check_decoy(
     dir: Option<&Path>,
     listen: &Listen,
+    is_front: bool,
     base: &Path,
     mode: Mode,
     warnings: &mut Vec<String>,
@@ -413,6 +444,10 @@ fn check_decoy(
             "decoy_dir",
             "is missing, and on a public address the relay must look like some other site: give a directory with an ordinary web page \
              (index.html and what it needs), or listen on unix:PATH behind a web server",
+        ),
+        (None, Listen::Handed) if mode == Mode::Serve && !is_front => wrong(
+            "decoy_dir",
+            "is missing, and the socket that is handed over may be public: give a directory with an ordinary web page",
         ),
         (None, _) => {
             warnings

@@ -40,6 +40,12 @@ counters! {
     connections,
     /// Connections turned away at once, because too many were open.
     connections_refused,
+    /// Connections ended to make room for others.
+    connections_shed,
+    /// Requests sent away because bodies and replies filled their room in memory.
+    requests_shed,
+    /// Connections ended because they sent far more than their requests needed, or gave up too many.
+    floods_cut,
     /// Handshakes that failed or took too long.
     handshakes_failed,
     /// Connections closed because a deadline passed.

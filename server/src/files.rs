@@ -5,13 +5,18 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Makes `dir` and what is missing above it, for the owner alone.
+/// Makes `dir` and what is missing above it, for the owner alone, and returns when their names would survive a power cut.
 ///
 /// # Errors
 ///
 /// What the file system says.
 pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    let missing: Vec<&Path> = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    missing
+        .into_iter()
+        .filter_map(Path::parent)
+        .try_for_each(|above| sync_dir(if above.as_os_str().is_empty() { Path::new(".") } else { above }))
 }
 
 /// Options that create a file for the owner alone.
@@ -36,7 +41,16 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Returns when the names in `dir` would survive a power cut; what the files hold is another matter.
+///
+/// # Errors
+///
+/// What the file system says.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }
 
 /// Bytes that the file system under `path` still offers; none if it does not say.

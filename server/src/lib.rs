@@ -8,6 +8,7 @@
 //!
 //! - [`relay`]: all of it together, started and stopped; [`config`]: what an operator writes.
 //! - [`door`], [`gate`], [`lane`], [`seal`], [`store`]: the rooms.
+//! - [`process`]: what it does to itself and asks of its machine before it serves.
 //! - [`clock`], [`chance`]: time and randomness, which tests own; [`counters`]: all that is ever written down about what happened.
 
 pub mod chance;
@@ -18,8 +19,10 @@ pub mod door;
 mod files;
 pub mod gate;
 pub mod lane;
+pub mod process;
 pub mod relay;
 pub mod seal;
+mod stack;
 pub mod store;
 
 pub use self::relay::{Relay, StartError, World, run, start};

@@ -1,23 +1,32 @@
 //! `porchlight-relay`: reads a configuration, starts the relay, stops it at a signal.
 //!
 //! One line on stdout, `ready …`, when it accepts; everything else on stderr. SIGTERM and SIGINT stop it within five seconds, a second one at
-//! once; SIGHUP is answered and changes nothing. Exit codes: 0 stopped as asked, 1 the configuration or what it names cannot
-//! be used, 2 a bug, 3 the address cannot be listened on.
+//! once; SIGHUP reads the certificate again. Exit codes: 0 stopped as asked, 1 the configuration or what it names cannot
+//! be used, or `doctor` found something bad, 2 a bug, 3 the address cannot be listened on.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use porchlight_relay::config::{Mode, Settings, Tls};
 use porchlight_relay::door::tls::pin_text;
+use porchlight_relay::door::tls::{Certificate, Renewal, Until};
+use porchlight_relay::process::confine::{Held, Reach, confine};
+use porchlight_relay::process::doctor::{Host, Verdict};
+use porchlight_relay::process::{ranks, swap};
 use porchlight_relay::relay::Trouble;
 use porchlight_relay::relay::identity;
 use porchlight_relay::store::holds_off_panics;
 use porchlight_relay::{Relay, StartError, World, run};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{Signal as UnixSignal, SignalKind, signal};
 use tokio::sync::watch;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Whatever is freed is wiped: cells, addresses and keys pass through many buffers that are not ours.
+#[global_allocator]
+static MEMORY: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 const USAGE: u8 = 1;
 const BUG: u8 = 2;
@@ -33,9 +42,20 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     /// Serve until SIGTERM or SIGINT.
-    Run(ConfigArguments),
+    Run(RunArguments),
     /// Say whether a configuration can be used, and with which pin.
     CheckConfig(ConfigArguments),
+    /// Look at this host: swap, core dumps, keyring, clock, permissions, logs. Changes nothing.
+    Doctor(ConfigArguments),
+}
+
+#[derive(clap::Args)]
+struct RunArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Start although this machine swaps: keys may then be written to a disk. Implied by --dev.
+    #[arg(long)]
+    allow_swap: bool,
 }
 
 #[derive(clap::Args)]
@@ -65,6 +85,7 @@ fn main() -> ExitCode {
     let done = match Arguments::try_parse() {
         Ok(Arguments { verb: Verb::Run(arguments) }) => serve(&arguments),
         Ok(Arguments { verb: Verb::CheckConfig(arguments) }) => check(&arguments),
+        Ok(Arguments { verb: Verb::Doctor(arguments) }) => examine(&arguments),
         Err(error) => {
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
@@ -79,7 +100,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Before there is any thread or secret: no core dumps, no tracing by others, panics that say nothing, and room for connections.
+/// Before there is any thread or secret: no core dumps, no tracing by others, panics that say nothing.
 fn close_ranks() {
     std::panic::set_hook(Box::new(|_| {
         // A damaged shelf may make sled panic; the store catches that and puts the shelf in quarantine.
@@ -88,34 +109,102 @@ fn close_ranks() {
             std::process::exit(i32::from(BUG));
         }
     }));
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    if set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err() || setrlimit(Resource::Core, none).is_err() {
-        say("warning: core dumps could not be switched off");
-    }
-    let files = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
+    ranks::close().iter().for_each(|open| say(&format!("warning: {open}")));
 }
 
-fn serve(arguments: &ConfigArguments) -> Result<(), Failure> {
-    let settings = arguments.settings()?;
+fn serve(arguments: &RunArguments) -> Result<(), Failure> {
+    refuse_swap(arguments)?;
+    let settings = arguments.config.settings()?;
     let world = World::system().map_err(|error| Failure(USAGE, format!("cannot tell which boot this is: {error}")))?;
+    match confine(&Reach::of(&settings)).map_err(|error| Failure(USAGE, error.to_string()))? {
+        Held::Whole => {}
+        Held::Partly => say("warning: this kernel's Landlock is old: the process is confined to its files, but not in every way"),
+        Held::CallsAlone => say("warning: this kernel has no Landlock: only the file permissions confine the process"),
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure(USAGE, format!("cannot start threads: {error}")))?;
     let served = runtime.block_on(async { run(&settings, &world, ready, stop_signal()).await });
     served.map_err(|error| match error {
-        StartError::Listen(..) => Failure(NETWORK, error.to_string()),
+        StartError::Listen(..) | StartError::HandedKind => Failure(NETWORK, error.to_string()),
         _ => Failure(USAGE, error.to_string()),
     })
 }
 
+fn refuse_swap(arguments: &RunArguments) -> Result<(), Failure> {
+    let names = swap::in_use().map_err(|error| Failure(USAGE, format!("cannot tell whether this machine swaps: {error}")))?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let text = format!("this machine swaps to {}, where keys would outlive their cells", names.join(", "));
+    if arguments.allow_swap || arguments.config.dev {
+        say(&format!("warning: {text}"));
+        return Ok(());
+    }
+    Err(Failure(USAGE, format!("{text}: swapoff -a, or give --allow-swap if that is meant")))
+}
+
+fn examine(arguments: &ConfigArguments) -> Result<(), Failure> {
+    let settings = arguments.settings()?;
+    let root = std::path::Path::new("/");
+    let found = Host { root, settings: &settings, config: &arguments.config }.examine();
+    let mut out = std::io::stdout();
+    for finding in &found {
+        let verdict = match finding.verdict {
+            Verdict::Fine => "fine    ",
+            Verdict::Doubtful => "doubtful",
+            Verdict::Bad => "BAD     ",
+        };
+        let _ = writeln!(out, "{verdict} {}: {}", finding.what, finding.says);
+    }
+    match found.iter().filter(|finding| finding.verdict == Verdict::Bad).count() {
+        0 => Ok(()),
+        count => {
+            Err(Failure(USAGE, format!("{count} of {} are bad: no relay should run here before they are mended", found.len())))
+        }
+    }
+}
+
 fn ready(relay: &Relay) {
+    // Before anybody hears that it is ready: until it is caught, a hangup ends the process.
+    match signal(SignalKind::hangup()) {
+        Ok(hangups) => _ = tokio::spawn(renew(hangups, relay.certificate())),
+        Err(_) => say("warning: SIGHUP cannot be caught: a renewed certificate wants a restart"),
+    }
+    if let Some(until) = relay.certificate().map(|certificate| certificate.until()).filter(Until::is_over) {
+        say(&format!("warning: the certificate ended on {until}: browsers turn away"));
+    }
     if let Some(spki) = relay.spki() {
         say(&format!("pin {}", pin_text(spki)));
     }
     // Whoever closed stdout does not want to know.
     let mut out = std::io::stdout();
     let _ = writeln!(out, "ready {}", relay.bound()).and_then(|()| out.flush());
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tokio::spawn(tell(relay.trouble()));
+}
+
+/// Reads the certificate again at each SIGHUP.
+async fn renew(mut hangups: UnixSignal, certificate: Option<Arc<Certificate>>) {
+    while hangups.recv().await.is_some() {
+        let renewed = certificate.as_ref().map_or(Ok(Renewal::Nothing), |certificate| certificate.renew());
+        match renewed {
+            Ok(Renewal::Done(until)) => say(&format!("SIGHUP: new connections get the certificate that ends on {until}")),
+            Ok(Renewal::Same(until)) => say(&format!(
+                "SIGHUP changes nothing: the file holds the certificate that is in use, which ends on {until}. As a systemd credential it is a copy made at the start: restart the relay"
+            )),
+            Ok(Renewal::Nothing) => {
+                say(
+                    "SIGHUP changes nothing here, where there is no certificate file: restart the relay to use another configuration",
+                );
+            }
+            Ok(Renewal::OtherKey) => {
+                say(
+                    "SIGHUP changes nothing: the certificate has another key, and desks and cards know the old one. Renew it with its key",
+                );
+            }
+            Err(error) => say(&format!("SIGHUP changes nothing: {error}")),
+        }
+    }
 }
 
 /// Says what an operator should hear about, each time it changes.
@@ -153,6 +242,13 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
             "warning: the disk or the keyring refuses to be written: posts are refused meanwhile. Check both",
             "the disk and the keyring have worked for a minute",
         ),
+        (
+            before.unforgotten_count > 0,
+            now.unforgotten_count > 0,
+            "warning: the disk or the keyring refuses to let go of what is dead; a dead key that stays in the keyring opens cells that should \
+             be gone. It is tried again each second. Check both, and switch the machine off if the keyring's memory is in doubt",
+            "what was dead is gone",
+        ),
     ] {
         if was != is {
             said.push((if is { begins } else { ends }).to_owned());
@@ -165,10 +261,9 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
 /// is on the medium.
 fn stop_signal() -> impl Future<Output = ()> {
     let (stop, mut stopped) = watch::channel(false);
-    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-    match kinds.map(signal) {
-        [Ok(terminate), Ok(interrupt), Ok(hangup)] => {
-            tokio::spawn(heed([terminate, interrupt, hangup], stop));
+    match [SignalKind::terminate(), SignalKind::interrupt()].map(signal) {
+        [Ok(terminate), Ok(interrupt)] => {
+            tokio::spawn(heed([terminate, interrupt], stop));
         }
         _ => say("warning: signals cannot be caught; stopping will not be clean"),
     }
@@ -179,17 +274,14 @@ fn stop_signal() -> impl Future<Output = ()> {
     }
 }
 
-async fn heed([mut terminate, mut interrupt, mut hangup]: [UnixSignal; 3], stop: watch::Sender<bool>) {
+async fn heed([mut terminate, mut interrupt]: [UnixSignal; 2], stop: watch::Sender<bool>) {
     loop {
         tokio::select! {
             Some(()) = terminate.recv() => {}
             Some(()) = interrupt.recv() => {}
-            Some(()) = hangup.recv() => {
-                say("SIGHUP changes nothing: restart the relay to use another configuration or certificate");
-                continue;
-            }
             else => return,
         }
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         if stop.send_replace(true) {
             say("stopped at once, at the second signal");
             std::process::exit(0);

@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use crate::chance::{Chance, SystemChance};
 use crate::clock::{Clock, SlotClock, SystemClock};
@@ -23,15 +22,16 @@ use crate::door::admin::{self, Meters};
 use crate::door::connection::{self, Hall};
 use crate::door::decoy::{Decoy, DecoyError};
 use crate::door::listen::{Bound, Listener};
-use crate::door::tls::{self, Identity, TlsError};
+use crate::door::tls::{self, Certificate, Identity, TlsError};
 use crate::door::{Door, DoorParts, Served};
 use crate::files;
 use crate::gate::LineGate;
+use crate::gate::owing::{Owing, ROOM};
 use crate::gate::quota::Quota;
 use crate::gate::sources::Sources;
 use crate::lane::{Ground, Line};
 use crate::seal::{self, Keyring, KeyringError, Sealer};
-use crate::store::{MemoryStore, SledStore, Store, StoreError};
+use crate::store::{Ballast, MemoryStore, SledStore, Store};
 
 /// How often what has died is let go.
 const TEND_EVERY: Duration = Duration::from_secs(1);
@@ -39,6 +39,9 @@ const TEND_EVERY: Duration = Duration::from_secs(1);
 /// Every so many rounds shelves that nobody used are closed, and the medium is measured.
 const REST_ROUNDS: u32 = 30;
 const MEASURE_ROUNDS: u32 = 5;
+
+/// Connections that may wait for a place that somebody else is asked to leave.
+const WAITING_MAX: usize = 128;
 
 /// Rounds without a failure after which the store counts as sound again.
 const CALM_ROUNDS: u32 = 60;
@@ -56,9 +59,6 @@ pub enum StartError {
     /// The keyring.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
-    /// The store.
-    #[error("cannot open the store: {0}")]
-    Store(#[from] StoreError),
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -68,6 +68,11 @@ pub enum StartError {
     /// Nothing can be accepted there.
     #[error("{0}: cannot listen on {1}: {2}")]
     Listen(&'static str, String, #[source] io::Error),
+    /// The socket that was handed over does not go with `[tls]`.
+    #[error(
+        "listen: the socket handed over does not fit [tls]: a Unix socket takes spki alone, an address takes cert and key or self_signed"
+    )]
+    HandedKind,
 }
 
 /// What the relay does not make itself: time and chance.
@@ -96,6 +101,7 @@ impl World {
 pub struct Relay {
     bound: Bound,
     spki: Option<[u8; 32]>,
+    certificate: Option<Arc<Certificate>>,
     rooms: Arc<Rooms>,
     stop: watch::Sender<bool>,
     accepting: tokio::task::JoinHandle<()>,
@@ -119,6 +125,8 @@ pub struct Trouble {
     pub is_full: bool,
     /// The store or the keyring refused something within the last minute.
     pub is_failing: bool,
+    /// Dead keys and shelves that a disk refused to let go of. They are tried again each second.
+    pub unforgotten_count: usize,
 }
 
 struct Rooms {
@@ -128,7 +136,9 @@ struct Rooms {
     sealer: Arc<Sealer>,
     clock: Arc<SlotClock>,
     lines: Vec<Arc<Served>>,
+    sources: Arc<Sources>,
     quota: Arc<Quota>,
+    ballast: Ballast,
     counters: Arc<Counters>,
 }
 
@@ -149,6 +159,10 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     let listener = Listener::bind(&settings.listen)
         .await
         .map_err(|error| StartError::Listen("listen", listen_text(&settings.listen), error))?;
+    if listener.is_front() != identity.is_none() {
+        return Err(StartError::HandedKind);
+    }
+    let certificate = identity.map(|identity| Arc::new(Certificate::new(identity, certificate_files(&settings.tls))));
     let bound = listener.bound().map_err(|error| StartError::Listen("listen", listen_text(&settings.listen), error))?;
     let door = Door::new(DoorParts {
         lines: rooms.lines.clone(),
@@ -161,8 +175,9 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     });
     let hall = Arc::new(Hall {
         router: door.router(),
-        tls: identity.map(|identity| TlsAcceptor::from(identity.config)),
+        tls: certificate.clone(),
         deadlines: settings.deadlines,
+        owing: Owing::new(ROOM),
         counters: Arc::clone(&rooms.counters),
         stopping,
     });
@@ -180,9 +195,9 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
         keeping.spawn(writer.run(closing.clone()));
     }
     keeping.spawn(tend(Arc::clone(&rooms), closing));
-    let sources = Arc::new(Sources::new(settings.max_per_address, Arc::clone(&world.chance)));
+    let sources = Arc::clone(&rooms.sources);
     let accepting = tokio::spawn(accept(listener, hall, sources, settings.max_connections, Arc::clone(&rooms.clock)));
-    Ok(Relay { bound, spki, rooms, stop, accepting, close, keeping, others, _lock: lock })
+    Ok(Relay { bound, spki, certificate, rooms, stop, accepting, close, keeping, others, _lock: lock })
 }
 
 /// Starts a relay, says that it accepts, and serves until `shutdown` is there.
@@ -216,6 +231,12 @@ impl Relay {
         self.spki.as_ref()
     }
 
+    /// The certificate, which can be renewed; none behind a web server.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.certificate.clone()
+    }
+
     /// A watch on what an operator should hear about.
     #[must_use]
     pub fn trouble(&self) -> watch::Receiver<Trouble> {
@@ -246,16 +267,18 @@ impl Relay {
 
 impl Rooms {
     fn tend(&self, round: u32) {
-        match self.sealer.expire(self.clock.boot()) {
-            Ok(count) => self.counters.epochs_forgotten.add(count as u64),
-            Err(_) => self.counters.store_failures.add(1),
+        // What stays is tried again and said, apart from failures to write what came.
+        if let Ok(count) = self.sealer.expire(self.clock.boot()) {
+            self.counters.epochs_forgotten.add(count as u64);
         }
+        self.sources.tend(self.clock.now());
         for served in &self.lines {
             served.line.tend();
             served.line.forget_below_floor();
-            served.gate.nonces.tend(self.clock.boot());
+            served.gate.tend(self.clock.now(), self.clock.boot());
         }
         if round.is_multiple_of(MEASURE_ROUNDS) {
+            self.ballast.trim(self.sealer.store().free());
             self.quota.measure(&self.sealer);
         }
         if round % REST_ROUNDS == REST_ROUNDS - 1 {
@@ -275,6 +298,7 @@ impl Rooms {
             has_skipped: self.counters.damaged_records.count() > 0,
             is_full: self.quota.is_full(),
             is_failing: failures > 0 && calm_rounds < CALM_ROUNDS,
+            unforgotten_count: self.sealer.unforgotten_count(),
         }
     }
 }
@@ -297,6 +321,7 @@ async fn tend(rooms: Arc<Rooms>, mut closing: watch::Receiver<bool>) {
 /// Accepts until the relay stops; then waits for the connections, which have a deadline of their own.
 async fn accept(listener: Listener, hall: Arc<Hall>, sources: Arc<Sources>, max: usize, clock: Arc<SlotClock>) {
     let seats = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
+    let waiting = Arc::new(Semaphore::new(WAITING_MAX));
     let mut stopping = hall.stopping.clone();
     let mut open = JoinSet::new();
     loop {
@@ -306,15 +331,25 @@ async fn accept(listener: Listener, hall: Arc<Hall>, sources: Arc<Sources>, max:
             Some(_) = open.join_next() => continue,
         };
         hall.counters.connections.add(1);
-        let seat = Arc::clone(&seats).try_acquire_owned().ok().zip(sources.seat(address, clock.now()));
-        let Some((permit, seated)) = seat else {
+        let place = Arc::clone(&seats).try_acquire_owned().ok();
+        let bench = if place.is_some() { None } else { Arc::clone(&waiting).try_acquire_owned().ok() };
+        let has_where = place.is_some() || bench.is_some();
+        let seated = if has_where { sources.seat(address, clock.now()) } else { None };
+        let Some(seated) = seated.filter(|seated| place.is_some() || sources.make_room(seated)) else {
             hall.counters.connections_refused.add(1);
             continue;
         };
-        let hall = Arc::clone(&hall);
+        let (hall, seats) = (Arc::clone(&hall), Arc::clone(&seats));
         open.spawn(async move {
-            connection::serve(hall, wire, seated).await;
-            drop(permit);
+            // Whoever was asked to make room is about to leave.
+            let place = match place {
+                Some(place) => Some(place),
+                None => timeout(hall.deadlines.handshake, seats.acquire_owned()).await.ok().and_then(Result::ok),
+            };
+            drop(bench);
+            if place.is_some() {
+                connection::serve(hall, wire, seated).await;
+            }
         });
     }
     drop(listener);
@@ -333,7 +368,15 @@ pub fn identity(settings: &Settings) -> Result<Option<Identity>, TlsError> {
         (Tls::SelfSigned, Listen::Tcp(address)) => {
             tls::self_signed(&settings.data_dir.join("tls"), &tls::host_of(address)).map(Some)
         }
+        (Tls::SelfSigned, Listen::Handed) => tls::self_signed(&settings.data_dir.join("tls"), "localhost").map(Some),
         (Tls::SelfSigned, Listen::Unix(_)) | (Tls::Front(_), _) => Ok(None),
+    }
+}
+
+fn certificate_files(tls: &Tls) -> Option<(PathBuf, PathBuf)> {
+    match tls {
+        Tls::Files { cert, key } => Some((cert.clone(), key.clone())),
+        Tls::SelfSigned | Tls::Front(_) => None,
     }
 }
 
@@ -341,6 +384,7 @@ fn listen_text(listen: &Listen) -> String {
     match listen {
         Listen::Tcp(address) => address.to_string(),
         Listen::Unix(path) => format!("unix:{}", path.display()),
+        Listen::Handed => "systemd".into(),
     }
 }
 
@@ -367,9 +411,11 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
             (Arc::new(store), keyring)
         }
     };
-    let sealer = Arc::new(Sealer::new(keyring, store, Arc::clone(chance))?);
+    let sealer = Arc::new(Sealer::new(keyring, store, Arc::clone(chance)));
     let (clock, counters) = (Arc::new(SlotClock::start(Arc::clone(&world.clock))), Arc::new(Counters::default()));
     let quota = Quota::new(settings.quota_bytes);
+    let ballast = Ballast::new(&settings.data_dir);
+    ballast.trim(sealer.store().free());
     quota.measure(&sealer);
     let ground = Ground {
         sealer: Arc::clone(&sealer),
@@ -381,9 +427,11 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
     let mut lines = Vec::new();
     for line in &settings.lines {
         let gate = LineGate::new(line, sealer.life(), Arc::clone(&quota), Arc::clone(&counters));
+        let gate = if matches!(settings.tls, Tls::Front(_)) { gate.behind_a_front(line) } else { gate };
         let line = Line::open(line.clone(), &settings.data_dir.join("public"), &ground).map_err(data)?;
         lines.push(Arc::new(Served { line, gate }));
     }
+    let sources = Arc::new(Sources::new(settings.max_per_address, Arc::clone(chance)));
     let (trouble, failures) = (watch::Sender::new(Trouble::default()), Mutex::default());
-    Ok(Rooms { trouble, failures, sealer, clock, lines, quota, counters })
+    Ok(Rooms { trouble, failures, sealer, clock, lines, sources, quota, ballast, counters })
 }

@@ -3,6 +3,7 @@ use crate::seal::KeyringMedium;
 
 const TOP: &str = "listen = \"127.0.0.1:0\"\ndata_dir = \"data\"\nkeyring_dir = \"/run/x\"\n";
 const TLS: &str = "[tls]\nself_signed = true\n";
+const CERT: &str = "[tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n";
 
 fn line(root: u8, more: &str) -> String {
     let root = PublicKey::from_bytes([root; 32]);
@@ -91,7 +92,17 @@ fn a_wrong_configuration_is_refused_with_its_key() {
         ("an unknown store", format!("{TOP}store = \"redis\"\n{TLS}{whole}"), "unknown variant `redis`"),
         ("no address", TOP.replace("127.0.0.1:0", "here") + TLS + &whole, "listen: \"here\" is neither"),
         ("an empty socket", TOP.replace("127.0.0.1:0", "unix:") + TLS + &whole, "listen: give a path"),
-        ("no decoy in public", public + TLS + &whole, "decoy_dir: is missing"),
+        ("no decoy in public", public.clone() + CERT + &whole, "decoy_dir: is missing"),
+        (
+            "its own certificate in public",
+            public + "decoy_dir = \"site\"\n" + TLS + &whole,
+            "tls.self_signed: is for this machine",
+        ),
+        (
+            "its own certificate on any socket",
+            TOP.replace("127.0.0.1:0", "systemd") + TLS + &whole,
+            "tls.self_signed: is for this",
+        ),
         ("no certificate", format!("{TOP}{whole}"), "tls: say either"),
         ("a certificate without key", format!("{TOP}[tls]\ncert = \"c\"\n{whole}"), "tls.key: is missing"),
         ("a key without certificate", format!("{TOP}[tls]\nkey = \"c\"\n{whole}"), "tls.cert: is missing"),
@@ -153,7 +164,6 @@ fn the_example_documents_every_key() {
     let example = include_str!("../../../deploy/relay.toml");
     let live: String = example.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
     let (top, _) = live.split_once("\n[[line]]\n").unwrap();
-    let top = top.replace("self_signed = true\n", "");
     let table: toml::Table = toml::from_str(&live).unwrap();
     assert!(
         parse(&format!("{top}\n{}", gates(""))).unwrap_err().to_string().contains("tls"),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -57,5 +57,5 @@ pub async fn serve(listener: TcpListener, meters: Arc<Meters>) {
 async fn answer(meters: Arc<Meters>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let is_asked = request.method() == Method::GET && request.uri().path() == "/metrics";
     let text = if is_asked { tokio::task::spawn_blocking(move || meters.text()).await.ok() } else { None };
-    Ok(text.map_or_else(|| reply::missing(b""), reply::metrics))
+    Ok(text.map_or_else(|| reply::missing(&Bytes::new()), reply::metrics))
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use axum::body::Bytes;
 use axum::http::Method;
 use axum::response::Response;
 
@@ -29,6 +30,9 @@ pub enum DecoyError {
     /// It has no front page.
     #[error("decoy_dir: {0} has no index.html: put an ordinary web page there")]
     NoIndex(PathBuf),
+    /// It has no page for what is not there, and the relay's own would give the relay away.
+    #[error("decoy_dir: {0} has no 404.html: put the site's own \"not found\" page there")]
+    NoMissing(PathBuf),
     /// It is too large to keep in memory.
     #[error("decoy_dir: {0} holds more than 16 MiB: choose a smaller site")]
     TooLarge(PathBuf),
@@ -37,12 +41,13 @@ pub enum DecoyError {
 /// The decoy site.
 pub struct Decoy {
     files: HashMap<String, File>,
-    missing: Vec<u8>,
+    missing: Bytes,
+    not_allowed: Bytes,
 }
 
 struct File {
     kind: &'static str,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl Decoy {
@@ -59,9 +64,9 @@ impl Decoy {
     }
 
     fn built_in() -> Self {
-        let page = || File { kind: kind_of("index.html"), bytes: BUILT_IN.to_vec() };
+        let page = || File { kind: kind_of("index.html"), bytes: Bytes::from_static(BUILT_IN) };
         let files = ["/", "/index.html"].map(|path| (path.to_owned(), page()));
-        Self { files: files.into(), missing: NOT_FOUND.to_vec() }
+        Self { files: files.into(), missing: Bytes::from_static(NOT_FOUND), not_allowed: Bytes::from_static(NOT_ALLOWED) }
     }
 
     fn of_dir(dir: &Path) -> Result<Self, DecoyError> {
@@ -74,8 +79,11 @@ impl Decoy {
         if !files.contains_key("/") {
             return Err(DecoyError::NoIndex(dir.to_path_buf()));
         }
-        let missing = files.get("/404.html").map_or_else(|| NOT_FOUND.to_vec(), |file: &File| file.bytes.clone());
-        Ok(Self { files, missing })
+        let page = |path: &str| files.get(path).map(|file: &File| file.bytes.clone());
+        // Nothing built in: every relay has the same bytes, and one request would find them all.
+        let missing = page("/404.html").ok_or_else(|| DecoyError::NoMissing(dir.to_path_buf()))?;
+        let not_allowed = page("/405.html").unwrap_or_else(|| missing.clone());
+        Ok(Self { files, missing, not_allowed })
     }
 
     /// What the site gives for a method and path.
@@ -84,7 +92,7 @@ impl Decoy {
         match self.files.get(path) {
             None => reply::missing(&self.missing),
             Some(file) if matches!(*method, Method::GET | Method::HEAD) => reply::file(file.kind, &file.bytes),
-            Some(_) => reply::not_allowed(NOT_ALLOWED),
+            Some(_) => reply::not_allowed(&self.not_allowed),
         }
     }
 }
@@ -102,7 +110,7 @@ fn gather(dir: &Path, prefix: &str, files: &mut HashMap<String, File>, room: &mu
             continue;
         }
         *room = room.checked_sub(data.len()).ok_or(io::ErrorKind::FileTooLarge)?;
-        let bytes = std::fs::read(entry.path())?;
+        let bytes = Bytes::from(std::fs::read(entry.path())?);
         if name == "index.html" {
             files.insert(format!("{prefix}/"), File { kind: kind_of(name), bytes: bytes.clone() });
         }
@@ -165,12 +173,38 @@ mod tests {
         }
     }
 
+    /// A page that every relay has would find them all with one request.
+    #[tokio::test]
+    async fn nothing_of_the_relays_own_is_seen_where_there_is_a_site() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str| std::fs::write(dir.path().join(name), name).unwrap();
+        ["index.html", "404.html"].into_iter().for_each(write);
+        for own in [None, Some("405.html")] {
+            own.into_iter().for_each(write);
+            let decoy = Decoy::load(&DecoySource::Dir(dir.path().into())).unwrap();
+            for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+                for path in ["/", "/index.html", "/nothing", "/nothing/"] {
+                    let reply = decoy.answer(&method, path);
+                    let page = match reply.status() {
+                        StatusCode::OK => "index.html",
+                        StatusCode::NOT_FOUND => "404.html",
+                        _ => own.unwrap_or("404.html"),
+                    };
+                    let body = axum::body::to_bytes(reply.into_body(), 1024).await.unwrap();
+                    assert_eq!(String::from_utf8_lossy(&body), page, "{method} {path}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_directory_that_is_no_site_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let load = |dir: &Path| Decoy::load(&DecoySource::Dir(dir.into())).err();
         assert!(matches!(load(dir.path()), Some(DecoyError::NoIndex(_))));
         assert!(matches!(load(&dir.path().join("nowhere")), Some(DecoyError::Unreadable(..))));
+        std::fs::write(dir.path().join("index.html"), "front").unwrap();
+        assert!(matches!(load(dir.path()), Some(DecoyError::NoMissing(_))));
         std::fs::File::create(dir.path().join("index.html")).unwrap().set_len(SIZE_MAX + 1).unwrap();
         assert!(matches!(load(dir.path()), Some(DecoyError::TooLarge(_))));
     }

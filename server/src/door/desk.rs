@@ -88,7 +88,12 @@ async fn beat(served: Arc<Served>, access: &Access, knock: &Knock) -> Option<Res
     let (line, now) = (&served.line, served.line.now());
     line.floors.report(access.device, beat.floor.life, beat.floor.n, line.boot());
     let DeskBeat { fast_slot, slow_slot, fast_cell, slow_cell, team_cells, .. } = beat;
-    let fast = fast_slot.map_or(SlotWrite::Written, |slot| line.fast.write(slot, fast_cell, now));
+    let fast = match fast_slot {
+        None => SlotWrite::Written,
+        // The fast track is the desk's alone.
+        Some(_) if access.role == Role::Safeguarding => SlotWrite::NotOpen,
+        Some(slot) => line.fast.write(slot, fast_cell, now),
+    };
     let slow = match slow_slot {
         None => SlotWrite::Written,
         Some(slot) => {
@@ -97,7 +102,7 @@ async fn beat(served: Arc<Served>, access: &Access, knock: &Knock) -> Option<Res
         }
     };
     let team_cell_count = u32::try_from(team_cells.len()).unwrap_or(u32::MAX);
-    let are_taken = served.gate.admit_team(team_cell_count, now) && line.up.post(team_cells.into()).await.is_ok();
+    let are_taken = served.gate.admit_team(access.device, team_cell_count, now) && line.up.post(team_cells.into()).await.is_ok();
     let outcome = if are_taken && slow != SlotWrite::Refused { DeskOutcome::Done } else { DeskOutcome::Full };
     served.gate.beat_taken();
     Some(desk_reply(&served, outcome, slot_outcome(fast), slot_outcome(slow)))
@@ -114,7 +119,7 @@ const fn slot_outcome(write: SlotWrite) -> SlotOutcome {
 fn desk_reply(served: &Served, outcome: DeskOutcome, fast: SlotOutcome, slow: SlotOutcome) -> Response {
     let now = served.line.now();
     let reply = DeskReply { outcome, fast, slow, serial: served.line.board.serial(now.seconds()), clock_ms: now };
-    reply::octets(reply.to_bytes())
+    reply::octets(reply.to_bytes().to_vec())
 }
 
 fn put_reply(served: &Served, outcome: DeskOutcome) -> Response {

@@ -9,13 +9,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use listenfd::ListenFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use crate::config::Listen;
 
 /// How long to wait when the system has no descriptors left. Whoever waits in the queue is served then.
 const EXHAUSTED: Duration = Duration::from_millis(50);
+
+/// Connections that may wait to be accepted. Beyond that the system drops them without a word, and their peers wait for nothing; it also has a
+/// bound of its own (`net.core.somaxconn`, 4096).
+const BACKLOG: u32 = 4096;
 
 /// Where the relay is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub enum Bound {
     Tcp(SocketAddr),
     /// The socket.
     Unix(PathBuf),
+    /// A socket that was handed over, and is not ours to name.
+    Handed,
 }
 
 impl fmt::Display for Bound {
@@ -31,6 +38,7 @@ impl fmt::Display for Bound {
         match self {
             Self::Tcp(address) => write!(out, "https://{address}"),
             Self::Unix(path) => write!(out, "unix:{}", path.display()),
+            Self::Handed => out.write_str("systemd"),
         }
     }
 }
@@ -39,8 +47,8 @@ impl fmt::Display for Bound {
 pub enum Listener {
     /// On an address.
     Tcp(TcpListener),
-    /// On a socket, which is removed when the listener is dropped.
-    Unix(UnixListener, SocketFile),
+    /// On a socket, which is removed when the listener is dropped; unless it was handed over.
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 /// A socket's file. Removed when dropped.
@@ -60,15 +68,41 @@ impl Listener {
     /// What the system says, above all that the address is in use.
     pub async fn bind(listen: &Listen) -> io::Result<Self> {
         match listen {
-            Listen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
+            Listen::Tcp(address) => {
+                let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+                // A relay that is started again must not wait for its old connections to be forgotten.
+                socket.set_reuseaddr(true)?;
+                socket.bind(*address)?;
+                Ok(Self::Tcp(socket.listen(BACKLOG)?))
+            }
             Listen::Unix(path) => {
                 clear_socket(path).await?;
                 let listener = UnixListener::bind(path)?;
                 // The front runs under another account of our group.
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-                Ok(Self::Unix(listener, SocketFile(path.clone())))
+                Ok(Self::Unix(listener, Some(SocketFile(path.clone()))))
             }
+            Listen::Handed => Self::handed(),
         }
+    }
+
+    /// The first socket that the service manager handed over, of whichever kind it is.
+    fn handed() -> io::Result<Self> {
+        let mut handed = ListenFd::from_env();
+        if let Ok(Some(listener)) = handed.take_tcp_listener(0) {
+            listener.set_nonblocking(true)?;
+            return Ok(Self::Tcp(TcpListener::from_std(listener)?));
+        }
+        let nothing = || io::Error::new(io::ErrorKind::NotFound, "no socket was handed over: start it by its .socket unit");
+        let listener = handed.take_unix_listener(0)?.ok_or_else(nothing)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self::Unix(UnixListener::from_std(listener)?, None))
+    }
+
+    /// Whether what arrives comes from a web server in front, without TLS.
+    #[must_use]
+    pub const fn is_front(&self) -> bool {
+        matches!(self, Self::Unix(..))
     }
 
     /// Where it is bound.
@@ -79,7 +113,8 @@ impl Listener {
     pub fn bound(&self) -> io::Result<Bound> {
         match self {
             Self::Tcp(listener) => Ok(Bound::Tcp(listener.local_addr()?)),
-            Self::Unix(_, file) => Ok(Bound::Unix(file.0.clone())),
+            Self::Unix(_, Some(file)) => Ok(Bound::Unix(file.0.clone())),
+            Self::Unix(_, None) => Ok(Bound::Handed),
         }
     }
 

@@ -14,6 +14,7 @@ pub mod desk;
 pub mod listen;
 pub mod page;
 pub mod public;
+mod pulse;
 pub mod reply;
 pub mod tls;
 
@@ -36,6 +37,7 @@ use crate::counters::Counters;
 use crate::gate::LineGate;
 use crate::gate::sources::Source;
 use crate::lane::Line;
+use crate::stack;
 
 /// The longest body that any call sends. More is not read.
 pub const BODY_MAX: usize = porchlight_proto::limits::BLOB_LEN;
@@ -149,5 +151,5 @@ impl Door {
 
 /// Does what may wait for the medium where waiting holds up nobody. `None` if it panicked.
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.ok()
+    tokio::task::spawn_blocking(|| stack::wiped(work)).await.ok()
 }

@@ -30,7 +30,7 @@ pub(super) fn open(served: &Served, rest: &str, knock: &Knock) -> Option<Respons
             let part = porchlight_web::part(name)?;
             let accepted = knock.parts.headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
             let (bytes, encoding) = part.encoded(accepted);
-            Some(reply::page(part.kind, bytes, encoding))
+            Some(reply::shared(reply::page(part.kind, bytes, encoding)))
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn notice(served: &Served) -> Response {
         desk_beat_ms: line.settings.desk_beat_ms,
         bulletin: line.board.bulletin(now.seconds()),
     };
-    reply::octets(notice.to_bytes().as_slice())
+    reply::octets(notice.to_bytes().to_vec())
 }
 
 /// POST `up`: the reply goes out when the medium has the cell.
@@ -46,16 +46,16 @@ pub(super) async fn up(served: &Served, knock: &Knock) -> Option<Response> {
     let now = line.now();
     let up_reply =
         UpReply { outcome, difficulty: served.gate.difficulty(now), serial: line.board.serial(now.seconds()), clock_ms: now };
-    Some(reply::octets(up_reply.to_bytes()))
+    Some(reply::octets(up_reply.to_bytes().to_vec()))
 }
 
 /// GET `down/fast`.
 pub(super) fn fast(served: &Served) -> Response {
-    reply::octets(served.line.fast.page(served.line.now()).as_slice())
+    reply::octets(served.line.fast.page(served.line.now()).to_vec())
 }
 
 /// GET `down/slow/{day}`.
 pub(super) async fn slow(served: Arc<Served>, day: u32) -> Option<Response> {
     let page = off_thread(move || served.line.slow.page(day, served.line.now())).await??;
-    Some(reply::octets(page))
+    Some(reply::shared(reply::octets(page)))
 }

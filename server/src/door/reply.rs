@@ -1,11 +1,22 @@
 //! Every reply there is, in one place: what the far side sees is decided here and nowhere else.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
+/// Marks a reply whose bytes are the same ones for everybody, so that one more of it takes up no memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared;
+
+/// The reply, marked as [`Shared`].
+#[must_use]
+pub fn shared(mut reply: Response) -> Response {
+    reply.extensions_mut().insert(Shared);
+    reply
+}
+
 /// The binary answer to a call.
-pub fn octets(bytes: impl Into<Vec<u8>>) -> Response {
+pub fn octets(bytes: impl Into<Bytes>) -> Response {
     let mut reply = plain(StatusCode::OK, HeaderValue::from_static("application/octet-stream"), bytes.into());
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
@@ -14,7 +25,7 @@ pub fn octets(bytes: impl Into<Vec<u8>>) -> Response {
 /// A file of the callers' page: kept nowhere, told nowhere, framed nowhere, and allowed nothing that it does not need.
 ///
 /// No Strict-Transport-Security: the browser would write this host's name down and keep it.
-pub fn page(kind: &'static str, bytes: impl Into<Vec<u8>>, encoding: Option<&'static str>) -> Response {
+pub fn page(kind: &'static str, bytes: impl Into<Bytes>, encoding: Option<&'static str>) -> Response {
     let mut reply = plain(StatusCode::OK, HeaderValue::from_static(kind), bytes.into());
     let headers = reply.headers_mut();
     for (name, value) in PAGE_HEADERS {
@@ -31,7 +42,7 @@ const FORGET: &str = "\"cache\", \"cookies\", \"storage\"";
 
 /// The answer to the page's goodbye: the browser is to throw away whatever it kept.
 pub fn bye() -> Response {
-    let mut reply = page("text/plain; charset=utf-8", Vec::new(), None);
+    let mut reply = page("text/plain; charset=utf-8", Bytes::new(), None);
     reply.headers_mut().insert(HeaderName::from_static("clear-site-data"), HeaderValue::from_static(FORGET));
     reply
 }
@@ -52,28 +63,28 @@ const PAGE_HEADERS: [(&str, &str); 9] = [
 ];
 
 /// A file of the decoy.
-pub fn file(kind: &'static str, bytes: &[u8]) -> Response {
-    plain(StatusCode::OK, HeaderValue::from_static(kind), bytes.to_vec())
+pub fn file(kind: &'static str, bytes: &Bytes) -> Response {
+    shared(plain(StatusCode::OK, HeaderValue::from_static(kind), bytes.clone()))
 }
 
 /// What the decoy has not.
-pub fn missing(page: &[u8]) -> Response {
-    plain(StatusCode::NOT_FOUND, HeaderValue::from_static("text/html; charset=utf-8"), page.to_vec())
+pub fn missing(page: &Bytes) -> Response {
+    shared(plain(StatusCode::NOT_FOUND, HeaderValue::from_static("text/html; charset=utf-8"), page.clone()))
 }
 
 /// What the decoy has, asked for by a method it does not know.
-pub fn not_allowed(page: &[u8]) -> Response {
-    let mut reply = plain(StatusCode::METHOD_NOT_ALLOWED, HeaderValue::from_static("text/html; charset=utf-8"), page.to_vec());
+pub fn not_allowed(page: &Bytes) -> Response {
+    let mut reply = plain(StatusCode::METHOD_NOT_ALLOWED, HeaderValue::from_static("text/html; charset=utf-8"), page.clone());
     reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-    reply
+    shared(reply)
 }
 
 /// Counters as text.
 pub fn metrics(text: String) -> Response {
-    plain(StatusCode::OK, HeaderValue::from_static("text/plain; version=0.0.4"), text.into_bytes())
+    plain(StatusCode::OK, HeaderValue::from_static("text/plain; version=0.0.4"), text.into_bytes().into())
 }
 
-fn plain(status: StatusCode, kind: HeaderValue, bytes: Vec<u8>) -> Response {
+fn plain(status: StatusCode, kind: HeaderValue, bytes: Bytes) -> Response {
     let length = HeaderValue::from(bytes.len());
     let mut reply = Response::new(Body::from(bytes));
     *reply.status_mut() = status;

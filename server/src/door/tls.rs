@@ -3,18 +3,20 @@
 //! TLS 1.3 with X25519MLKEM768 preferred, TLS 1.2 with ECDHE and AEAD for old browsers; h2 and HTTP/1.1. No tickets and no session
 //! memory: resumption would let the relay, and for TLS 1.2 anyone watching, link two connections of one phone.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use porchlight_proto::kdf;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate};
+use rustls::server::NoServerSessionStorage;
+use rustls::{CertificateError, ServerConfig};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use crate::files;
 
@@ -43,6 +45,85 @@ pub struct Identity {
     pub config: Arc<ServerConfig>,
     /// SHA-256 of the certificate's SubjectPublicKeyInfo: what cards pin and tokens are bound to.
     pub spki: [u8; 32],
+    /// When the certificate ends.
+    pub until: Until,
+    /// SHA-256 of the certificate.
+    print: [u8; 32],
+}
+
+/// When a certificate ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Until(ASN1Time);
+
+impl Until {
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0 < ASN1Time::now()
+    }
+}
+
+/// The day, as in 2026-11-29.
+impl fmt::Display for Until {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.to_datetime().date().fmt(out)
+    }
+}
+
+/// The certificate that handshakes are done with now. It can be renewed while the relay serves, its key cannot.
+pub struct Certificate {
+    held: RwLock<Identity>,
+    files: Option<(PathBuf, PathBuf)>,
+}
+
+/// What became of a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// New connections get the new certificate, which lives so long.
+    Done(Until),
+    /// The file holds the certificate that is in use already, which lives so long.
+    Same(Until),
+    /// It comes from no file that somebody else renews.
+    Nothing,
+    /// The file has another key. Desks and cards know the old one, so it stays in use.
+    OtherKey,
+}
+
+impl Certificate {
+    /// One that begins as `identity`, and is renewed from `files` (certificate, key).
+    #[must_use]
+    pub fn new(identity: Identity, files: Option<(PathBuf, PathBuf)>) -> Self {
+        Self { held: RwLock::new(identity), files }
+    }
+
+    /// What the next handshake is done with.
+    #[must_use]
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner).config)
+    }
+
+    /// When it ends.
+    #[must_use]
+    pub fn until(&self) -> Until {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).until
+    }
+
+    /// Reads the files again. Connections that are open keep what they have.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Pem`], [`TlsError::Unusable`]; the old certificate stays in use.
+    pub fn renew(&self) -> Result<Renewal, TlsError> {
+        let Some((cert, key)) = &self.files else { return Ok(Renewal::Nothing) };
+        let fresh = of_files(cert, key)?;
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if fresh.spki != held.spki {
+            return Ok(Renewal::OtherKey);
+        }
+        let (until, is_same) = (fresh.until, fresh.print == held.print);
+        *held = fresh;
+        Ok(if is_same { Renewal::Same(until) } else { Renewal::Done(until) })
+    }
 }
 
 /// A pin as people copy it.
@@ -64,11 +145,15 @@ pub fn of_files(cert: &Path, key: &Path) -> Result<Identity, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(pem(cert))?;
     let secret = PrivateKeyDer::from_pem_file(key).map_err(pem(key))?;
     let leaf = chain.first().ok_or_else(|| TlsError::Pem(cert.to_path_buf(), rustls::pki_types::pem::Error::NoItemsFound))?;
-    let spki = spki_of(leaf)?;
-    Ok(Identity { config: Arc::new(config(chain, secret)?), spki })
+    let (_, read) = X509Certificate::from_der(leaf).map_err(|_| rustls::Error::from(CertificateError::BadEncoding))?;
+    let (spki, until) = (kdf::digest(read.public_key().raw), Until(read.validity().not_after));
+    let print = kdf::digest(leaf);
+    Ok(Identity { config: Arc::new(config(chain, secret)?), spki, until, print })
 }
 
 /// The identity kept in `dir`, made at the first call: the pin stays the same as long as the directory does.
+///
+/// For one machine and for trying out: its dates and its form are not those of any website's certificate.
 ///
 /// # Errors
 ///
@@ -103,10 +188,6 @@ pub fn host_of(address: &SocketAddr) -> String {
     if address.ip().is_loopback() || address.ip().is_unspecified() { "localhost".into() } else { address.ip().to_string() }
 }
 
-fn spki_of(cert: &CertificateDer<'_>) -> Result<[u8; 32], TlsError> {
-    Ok(kdf::digest(&ParsedCertificate::try_from(cert)?.subject_public_key_info()))
-}
-
 fn config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
@@ -135,6 +216,31 @@ mod tests {
         let mode = |name: &str| std::fs::metadata(tls.join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("key.pem"), 0o600);
         assert_eq!(std::fs::read_to_string(tls.join("pin")).unwrap(), format!("{}\n", pin_text(&first.spki)));
+    }
+
+    #[test]
+    fn a_renewed_certificate_is_taken_and_another_key_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tls, other) = (dir.path().join("tls"), dir.path().join("other"));
+        let identity = self_signed(&tls, "localhost").unwrap();
+        let files = (tls.join("cert.pem"), tls.join("key.pem"));
+        let held = Certificate::new(identity.clone(), Some(files.clone()));
+        std::fs::remove_file(&files.0).unwrap();
+        assert!(matches!(held.renew(), Err(TlsError::Pem(..))), "no file");
+        assert!(Arc::ptr_eq(&held.config(), &identity.config));
+        assert_eq!(Certificate::new(identity.clone(), None).until().to_string(), "4096-01-01");
+        self_signed(&tls, "localhost").unwrap();
+        assert!(matches!(held.renew().unwrap(), Renewal::Done(until) if !until.is_over()));
+        assert!(matches!(held.renew().unwrap(), Renewal::Same(_)), "nobody has renewed it since");
+        let renewed = held.config();
+        assert!(!Arc::ptr_eq(&renewed, &identity.config));
+        self_signed(&other, "localhost").unwrap();
+        for name in ["cert.pem", "key.pem"] {
+            std::fs::copy(other.join(name), tls.join(name)).unwrap();
+        }
+        assert_eq!(held.renew().unwrap(), Renewal::OtherKey);
+        assert!(Arc::ptr_eq(&held.config(), &renewed));
+        assert_eq!(Certificate::new(identity, None).renew().unwrap(), Renewal::Nothing);
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! Fair shares of a cap: whoever sends much gets less of what is left, and something is always left for who comes new.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::time::Millis;
-
-use super::sources::Source;
 
 /// A source may have this many times what is still free.
 ///
@@ -13,8 +12,8 @@ use super::sources::Source;
 /// fifty there is still room for fifteen cells of a newcomer in a cap of 3,000.
 const GREED: u64 = 4;
 
-/// Sources remembered in one minute. Those that come later share one account.
-const SOURCES_MAX: usize = 16_384;
+/// Accounts kept in one minute. Those that come later share one.
+const ACCOUNTS_MAX: usize = 16_384;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -22,48 +21,70 @@ const MINUTE_MS: u64 = 60_000;
 /// sources than places nobody else would get in before the next; so it is a matter of chance who asks when a place comes free.
 const BURST_MS: u64 = 12_000;
 
-/// A cap per minute, shared fairly.
-pub struct Share {
+/// A cap per minute, shared fairly among `Who`.
+pub struct Share<Who> {
     cap: u64,
-    minute: Mutex<Minute>,
+    /// How many times what is still free one may have.
+    greed: u64,
+    minute: Mutex<Minute<Who>>,
 }
 
-#[derive(Default)]
-struct Minute {
+struct Minute<Who> {
     number: u64,
     total: u64,
-    of: HashMap<Source, u64>,
+    of: HashMap<Who, u64>,
     of_others: u64,
 }
 
-impl Share {
+impl<Who: Eq + Hash> Minute<Who> {
+    fn begin(number: u64) -> Self {
+        Self { number, total: 0, of: HashMap::new(), of_others: 0 }
+    }
+
+    fn account(&mut self, who: Who) -> &mut u64 {
+        let is_known = self.of.contains_key(&who) || self.of.len() < ACCOUNTS_MAX;
+        if is_known { self.of.entry(who).or_default() } else { &mut self.of_others }
+    }
+}
+
+impl<Who: Eq + Hash> Share<Who> {
     /// Shares of `cap` cells in a minute.
     #[must_use]
     pub fn new(cap: u32) -> Self {
-        Self { cap: u64::from(cap), minute: Mutex::default() }
+        Self { cap: u64::from(cap), greed: GREED, minute: Mutex::new(Minute::begin(0)) }
     }
 
-    fn minute(&self, now: Millis) -> MutexGuard<'_, Minute> {
+    /// The same where everybody looks like one: the whole cap is theirs, and nothing is kept for who comes new.
+    #[must_use]
+    pub fn of_one(cap: u32) -> Self {
+        Self { greed: u64::MAX, ..Self::new(cap) }
+    }
+
+    fn minute(&self, now: Millis) -> MutexGuard<'_, Minute<Who>> {
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         let number = now.0 / MINUTE_MS;
         if minute.number != number {
-            *minute = Minute { number, ..Minute::default() };
+            *minute = Minute::begin(number);
         }
         minute
     }
 
-    /// Takes a cell's place for `source`, if one is free now and the source has not had its share.
+    /// Forgets who sent what in a minute that is over.
+    pub fn tend(&self, now: Millis) {
+        drop(self.minute(now));
+    }
+
+    /// Takes a cell's place for `who`, if one is free now and they have not had their share.
     #[must_use]
-    pub fn take(&self, source: Source, now: Millis) -> bool {
+    pub fn take(&self, who: Who, now: Millis) -> bool {
         let mut minute = self.minute(now);
         let come_free = (self.cap * (now.0 % MINUTE_MS + BURST_MS)).div_ceil(MINUTE_MS + BURST_MS);
         let free = come_free.saturating_sub(minute.total);
         if free == 0 {
             return false;
         }
-        let is_known = minute.of.contains_key(&source) || minute.of.len() < SOURCES_MAX;
-        let used = if is_known { minute.of.entry(source).or_default() } else { &mut minute.of_others };
-        if *used >= free * GREED {
+        let used = minute.account(who);
+        if *used >= free.saturating_mul(self.greed) {
             return false;
         }
         *used += 1;
@@ -71,14 +92,20 @@ impl Share {
         true
     }
 
-    /// Takes `count` places whoever asks.
+    /// Takes `count` places for `who`, who may have `each` of them in a minute, whenever in it they ask.
     #[must_use]
-    pub fn take_many(&self, count: u32, now: Millis) -> bool {
+    pub fn take_many(&self, who: Who, count: u32, each: u32, now: Millis) -> bool {
         let mut minute = self.minute(now);
-        let total = minute.total.saturating_add(u64::from(count));
+        let count = u64::from(count);
+        let total = minute.total.saturating_add(count);
         if total > self.cap {
             return false;
         }
+        let used = minute.account(who);
+        if used.saturating_add(count) > u64::from(each) {
+            return false;
+        }
+        *used += count;
         minute.total = total;
         true
     }

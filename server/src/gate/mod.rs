@@ -9,14 +9,16 @@ use std::sync::Arc;
 use porchlight_proto::api::UpPost;
 use porchlight_proto::kdf;
 use porchlight_proto::limits::UP_CELL_LEN;
-use porchlight_proto::line::LineId;
+use porchlight_proto::line::{DeviceId, LineId};
 use porchlight_proto::time::Millis;
 
+use crate::clock::BootMillis;
 use crate::config::LineSettings;
 use crate::counters::Counters;
 
 pub mod fair;
 pub mod load;
+pub mod owing;
 pub mod quota;
 pub mod sources;
 pub mod stamps;
@@ -31,6 +33,9 @@ use self::tokens::Nonces;
 
 /// Devices of a line whose bundles all fit: each posts two team cells every desk beat.
 const DEVICES: u32 = 100;
+
+/// One device may send this many times what its beat is, to catch up. So one that went astray leaves the others their places.
+const CATCH_UP: u32 = 8;
 
 /// What the gate says to a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +53,10 @@ pub struct LineGate {
     id: LineId,
     salt: [u8; 16],
     load: Load,
-    share: Share,
-    team: Share,
+    share: Share<Source>,
+    team: Share<DeviceId>,
+    /// Team cells that a device posts in a minute at its beat.
+    beat_cells: u32,
     stamps: Stamps,
     /// Nonces of device tokens that were used.
     pub nonces: Nonces,
@@ -61,17 +68,25 @@ impl LineGate {
     /// The gate of a line on a relay whose lanes have this life.
     #[must_use]
     pub fn new(settings: &LineSettings, life: u64, quota: Arc<Quota>, counters: Arc<Counters>) -> Self {
+        let beat_cells = 2 * 60_000 / u32::from(settings.desk_beat_ms.max(1));
         Self {
             id: settings.id,
             salt: stamp_salt(&settings.id, life),
             load: Load::new(settings.cap_per_minute),
             share: Share::new(settings.cap_per_minute),
-            team: Share::new(DEVICES * 2 * 60_000 / u32::from(settings.desk_beat_ms.max(1))),
+            team: Share::new(DEVICES * beat_cells),
+            beat_cells,
             stamps: Stamps::default(),
             nonces: Nonces::default(),
             quota,
             counters,
         }
+    }
+
+    /// The same behind a website, where all callers come from one place: the website shares out what each may send.
+    #[must_use]
+    pub fn behind_a_front(self, settings: &LineSettings) -> Self {
+        Self { share: Share::of_one(settings.cap_per_minute), ..self }
     }
 
     /// The salt that stamps are made with.
@@ -102,11 +117,22 @@ impl LineGate {
         Admission::Full
     }
 
-    /// Whether `cell_count` team cells of a device may go on to the lane.
+    /// Whether `cell_count` team cells of `device` may go on to the lane.
     #[must_use]
-    pub fn admit_team(&self, cell_count: u32, now: Millis) -> bool {
+    pub fn admit_team(&self, device: DeviceId, cell_count: u32, now: Millis) -> bool {
         let bytes = u64::from(cell_count) * UP_CELL_LEN as u64;
-        self.team.take_many(cell_count, now) && self.quota.take(bytes, Whose::Desk)
+        let each = CATCH_UP.saturating_mul(self.beat_cells);
+        self.team.take_many(device, cell_count, each, now) && self.quota.take(bytes, Whose::Desk)
+    }
+
+    /// Forgets who posted what, once it serves nothing any more, whether or not somebody comes.
+    pub fn tend(&self, now: Millis, boot: BootMillis) {
+        self.share.tend(now);
+        self.team.tend(now);
+        self.nonces.tend(boot);
+        if self.difficulty(now) == 0 {
+            self.stamps.forget();
+        }
     }
 
     /// Counts a cell that the medium has.

@@ -1,11 +1,12 @@
 //! Where a connection comes from, as a number that means nothing an hour later and nothing outside this process.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::kdf;
 use porchlight_proto::time::Millis;
+use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 use crate::chance::Chance;
@@ -13,7 +14,10 @@ use crate::chance::Chance;
 /// Milliseconds after which the salt is thrown away.
 const SALT_MS: u64 = 3_600_000;
 
-/// A source: the salted hash of an address. All that comes through a Unix socket is one source, and so is all that comes from this machine
+/// How many times what one address may have open its whole network may: whoever is given a /48 has 65,536 times /64.
+const NETWORK: usize = 8;
+
+/// A source: the salted hash of a network, which is an address of IPv4 or a /48 of IPv6. All that comes through a Unix socket is one source, and so is all that comes from this machine
 /// (an onion service does).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source(u64);
@@ -28,7 +32,14 @@ pub struct Sources {
 struct State {
     salted_at: Option<u64>,
     salt: Box<Zeroizing<[u8; 32]>>,
-    open: HashMap<Source, usize>,
+    open: HashMap<Source, Vec<Open>>,
+}
+
+/// An open connection.
+struct Open {
+    /// Of the address itself: a /64 of IPv6, since whoever has one address has 2⁶⁴ of them.
+    address: Source,
+    leave: Arc<Notify>,
 }
 
 /// A place taken by a connection. Dropping it gives it back.
@@ -36,7 +47,8 @@ pub struct Seated {
     sources: Arc<Sources>,
     /// Who took it.
     pub source: Source,
-    is_counted: bool,
+    /// Told when this connection has to make room for another.
+    pub leave: Arc<Notify>,
 }
 
 impl Sources {
@@ -55,50 +67,95 @@ impl Sources {
     #[must_use]
     pub fn seat(self: &Arc<Self>, address: Option<IpAddr>, now: Millis) -> Option<Seated> {
         let mut state = self.state();
+        self.salt(&mut state, now);
+        let [source, own] = sources_of(&state.salt, address);
+        let is_capped = address.is_some_and(|ip| !ip.to_canonical().is_loopback());
+        let open = state.open.entry(source).or_default();
+        let of_own = || open.iter().filter(|other| other.address == own).count();
+        if is_capped && (open.len() >= self.cap.saturating_mul(NETWORK) || of_own() >= self.cap) {
+            return None;
+        }
+        let leave = Arc::new(Notify::new());
+        open.push(Open { address: own, leave: Arc::clone(&leave) });
+        Some(Seated { sources: Arc::clone(self), source, leave })
+    }
+
+    /// Throws the salt away once it is an hour old, whether or not somebody comes.
+    pub fn tend(&self, now: Millis) {
+        let mut state = self.state();
+        if state.salted_at.is_some() {
+            self.salt(&mut state, now);
+        }
+    }
+
+    /// Connections of the old salt keep their places and their numbers, which nobody can make again: at the turn of the hour an address
+    /// may have twice its places until the old ones end.
+    fn salt(&self, state: &mut State, now: Millis) {
         if state.salted_at.is_none_or(|at| now.0.saturating_sub(at) >= SALT_MS) {
             self.chance.fill(state.salt.as_mut_slice());
             state.salted_at = Some(now.0);
-            // Connections of the old salt are not found again: forgetting them errs on the side of letting people in.
-            state.open.clear();
         }
-        let source = source_of(&state.salt, address);
-        let is_counted = address.is_some_and(|ip| !ip.to_canonical().is_loopback());
-        if is_counted {
-            let open = state.open.entry(source).or_default();
-            if *open >= self.cap {
-                return None;
-            }
-            *open += 1;
+    }
+
+    /// Asks one connection to make room for `newcomer`: by lot, of the source that has most. False if that is the newcomer's own source, or
+    /// nobody is known.
+    ///
+    /// So whoever holds many places loses them to those who hold few, and where all hold one each it is a matter of chance.
+    #[must_use]
+    pub fn make_room(&self, newcomer: &Seated) -> bool {
+        let mut lot = [0; 8];
+        self.chance.fill(&mut lot);
+        let state = self.state();
+        let Some((source, open)) =
+            state.open.iter().filter(|(source, _)| **source != newcomer.source).max_by_key(|(_, open)| open.len())
+        else {
+            return false;
+        };
+        let own = state.open.get(&newcomer.source).map_or(0, Vec::len);
+        if own > open.len() || open.is_empty() {
+            return false;
         }
-        Some(Seated { sources: Arc::clone(self), source, is_counted })
+        // Those with as many as the first are drawn from, too.
+        let rivals: Vec<_> = state
+            .open
+            .iter()
+            .filter(|(rival, held)| *rival == source || (held.len() == open.len() && **rival != newcomer.source))
+            .collect();
+        let lot = usize::try_from(u64::from_le_bytes(lot) >> 1).unwrap_or(0);
+        let drawn =
+            rivals.get(lot % rivals.len().max(1)).and_then(|(_, held)| held.get(lot / rivals.len().max(1) % held.len().max(1)));
+        drawn.inspect(|open| open.leave.notify_one()).is_some()
     }
 }
 
 impl Drop for Seated {
     fn drop(&mut self) {
-        if !self.is_counted {
-            return;
-        }
         let mut state = self.sources.state();
-        let left = state.open.get(&self.source).copied().unwrap_or(0).saturating_sub(1);
-        if left == 0 {
+        let Some(open) = state.open.get_mut(&self.source) else { return };
+        if let Some(at) = open.iter().position(|other| Arc::ptr_eq(&other.leave, &self.leave)) {
+            open.swap_remove(at);
+        }
+        if open.is_empty() {
             state.open.remove(&self.source);
-        } else {
-            state.open.insert(self.source, left);
         }
     }
 }
 
-fn source_of(salt: &[u8; 32], address: Option<IpAddr>) -> Source {
-    let bytes = match address.map(|ip| ip.to_canonical()) {
-        None => Vec::new(),
-        Some(IpAddr::V4(ip)) => ip.octets().to_vec(),
-        // One network is one source: whoever has one IPv6 address has 2⁶⁴ of them.
-        Some(IpAddr::V6(ip)) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).octets().to_vec(),
+/// Of the network, and of the address itself.
+fn sources_of(salt: &[u8; 32], address: Option<IpAddr>) -> [Source; 2] {
+    let source = |bytes: &[u8]| {
+        let mut number = [0; 8];
+        kdf::expand(salt, "relay/source", bytes, &mut number);
+        Source(u64::from_be_bytes(number))
     };
-    let mut number = [0; 8];
-    kdf::expand(salt, "relay/source", &bytes, &mut number);
-    Source(u64::from_be_bytes(number))
+    match address.map(|ip| ip.to_canonical()) {
+        None => [source(&[]); 2],
+        Some(IpAddr::V4(ip)) => [source(&ip.octets()); 2],
+        Some(IpAddr::V6(ip)) => {
+            let [a, b, c, d, e, f, g, h, ..] = ip.octets();
+            [source(&[a, b, c, d, e, f]), source(&[a, b, c, d, e, f, g, h])]
+        }
+    }
 }
 
 #[cfg(test)]
@@ -125,15 +182,66 @@ mod tests {
         assert_ne!(again.source, later.source, "an hour later nobody is recognised");
     }
 
+    /// Whether a connection has been told to leave.
+    fn is_told(seated: &Seated) -> bool {
+        use std::future::Future;
+        let mut told = std::pin::pin!(seated.leave.notified());
+        told.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn room_is_made_by_whoever_holds_most_and_not_for_them() {
+        let sources = Arc::new(Sources::new(100, Arc::new(SeededChance::new(5))));
+        let seat = |text| sources.seat(ip(text), Millis(0)).unwrap();
+        let crowd: Vec<_> = (0..20).map(|_| seat("192.0.2.1")).collect();
+        let few: Vec<_> = (0..3).map(|_| seat("192.0.2.2")).collect();
+        let newcomer = seat("192.0.2.3");
+        assert!(sources.make_room(&newcomer));
+        assert_eq!(crowd.iter().filter(|seated| is_told(seated)).count(), 1, "one of the many leaves");
+        assert!(!few.iter().any(is_told) && !is_told(&newcomer));
+        assert!(!sources.make_room(&crowd[0]), "who holds most gets no more");
+        drop(crowd);
+        let single: Vec<_> = (10..60).map(|n| sources.seat(Some([192, 0, 2, n].into()), Millis(0)).unwrap()).collect();
+        drop(few);
+        let left: Vec<usize> = (0..40)
+            .map(|_| {
+                assert!(sources.make_room(&newcomer));
+                single.iter().position(is_told).unwrap()
+            })
+            .collect();
+        let drawn: std::collections::BTreeSet<_> = left.iter().collect();
+        assert!(drawn.len() > 15, "among equals it is a matter of chance: {left:?}");
+    }
+
     #[test]
     fn an_ipv6_network_is_one_source_and_this_machine_has_places_without_end() {
         let sources = Arc::new(Sources::new(1, Arc::new(SeededChance::new(4))));
         let at = Millis(0);
         let one = sources.seat(ip("2001:db8:1:2::1"), at).unwrap();
-        assert!(sources.seat(ip("2001:db8:1:2:ffff::9"), at).is_none());
-        assert_ne!(sources.seat(ip("2001:db8:1:3::1"), at).unwrap().source, one.source);
+        assert!(sources.seat(ip("2001:db8:1:2:ffff::9"), at).is_none(), "a /64 is one address");
+        assert_eq!(sources.seat(ip("2001:db8:1:3::1"), at).unwrap().source, one.source, "a /48 has one account");
+        let held: Vec<_> = (10..100).filter_map(|n| sources.seat(ip(&format!("2001:db8:1:{n}::1")), at)).collect();
+        assert_eq!(held.len() + 1, NETWORK, "and so many places");
+        assert_ne!(sources.seat(ip("2001:db8:2:3::1"), at).unwrap().source, one.source);
         let local: Vec<_> = (0..5).map(|_| sources.seat(ip("127.0.0.1"), at).unwrap()).collect();
         let socket: Vec<_> = (0..5).map(|_| sources.seat(None, at).unwrap()).collect();
         assert_eq!((local.len(), socket.len()), (5, 5));
+    }
+
+    #[test]
+    fn an_hour_throws_the_salt_away_though_nobody_comes_and_nobody_loses_a_place() {
+        let sources = Arc::new(Sources::new(2, Arc::new(SeededChance::new(6))));
+        let salt = || *sources.state().salt.as_slice().first_chunk::<32>().unwrap();
+        sources.tend(Millis(SALT_MS));
+        let held = sources.seat(ip("192.0.2.1"), Millis(0)).unwrap();
+        let first = salt();
+        sources.tend(Millis(SALT_MS - 1));
+        assert_eq!(salt(), first);
+        sources.tend(Millis(SALT_MS));
+        assert_ne!(salt(), first);
+        let newcomer = sources.seat(ip("192.0.2.9"), Millis(SALT_MS)).unwrap();
+        assert!(sources.make_room(&newcomer) && is_told(&held), "it can still be asked to leave");
+        drop((held, newcomer));
+        assert!(sources.state().open.is_empty(), "and nothing of it stays");
     }
 }

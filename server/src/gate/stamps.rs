@@ -22,16 +22,21 @@ impl Stamps {
     #[must_use]
     pub fn take(&self, post: &UpPost, line: &LineId, salt: &[u8; 16], up_epoch: u32, difficulty: u8) -> bool {
         if difficulty == 0 {
-            let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-            if !spent.iter().all(HashSet::is_empty) {
-                *spent = Default::default();
-            }
+            self.forget();
             return true;
         }
         let epochs = [up_epoch, up_epoch.wrapping_sub(1)];
         let is_strong =
             epochs.iter().any(|epoch| StampFor::cell(post.cell.as_slice(), salt, line, *epoch).is_paid(&post.stamp, difficulty));
         is_strong && self.spend(post)
+    }
+
+    /// Forgets what was spent: without load nothing is.
+    pub fn forget(&self) {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        if !spent.iter().all(HashSet::is_empty) {
+            *spent = Default::default();
+        }
     }
 
     fn spend(&self, post: &UpPost) -> bool {

@@ -21,7 +21,7 @@ fn sources(count: u32) -> Vec<Source> {
 fn failures(flooders: u32, minutes: u64, rng: &mut ChaCha20Rng) -> u32 {
     let all = sources(flooders + 1);
     let (good, bad) = all.split_last().unwrap();
-    let share = Share::new(3000);
+    let share: Share<Source> = Share::new(3000);
     let (mut failed, mut tries) = (0, 0);
     for minute in 0..minutes {
         for tick in 0..600 {
@@ -56,7 +56,7 @@ fn a_newcomer_gets_in_whoever_floods() {
 #[test]
 fn a_cap_is_a_cap_and_ends_with_its_minute() {
     let all = sources(500);
-    let share = Share::new(300);
+    let share: Share<Source> = Share::new(300);
     let mut taken: HashMap<Source, u32> = HashMap::new();
     for round in 0..50_000_usize {
         let source = all[round % all.len()];
@@ -67,14 +67,14 @@ fn a_cap_is_a_cap_and_ends_with_its_minute() {
     assert!(taken.values().sum::<u32>() <= 300);
     assert!(taken.values().sum::<u32>() >= 240, "the cap is used");
     assert!(share.take(all[0], Millis(MINUTE)), "another minute");
-    let team = Share::new(5);
-    assert!(
-        team.take_many(2, Millis(0))
-            && team.take_many(2, Millis(0))
-            && !team.take_many(2, Millis(0))
-            && team.take_many(1, Millis(0))
-    );
-    assert!(team.take_many(2, Millis(MINUTE)));
+    let alone = Share::of_one(300);
+    let late = Millis(MINUTE - 1);
+    assert_eq!((0..400).filter(|_| alone.take(all[0], late)).count(), 300, "behind a front the whole cap is used");
+    let team = Share::new(7);
+    let take = |device, count, at| team.take_many(DeviceId([device; 8]), count, 4, Millis(at));
+    assert!(take(1, 2, 0) && take(1, 2, 0) && !take(1, 1, 0), "one device has its own end");
+    assert!(take(2, 2, 0) && !take(2, 2, 0) && take(3, 1, 0) && !take(4, 1, 0), "and all together have one");
+    assert!(take(1, 2, MINUTE));
 }
 
 #[test]

@@ -33,10 +33,6 @@ impl BlobName {
         let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;
         bytes.try_into().ok().map(Self)
     }
-
-    fn key(self) -> RecordKey {
-        RecordKey(u128::from_be_bytes(self.0))
-    }
 }
 
 /// The blobs of one line.
@@ -77,8 +73,10 @@ impl Blobs {
 
     fn append(&self, name: BlobName, bytes: &[u8; BLOB_LEN], closed: Option<Epoch>) -> Result<(), (Option<Epoch>, SealError)> {
         let epoch = self.current(closed).map_err(|error| (None, error))?;
-        let record = [(name.key(), bytes.as_slice())];
-        self.ground.sealer.append(&epoch, &record, 1, self.ground.clock.boot()).map_err(|error| (Some(epoch), error))
+        let boot = self.ground.clock.boot();
+        let key = self.ground.sealer.mark(&epoch, &name.0, boot).map_err(|error| (Some(epoch), error))?;
+        let record = [(key, bytes.as_slice())];
+        self.ground.sealer.append(&epoch, &record, 1, boot).map_err(|error| (Some(epoch), error))
     }
 
     /// The newest blob of that name, if it is still held. May block on the medium.
@@ -87,8 +85,9 @@ impl Blobs {
         let boot = self.ground.clock.boot();
         let epochs = self.ground.sealer.held(Lane::Blob, &self.line);
         let found = |epoch: &Epoch| {
-            let opened = self.ground.sealer.read(epoch, name.key(), 1, boot).ok()?;
-            let exact = |(key, bytes): (RecordKey, Vec<u8>)| (key == name.key()).then_some(bytes);
+            let wanted = self.ground.sealer.mark(epoch, &name.0, boot).ok()?;
+            let opened = self.ground.sealer.read(epoch, wanted, 1, boot).ok()?;
+            let exact = |(key, bytes): (RecordKey, Vec<u8>)| (key == wanted).then_some(bytes);
             opened.records.into_iter().find_map(exact)
         };
         epochs.iter().rev().find_map(found)

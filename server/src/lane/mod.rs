@@ -94,7 +94,7 @@ impl Line {
             slow: SlowTrack::open(&settings, ground),
             board: Board::open(public_dir, &settings)?,
             blobs: Blobs::open(settings.id, ground),
-            floors: Floors::new(ground.sealer.life()),
+            floors: Floors::new(ground.sealer.life(), ground.clock.boot()),
             ground: ground.clone(),
             settings,
         })

@@ -3,10 +3,11 @@
 //! A day is an epoch of 48 slots. What was written lies sealed in the store; what nobody wrote is filler from the day's key; so a day
 //! reads the same after a restart, and when its key dies both are gone.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use porchlight_proto::cert::Role;
 use porchlight_proto::limits::DOWN_CELL_LEN;
 use porchlight_proto::line::LineId;
@@ -40,7 +41,9 @@ struct Day {
     epochs: Vec<Epoch>,
     written: BTreeMap<u64, DownCell>,
     /// The slots that have been shown: what has begun does not change.
-    page: Vec<u8>,
+    shown: Vec<u8>,
+    /// The day as it is given out until the next slot begins: one copy, however many take it.
+    page: Bytes,
 }
 
 impl SlowTrack {
@@ -92,12 +95,13 @@ impl SlowTrack {
 
     fn append(&self, day: &Day, slot: u64, cell: &DownCell) -> Result<(), SealError> {
         let epoch = day.epochs.last().ok_or(SealError::Dead)?;
-        let record = [(RecordKey(u128::from(slot)), cell.as_slice())];
-        self.ground.sealer.append(epoch, &record, 1, self.ground.clock.boot())
+        let boot = self.ground.clock.boot();
+        let record = [(self.ground.sealer.mark(epoch, &slot.to_be_bytes(), boot)?, cell.as_slice())];
+        self.ground.sealer.append(epoch, &record, 1, boot)
     }
 
     /// The 48 slots of a day: those that have begun, then zeros; `None` for a day that does not exist. May block on the medium.
-    pub fn page(&self, number: u32, now: Millis) -> Option<Vec<u8>> {
+    pub fn page(&self, number: u32, now: Millis) -> Option<Bytes> {
         let age = self.timing.day(now).checked_sub(number)?;
         if age >= u32::from(self.timing.slow_days) {
             return None;
@@ -107,17 +111,21 @@ impl SlowTrack {
         let mut days = self.days();
         let day = self.day(&mut days, number, now).ok()?;
         let seed = *day.epochs.first()?;
-        let shown = u64::try_from(day.page.len() / DOWN_CELL_LEN).unwrap_or(0);
+        let shown = u64::try_from(day.shown.len() / DOWN_CELL_LEN).unwrap_or(0);
+        if shown == begun && !day.page.is_empty() {
+            return Some(day.page.clone());
+        }
         for slot in first.saturating_add(shown)..first.saturating_add(begun) {
             let cell = match day.written.get(&slot) {
                 Some(cell) => cell.clone(),
                 None => self.ground.sealer.filler(&seed, slot, self.ground.clock.boot()).ok()?,
             };
-            day.page.extend_from_slice(cell.as_slice());
+            day.shown.extend_from_slice(cell.as_slice());
         }
-        let mut page = day.page.clone();
+        let mut page = day.shown.clone();
         page.resize(DAY_LEN, 0);
-        Some(page)
+        day.page = Bytes::from(page);
+        Some(day.page.clone())
     }
 
     /// The day, taken up from the store or begun.
@@ -141,7 +149,7 @@ impl SlowTrack {
         if epochs.is_empty() {
             epochs.push(self.begin(number, 0, now)?);
         }
-        Ok(Day { epochs, written, page: Vec::new() })
+        Ok(Day { epochs, written, shown: Vec::new(), page: Bytes::new() })
     }
 
     /// Begins the epoch of a day; `nth` counts those whose shelves went bad.
@@ -164,8 +172,12 @@ impl SlowTrack {
             opened => opened?,
         };
         self.ground.counters.damaged_records.add(opened.damaged_count as u64);
-        let slot =
-            |(key, bytes): (RecordKey, Vec<u8>)| Some((u64::try_from(key.0).ok()?, bytes.into_boxed_slice().try_into().ok()?));
+        let first = u64::from(epoch.name.number) * SLOTS_PER_DAY;
+        let mut slots = HashMap::new();
+        for slot in first..first + SLOTS_PER_DAY {
+            slots.insert(self.ground.sealer.mark(epoch, &slot.to_be_bytes(), self.ground.clock.boot())?, slot);
+        }
+        let slot = |(key, bytes): (RecordKey, Vec<u8>)| Some((*slots.get(&key)?, bytes.into_boxed_slice().try_into().ok()?));
         Ok(opened.records.into_iter().filter_map(slot).collect())
     }
 

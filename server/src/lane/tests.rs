@@ -8,7 +8,7 @@ use super::*;
 use crate::chance::SeededChance;
 use crate::clock::{Clock, SetClock};
 use crate::seal::{Keyring, KeyringMedium};
-use crate::store::{MemoryStore, Place, Record, RecordKey, SledStore, Store, StoreError};
+use crate::store::{MemoryStore, Place, Record, RecordKey, ShelfId, SledStore, Store, StoreError};
 
 const NOON: Millis = Millis(1_795_435_205_000);
 const HOUR: u64 = 3_600_000;
@@ -45,7 +45,7 @@ impl World {
         let keyring =
             Keyring::open(&self.dir.path().join("keys"), self.dir.path(), KeyringMedium::Anywhere, [1; 16], now, chance.as_ref())
                 .unwrap();
-        let sealer = Arc::new(Sealer::new(keyring, Arc::clone(&self.store), Arc::clone(&chance) as Arc<dyn Chance>).unwrap());
+        let sealer = Arc::new(Sealer::new(keyring, Arc::clone(&self.store), Arc::clone(&chance) as Arc<dyn Chance>));
         let clock = Arc::new(SlotClock::start(Arc::clone(&self.clock) as Arc<dyn Clock>));
         let ground = Ground { sealer, clock, chance, counters: Arc::default(), epoch_s: 3600 };
         Line::open(settings(), &self.dir.path().join("public"), &ground).unwrap()
@@ -234,7 +234,7 @@ impl Store for Failing {
     fn forget(&self, place: Place, rest: &[Place]) -> Result<(), StoreError> {
         self.inner.forget(place, rest)
     }
-    fn keep_only(&self, places: &[Place]) -> Result<(), StoreError> {
+    fn keep_only(&self, places: &[Place]) -> Vec<ShelfId> {
         self.inner.keep_only(places)
     }
     fn bytes(&self) -> u64 {

@@ -16,6 +16,7 @@ use super::{Ground, epoch_number, millis_to_end};
 use crate::config::LineSettings;
 use crate::counters::Counters;
 use crate::seal::{Epoch, EpochName, Lane, SealError};
+use crate::stack;
 use crate::store::{Place, RecordKey, StoreError};
 
 /// A cell as it was posted. Nobody here can open it.
@@ -183,7 +184,7 @@ impl Writer {
             let group = std::mem::take(&mut parcels);
             let writing = Arc::clone(&held);
             let written = tokio::task::spawn_blocking(move || {
-                let result = writing.write(group.iter().flat_map(|parcel| &parcel.cells));
+                let result = stack::wiped(|| writing.write(group.iter().flat_map(|parcel| &parcel.cells)));
                 (group, result)
             });
             // A writer that panicked drops its waiters, who then hear that nothing was taken.
@@ -381,14 +382,16 @@ impl Run {
             if position < self.next || position >= self.end || !self.wants_more() {
                 continue;
             }
-            let Ok(cell) = cell.try_into() else { continue };
+            // In a box from the first: an array would leave a copy on the stack, where nothing is wiped.
+            let Ok(cell) = Box::<[u8]>::from(cell).try_into() else { continue };
             self.first.get_or_insert(position);
-            self.cells.push(Box::new(cell));
+            self.cells.push(cell);
             self.next = position.saturating_add(1);
         }
     }
 }
 
 fn joined(cells: &[&UpCell]) -> Vec<u8> {
-    cells.iter().flat_map(|cell| cell.iter().copied()).collect()
+    let parts: Vec<&[u8]> = cells.iter().map(|cell| cell.as_slice()).collect();
+    parts.concat()
 }

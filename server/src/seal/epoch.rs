@@ -73,6 +73,14 @@ impl EpochKey {
         filler(&self.0, slot)
     }
 
+    /// The name under which something is put down in this epoch: says nothing to who has not its key.
+    #[must_use]
+    pub fn mark(&self, what: &[u8]) -> RecordKey {
+        let mut mark = [0; 16];
+        kdf::expand(&self.0, "relay/mark", what, &mut mark);
+        RecordKey(u128::from_be_bytes(mark))
+    }
+
     fn cipher(&self) -> XChaCha20Poly1305 {
         let mut key = Zeroizing::new([0; 32]);
         kdf::expand(&self.0, "relay/cells", &[], key.as_mut_slice());

@@ -1,7 +1,8 @@
 //! The keyring: the one file that holds epoch keys, on a file system that lives in RAM.
 //!
 //! Fixed size, slots overwritten in place and never moved, so that no old copy of a key lies about in a freed page. A key is
-//! synced to the file before it seals anything and wiped from it before its records are removed. Births and deaths
+//! synced to the file before it seals anything and wiped from it before its records are removed. If the file refuses that, the key
+//! is gone from this process all the same, and the slot is written over as soon as the file can be written. Births and deaths
 //! are times of `CLOCK_BOOTTIME`; a keyring of another boot is void and is overwritten whole.
 //!
 //! ```text
@@ -11,6 +12,7 @@
 //! ```
 //! `check` covers all but `count`, which changes with every group of cells. Kind 9 is a line's reserved positions.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -76,6 +78,8 @@ pub struct Keyring {
     life: u64,
     epochs: Vec<Option<Held>>,
     lines: Vec<(LineId, u64, usize)>,
+    /// Slots that may still hold a key in the file, and hold none here.
+    unwiped: BTreeSet<usize>,
 }
 
 struct Held {
@@ -94,7 +98,7 @@ impl Keyring {
     fn empty(file: Option<File>, chance: &dyn Chance) -> Self {
         // A life of zero means "none yet" to a desk.
         let life = u64::from_be_bytes(draw(chance)).max(1);
-        Self { file, life, epochs: (0..SLOTS).map(|_| None).collect(), lines: Vec::new() }
+        Self { file, life, epochs: (0..SLOTS).map(|_| None).collect(), lines: Vec::new(), unwiped: BTreeSet::new() }
     }
 
     /// Opens the keyring in `dir`, or makes one. One of another boot is overwritten; what has died meanwhile is wiped.
@@ -112,7 +116,7 @@ impl Keyring {
     ) -> Result<Self, KeyringError> {
         let io = |error| KeyringError::Io(dir.to_path_buf(), error);
         crate::files::make_private_dir(dir).map_err(io)?;
-        if medium == KeyringMedium::RamOnly && !in_ram(dir, data_dir).map_err(io)? {
+        if medium == KeyringMedium::RamOnly && !lies_in_ram(dir, data_dir).map_err(io)? {
             return Err(KeyringError::OnDisk(dir.to_path_buf()));
         }
         let file = open_file(&dir.join(KEYRING_FILE)).map_err(io)?;
@@ -139,19 +143,18 @@ impl Keyring {
     }
 
     fn take_up(file: File, life: u64, slots: &[u8], now: BootMillis) -> io::Result<Self> {
-        let mut keyring = Self { file: Some(file), life, epochs: Vec::with_capacity(SLOTS), lines: Vec::new() };
-        let mut void = Vec::new();
+        let (epochs, lines) = (Vec::with_capacity(SLOTS), Vec::new());
+        let mut keyring = Self { file: Some(file), life, epochs, lines, unwiped: BTreeSet::new() };
         for (at, bytes) in slots.chunks_exact(SLOT_LEN).enumerate() {
             let held = read_epoch(bytes, at).filter(|held| held.birth <= now && now < held.epoch.death);
             let line = read_line(bytes);
             if held.is_none() && line.is_none() && bytes.iter().any(|byte| *byte != 0) {
-                void.push(at);
+                keyring.unwiped.insert(at);
             }
             keyring.lines.extend(line.map(|(line, next)| (line, next, at)));
             keyring.epochs.push(held);
         }
-        void.into_iter().try_for_each(|at| keyring.write(at, &[0; SLOT_LEN]))?;
-        keyring.sync()?;
+        keyring.wipe_file()?;
         Ok(keyring)
     }
 
@@ -187,8 +190,11 @@ impl Keyring {
     pub(super) fn add(&mut self, epoch: Epoch, birth: BootMillis, key: EpochKey) -> Result<Epoch, SealError> {
         let slot = self.free_slot().ok_or(SealError::Full)?;
         let held = Held { epoch: Epoch { slot, ..epoch }, birth, key: Arc::new(key) };
-        self.write(slot, write_epoch(&held).as_slice()).map_err(SealError::Keyring)?;
-        self.sync().map_err(SealError::Keyring)?;
+        if let Err(error) = self.write(slot, write_epoch(&held).as_slice()).and_then(|()| self.sync()) {
+            // It may lie there all the same, and a later start would take it for an epoch.
+            self.unwiped.insert(slot);
+            return Err(SealError::Keyring(error));
+        }
         let epoch = held.epoch;
         if let Some(free) = self.epochs.get_mut(slot) {
             *free = Some(held);
@@ -197,7 +203,7 @@ impl Keyring {
     }
 
     fn free_slot(&self) -> Option<usize> {
-        let is_free = |at: &usize| self.lines.iter().all(|(_, _, taken)| taken != at);
+        let is_free = |at: &usize| !self.unwiped.contains(at) && self.lines.iter().all(|(_, _, taken)| taken != at);
         self.epochs.iter().enumerate().filter(|(_, held)| held.is_none()).map(|(at, _)| at).find(is_free)
     }
 
@@ -220,6 +226,7 @@ impl Keyring {
         Ok(())
     }
 
+    /// Wipes a key here at once, and from the file. What the file refuses is done by the next [`Keyring::wipe_file`] that it lets.
     pub(super) fn wipe(&mut self, epoch: &Epoch) -> io::Result<()> {
         if self.find(epoch).is_none() {
             return Ok(());
@@ -227,8 +234,25 @@ impl Keyring {
         if let Some(held) = self.epochs.get_mut(epoch.slot) {
             *held = None;
         }
-        self.write(epoch.slot, &[0; SLOT_LEN])?;
-        self.sync()
+        self.unwiped.insert(epoch.slot);
+        self.wipe_file()
+    }
+
+    /// How many dead keys the file still holds, because it could not be written.
+    pub(super) fn unwiped_count(&self) -> usize {
+        self.unwiped.len()
+    }
+
+    /// Writes over every slot of the file that should hold no key any more.
+    pub(super) fn wipe_file(&mut self) -> io::Result<()> {
+        if self.unwiped.is_empty() {
+            return Ok(());
+        }
+        // Each of them, whatever became of the one before.
+        let written: Vec<_> = self.unwiped.iter().map(|slot| (*slot, self.write(*slot, &[0; SLOT_LEN]))).collect();
+        self.sync()?;
+        self.unwiped.retain(|slot| written.iter().any(|(at, result)| at == slot && result.is_err()));
+        written.into_iter().try_for_each(|(_, result)| result)
     }
 
     pub(super) fn dead(&self, now: BootMillis) -> Vec<Epoch> {
@@ -278,7 +302,12 @@ fn open_file(path: &Path) -> io::Result<File> {
     crate::files::private().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path)
 }
 
-fn in_ram(dir: &Path, data_dir: &Path) -> io::Result<bool> {
+/// Whether `dir` lies on a file system in RAM, and on another one than `data_dir`. Both must exist.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn lies_in_ram(dir: &Path, data_dir: &Path) -> io::Result<bool> {
     const TMPFS: u64 = 0x0102_1994;
     const RAMFS: u64 = 0x8584_58f6;
     let kind = u64::try_from(rustix::fs::statfs(dir)?.f_type).unwrap_or(0);

@@ -5,8 +5,10 @@
 //!  begin ──▶ live ──(append, read)──▶ dead: key wiped in RAM and keyring, then the store told to forget
 //!                    birth + life on CLOCK_BOOTTIME, or the floor, or another boot
 //! ```
+//!
+//! In RAM a key dies at once, whatever the media say. What the keyring file or the store refused is tried again by [`Sealer::expire`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +16,7 @@ use porchlight_proto::line::LineId;
 
 use crate::chance::{Chance, draw};
 use crate::clock::BootMillis;
+use crate::stack;
 use crate::store::{EpochId, Place, Record, RecordKey, ShelfId, Store, StoreError};
 
 pub mod copy;
@@ -22,7 +25,7 @@ mod keyring;
 
 pub(crate) use self::epoch::filler;
 pub use self::epoch::{EpochKey, RECORD_OVERHEAD};
-pub use self::keyring::{KEYRING_FILE, Keyring, KeyringError, KeyringMedium, SLOTS, boot_id};
+pub use self::keyring::{KEYRING_FILE, Keyring, KeyringError, KeyringMedium, SLOTS, boot_id, lies_in_ram};
 
 /// What an epoch holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,21 +123,28 @@ pub struct Sealer {
     store: Arc<dyn Store>,
     chance: Arc<dyn Chance>,
     bad_shelves: Mutex<HashSet<ShelfId>>,
+    /// Whose keys are dead, and whose records the store could not remove yet.
+    unremoved: Mutex<BTreeSet<Place>>,
 }
 
 impl Sealer {
     /// Puts a keyring and a store together and removes from the store what the keyring no longer opens.
     ///
-    /// # Errors
-    ///
-    /// [`StoreError::Medium`] if something dead could not be removed.
-    pub fn new(keyring: Keyring, store: Arc<dyn Store>, chance: Arc<dyn Chance>) -> Result<Self, StoreError> {
-        store.keep_only(&keyring.places())?;
-        Ok(Self { keyring: Mutex::new(keyring), store, chance, bad_shelves: Mutex::default() })
+    /// A shelf that cannot be removed does not keep anybody from starting: nobody can open it, and it is tried again.
+    #[must_use]
+    pub fn new(keyring: Keyring, store: Arc<dyn Store>, chance: Arc<dyn Chance>) -> Self {
+        let left = store.keep_only(&keyring.places());
+        // No epoch of such a shelf is known any more. Any name stands for all of them.
+        let unremoved = left.into_iter().map(|shelf| Place { shelf, epoch: EpochId([0; 8]) }).collect();
+        Self { keyring: Mutex::new(keyring), store, chance, bad_shelves: Mutex::default(), unremoved: Mutex::new(unremoved) }
     }
 
     fn keyring(&self) -> MutexGuard<'_, Keyring> {
         self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unremoved(&self) -> MutexGuard<'_, BTreeSet<Place>> {
+        self.unremoved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn bad_shelves(&self) -> MutexGuard<'_, HashSet<ShelfId>> {
@@ -182,7 +192,8 @@ impl Sealer {
             key: record,
             sealed: key.seal(&epoch.name, record, bytes, self.chance.as_ref()),
         };
-        let records: Vec<Record> = plain.iter().map(seal).collect();
+        // The store may open a shelf now, and would take along what lies on the stack.
+        let records: Vec<Record> = stack::wiped(|| plain.iter().map(seal).collect());
         self.store.append(epoch.place, &records).map_err(|error| self.note(epoch, error))?;
         self.count(epoch, cell_count)
     }
@@ -224,31 +235,59 @@ impl Sealer {
         Ok(key.filler(slot))
     }
 
-    /// Forgets an epoch now: its key first, then its records.
+    /// The name under which something lies in an epoch: a slot's number or a blob's name would tell a thief of the disk what happened when.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Dead`].
+    pub fn mark(&self, epoch: &Epoch, what: &[u8], now: BootMillis) -> Result<RecordKey, SealError> {
+        let key = self.keyring().key(epoch, now).ok_or(SealError::Dead)?;
+        Ok(key.mark(what))
+    }
+
+    /// Forgets an epoch now: its key first, then its records. In RAM the key is gone whatever comes back.
     ///
     /// # Errors
     ///
     /// [`SealError::Keyring`] if the key could not be wiped from the file; [`SealError::Store`] if the records could not be
-    /// removed, which are unreadable by then.
+    /// removed, which are unreadable by then. Either is tried again by [`Sealer::expire`].
     pub fn forget(&self, epoch: &Epoch) -> Result<(), SealError> {
-        let rest = {
-            let mut keyring = self.keyring();
-            keyring.wipe(epoch).map_err(SealError::Keyring)?;
-            keyring.places()
-        };
-        Ok(self.store.forget(epoch.place, &rest)?)
+        let wiped = self.keyring().wipe(epoch).map_err(SealError::Keyring);
+        // A key that stays in the file is one reason more for its records to go.
+        let removed = self.remove(epoch.place);
+        wiped.and(removed)
     }
 
-    /// Forgets every epoch whose time is up, and says how many there were.
+    /// Forgets every epoch whose time is up, and what could not be forgotten before. Says how many epochs there were.
     ///
     /// # Errors
     ///
-    /// As [`Sealer::forget`], after having tried all of them.
+    /// As [`Sealer::forget`], after having tried all of them; so for as long as anything that should be gone is not.
     pub fn expire(&self, now: BootMillis) -> Result<usize, SealError> {
         let dead = self.keyring().dead(now);
-        let count = dead.len();
-        let results: Vec<_> = dead.iter().map(|epoch| self.forget(epoch)).collect();
-        results.into_iter().collect::<Result<Vec<()>, _>>().map(|_| count)
+        let wiped = self.keyring().wipe_file().map_err(SealError::Keyring);
+        let left: Vec<Place> = self.unremoved().iter().copied().collect();
+        let mut results = vec![wiped];
+        results.extend(left.into_iter().map(|place| self.remove(place)));
+        results.extend(dead.iter().map(|epoch| self.forget(epoch)));
+        results.into_iter().collect::<Result<Vec<()>, _>>().map(|_| dead.len())
+    }
+
+    /// How many keys and shelves should be gone and are not: a disk refused.
+    pub fn unforgotten_count(&self) -> usize {
+        self.keyring().unwiped_count() + self.unremoved().len()
+    }
+
+    /// Removes the records of an epoch whose key is dead.
+    fn remove(&self, place: Place) -> Result<(), SealError> {
+        // Nobody chooses this shelf for a new epoch unless one of these lies on it: so none can come to lie there meanwhile.
+        let rest = self.keyring().places();
+        let result = self.store.forget(place, &rest);
+        match &result {
+            Ok(()) => _ = self.unremoved().remove(&place),
+            Err(_) => _ = self.unremoved().insert(place),
+        }
+        Ok(result?)
     }
 
     /// The lowest lane position not yet promised to anyone, as far as the keyring knows.

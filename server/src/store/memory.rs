@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Place, Record, RecordKey, Store, StoreError};
+use super::{Place, Record, RecordKey, ShelfId, Store, StoreError};
 
 /// Records in RAM.
 #[derive(Default)]
@@ -52,9 +52,9 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn keep_only(&self, places: &[Place]) -> Result<(), StoreError> {
+    fn keep_only(&self, places: &[Place]) -> Vec<ShelfId> {
         self.epochs().retain(|held, _| places.iter().any(|place| place.shelf == held.shelf));
-        Ok(())
+        Vec::new()
     }
 
     fn bytes(&self) -> u64 {

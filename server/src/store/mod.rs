@@ -5,11 +5,13 @@
 
 use std::{fmt, io};
 
+mod ballast;
 #[cfg(test)]
 mod contract;
 mod memory;
 mod sled;
 
+pub use self::ballast::Ballast;
 pub use self::memory::MemoryStore;
 pub use self::sled::{SledStore, holds_off_panics};
 
@@ -87,15 +89,11 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Medium`] if something could not be removed; it is then tried again by [`Store::keep_only`].
+    /// [`StoreError::Medium`] if something could not be removed. It can be told again, until it succeeds.
     fn forget(&self, place: Place, rest: &[Place]) -> Result<(), StoreError>;
 
-    /// Removes every shelf that holds none of `places`: what died while nobody was running.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Medium`] if something could not be removed.
-    fn keep_only(&self, places: &[Place]) -> Result<(), StoreError>;
+    /// Removes every shelf that holds none of `places`: what died while nobody was running. Gives those that could not be removed.
+    fn keep_only(&self, places: &[Place]) -> Vec<ShelfId>;
 
     /// Bytes the medium holds now, as it counts them.
     fn bytes(&self) -> u64;

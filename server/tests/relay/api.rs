@@ -1,7 +1,7 @@
 //! Every call of SPEC §11, over HTTP/1.1 and h2.
 
 use crate::support::*;
-use porchlight_proto::api::{DeskOutcome, Floor, SlotOutcome, UpOutcome};
+use porchlight_proto::api::{DeskOutcome, Floor, LanePage, SlotOutcome, UpOutcome};
 use porchlight_proto::cert::DeskCert;
 use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN};
 use porchlight_proto::time::{Seconds, Timing};
@@ -137,7 +137,7 @@ async fn a_bundle_puts_team_cells_up_and_one_cell_on_each_track() {
 }
 
 #[tokio::test]
-async fn safeguarding_has_every_eighth_slow_slot_and_no_other() {
+async fn safeguarding_has_every_eighth_slow_slot_and_no_other_of_either_track() {
     let site = Site::new(7);
     let running = site.start().await;
     let mut client = running.client(Http::One).await;
@@ -154,6 +154,15 @@ async fn safeguarding_has_every_eighth_slow_slot_and_no_other() {
         let reply = running.beat(&mut client, device, &site.line.beat(None, Some(slot), NOBODY)).await;
         assert_eq!(reply.slow, outcome, "{name}");
     }
+    let fast = Timing::PRODUCTION.fast_slot(Timing::PRODUCTION.beat(NOON) + 1, 0);
+    for (device, outcome) in [(&site.line.safeguarding, SlotOutcome::NotOpen), (&site.line.worker, SlotOutcome::Written)] {
+        let reply = running.beat(&mut client, device, &site.line.beat(Some(fast), None, NOBODY)).await;
+        assert_eq!((reply.outcome, reply.fast), (DeskOutcome::Done, outcome));
+    }
+    let call = format!("desk/up?after={:016x}-0&wait=0", 0);
+    let lane = running.desk(&mut client, &site.line.safeguarding, "GET", &call, &[]).await.ok();
+    let lane = LanePage::parse(&lane).unwrap();
+    assert_eq!(lane.cells.len(), 16, "it reads the lane like everybody");
 }
 
 #[tokio::test]
@@ -329,6 +338,9 @@ async fn a_full_relay_refuses_callers_before_it_refuses_the_desk() {
     assert_eq!(running.post(&mut client, &site.line.post()).await.outcome, UpOutcome::Stored, "room again once the old is gone");
 }
 
+/// Milliseconds for which a relay listens before it forgets below a floor.
+const DAY_MS: u64 = 86_400_000;
+
 #[tokio::test]
 async fn epochs_below_the_floor_are_forgotten_but_not_the_current_one() {
     let site = Site::new(14);
@@ -336,7 +348,7 @@ async fn epochs_below_the_floor_are_forgotten_but_not_the_current_one() {
     let mut client = running.client(Http::Two).await;
     let line = &site.line;
     running.post(&mut client, &line.post()).await;
-    site.clock.pass(3_600_000);
+    site.clock.pass(DAY_MS);
     running.post(&mut client, &line.post()).await;
     let life = running.page(&mut client, 0, 0, 0).await.life;
     let report = |life, n| line.beat(None, None, Floor { life, n });
@@ -349,4 +361,35 @@ async fn epochs_below_the_floor_are_forgotten_but_not_the_current_one() {
     running.relay.tend().await;
     let page = running.page(&mut client, 0, 0, 0).await;
     assert_eq!((page.first, page.cells.len()), (2, 7), "the old epoch is gone, the current one is whole");
+}
+
+#[tokio::test]
+async fn a_wrong_device_that_reports_first_after_a_start_erases_nothing() {
+    let site = Site::new(15);
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    let line = &site.line;
+    running.post(&mut client, &line.post()).await;
+    site.clock.pass(3_600_000);
+    running.relay.stop().await;
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    let life = running.page(&mut client, 0, 0, 0).await.life;
+    let floor = |n| line.beat(None, None, Floor { life, n });
+    let oldest = async |client: &mut Client| {
+        running.relay.tend().await;
+        running.page(client, 0, 0, 0).await.first
+    };
+    running.beat(&mut client, &line.lead, &floor(u64::MAX)).await;
+    assert_eq!(oldest(&mut client).await, 1, "it is the only one that has reported");
+    site.clock.pass(DAY_MS / 2);
+    // One that is on for a moment only, within the day.
+    running.beat(&mut client, &line.worker, &floor(0)).await;
+    site.clock.pass(DAY_MS / 2 - 1);
+    running.beat(&mut client, &line.lead, &floor(u64::MAX)).await;
+    assert_eq!(oldest(&mut client).await, 1, "not for a day");
+    site.clock.pass(1);
+    assert_eq!(oldest(&mut client).await, 1, "then the other one is known");
+    running.beat(&mut client, &line.worker, &floor(1)).await;
+    assert_eq!(oldest(&mut client).await, 2, "and what both have is forgotten");
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::disk::Disk;
 use crate::support::*;
 use porchlight_proto::api::{Floor, UpOutcome};
 use porchlight_proto::limits::{BLOB_LEN, UP_CELL_LEN};
 use porchlight_proto::time::Timing;
+use porchlight_relay::StartError;
 use porchlight_relay::seal::Lane;
 use porchlight_relay::seal::copy::{Found, open_copy};
 
@@ -165,7 +167,8 @@ async fn the_wall_clock_neither_prolongs_nor_shortens_a_life() {
     let running = site.start().await;
     let mut client = running.client(Http::Two).await;
     running.post(&mut client, &site.line.post()).await;
-    for wall in [0, NOON.0 + 10 * 86_400_000] {
+    // 1970, ten days either way, and back.
+    for wall in [0, NOON.0 - 10 * 86_400_000, NOON.0 + 10 * 86_400_000, NOON.0] {
         site.clock.set_wall(porchlight_proto::time::Millis(wall));
         running.relay.tend().await;
         let life = running.page_at(&mut client, NOON.seconds()).await;
@@ -178,4 +181,94 @@ async fn the_wall_clock_neither_prolongs_nor_shortens_a_life() {
         running.page_at(&mut client, now).await.cells.is_empty(),
         "nothing is served past its time, even before the relay has tidied up"
     );
+}
+
+/// A relay on two disks that can refuse: one for the store, one for the keyring.
+struct Disks {
+    site: Site,
+    refusing: Vec<Disk>,
+    _mounted: [fuser::BackgroundSession; 2],
+}
+
+impl Disks {
+    fn new(seed: u64, refusing: &[&str]) -> Self {
+        let site = site(seed);
+        let disks = ["data/cells", "keys"].map(|name| (name, Disk::new()));
+        let mounted = disks.each_ref().map(|(name, disk)| {
+            std::fs::create_dir_all(site.path(name)).unwrap();
+            disk.mount(&site.path(name))
+        });
+        let refusing = disks.into_iter().filter(|(name, _)| refusing.contains(name)).map(|(_, disk)| disk).collect();
+        Self { site, refusing, _mounted: mounted }
+    }
+
+    fn refuse(&self, refuses: bool) {
+        self.refusing.iter().for_each(|disk| disk.refuse(refuses));
+    }
+
+    /// Keys in the file, and shelves.
+    fn left(&self) -> (usize, usize) {
+        let keyring = std::fs::read(self.site.path("keys/keyring")).unwrap();
+        let keys = keyring[64..].chunks(160).filter(|slot| matches!(slot[0], 1..=3) || slot[104..136] != [0; 32]);
+        // The reserved positions have a slot, too, and no key.
+        (keys.count(), std::fs::read_dir(self.site.path("data/cells")).unwrap().count())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_disk_would_not_forget_is_forgotten_as_soon_as_it_does() {
+    assert!(rustix::process::geteuid().is_root(), "this test mounts file systems: run it as root");
+    for (nth, refusing) in [&["keys"][..], &["data/cells"], &["data/cells", "keys"]].into_iter().enumerate() {
+        for is_restarted in [false, true] {
+            let name = format!("{refusing:?} refusing, restarted in the middle: {is_restarted}");
+            let disks = Disks::new(30 + nth as u64, refusing);
+            let mut running = disks.site.start().await;
+            let mut client = running.client(Http::Two).await;
+            assert_eq!(running.post(&mut client, &disks.site.line.post()).await.outcome, UpOutcome::Stored);
+            let before = running.page(&mut client, 0, 0, 0).await;
+            assert_eq!((before.cells.len(), disks.left()), (1, (1, 1)), "{name}");
+
+            disks.site.clock.pass((60 + UP_TTL_S) * 1000);
+            disks.refuse(true);
+            for _ in 0..3 {
+                running.relay.tend().await;
+                assert!(running.relay.trouble().borrow().unforgotten_count > 0, "{name}: it is said");
+            }
+            // The control: it could not be forgotten there, and was here.
+            let left = (usize::from(refusing.contains(&"keys")), usize::from(refusing.contains(&"data/cells")));
+            assert_eq!(disks.left(), left, "VOID: {name}");
+            let now = disks.site.line_now().seconds();
+            assert!(running.page_at(&mut client, now).await.cells.is_empty(), "{name}: nothing is served meanwhile");
+
+            if is_restarted {
+                drop(client);
+                running.relay.stop().await;
+                let started = porchlight_relay::start(&disks.site.settings(), &disks.site.world()).await;
+                if refusing.contains(&"keys") {
+                    assert!(
+                        matches!(started, Err(StartError::Keyring(_))),
+                        "{name}: it does not start over a key that should be gone"
+                    );
+                } else {
+                    let relay = started.unwrap();
+                    relay.tend().await;
+                    assert!(
+                        relay.trouble().borrow().unforgotten_count > 0,
+                        "{name}: records alone, which nobody can open, keep nobody out"
+                    );
+                    relay.stop().await;
+                }
+                disks.refuse(false);
+                running = disks.site.start().await;
+            }
+            disks.refuse(false);
+            running.relay.tend().await;
+            assert_eq!(disks.left(), (0, 0), "{name}");
+            assert_eq!(running.relay.trouble().borrow().unforgotten_count, 0, "{name}: there is nothing more to try");
+            let mut client = running.client(Http::Two).await;
+            assert_eq!(running.post(&mut client, &disks.site.line.post()).await.outcome, UpOutcome::Stored, "{name}: it goes on");
+            drop(client);
+            running.relay.stop().await;
+        }
+    }
 }

@@ -3,12 +3,22 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::indexing_slicing,
     reason = "the helpers of tests fail as tests do, and print the seeds"
 )]
 
 mod api;
 mod at_rest;
+mod attacks;
+mod binary;
 mod deadlines;
+mod disk;
+mod floods;
+mod forensics;
+mod frames;
+mod front;
+mod power;
 mod probes;
 mod process;
+mod ranks;
 mod support;

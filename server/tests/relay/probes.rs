@@ -158,7 +158,8 @@ async fn the_decoy_is_an_ordinary_site_and_its_pages_are_the_same_over_h2() {
         assert_eq!(client.send("GET", "/", None, &[]).await.ok(), "<h1>Bakery</h1>");
         let head = client.send("HEAD", "/", None, &[]).await;
         assert_eq!((head.body.len(), head.headers[1].clone()), (0, ("content-length".into(), "15".into())));
-        assert_eq!(client.send("POST", "/", None, &[1]).await.status, 405);
+        let posted = client.send("POST", "/", None, &[1]).await;
+        assert_eq!((posted.status.as_u16(), posted.body.as_ref()), (405, b"<h1>Sold out</h1>".as_slice()));
         let nowhere = client.send("GET", NOWHERE, None, &[]).await;
         assert_eq!((nowhere.status.as_u16(), nowhere.body.as_ref()), (404, b"<h1>Sold out</h1>".as_slice()));
         for path in ["/wrong1/v1/notice".to_owned(), format!("/{GATE}/v1/nothing"), format!("/{GATE}/v1/desk/up")] {
@@ -315,5 +316,247 @@ async fn no_shape_of_a_request_tells_a_gate_from_a_missing_page() {
             assert_eq!(talk(&bare, shape, path).await, nowhere, "{name}: {path}, without a line");
         }
     }
+    println!("{} shapes at {} paths", shapes.len(), paths.len());
+}
+
+/// What is said on a fresh h2 connection after its preface, with `@` for the path in heads. None of them is a call.
+fn h2_shapes() -> Vec<(&'static str, Vec<u8>)> {
+    use crate::frames::*;
+    type Headers<'a> = &'a [(&'a [u8], &'a [u8])];
+    let ends = END_HEADERS | END_STREAM;
+    let ask = |method: &str, more: Headers<'_>| frame(HEADERS, ends, 1, &head(method, b"@", more));
+    let get = |more: Headers<'_>| ask("GET", more);
+    let at = |path: &[u8]| frame(HEADERS, ends, 1, &head("GET", path, &[]));
+    let raw = |fields: Headers<'_>| {
+        let block: Vec<u8> = fields.iter().flat_map(|(name, value)| header(0, name, value)).collect();
+        frame(HEADERS, ends, 1, &block)
+    };
+    let post = |more: Headers<'_>, body: &[u8]| {
+        let head = frame(HEADERS, END_HEADERS, 1, &head("POST", b"@", more));
+        let chunks: Vec<Vec<u8>> = body.chunks(16_384).map(|chunk| frame(DATA, 0, 1, chunk)).collect();
+        [head, chunks.concat(), frame(DATA, END_STREAM, 1, &[])].concat()
+    };
+    let whole = get(&[]);
+    let block = head("GET", b"@", &[]);
+    let (first, last) = block.split_at(10);
+    let (method, scheme, authority, path): (&[u8], &[u8], &[u8], &[u8]) = (b":method", b":scheme", b":authority", b":path");
+    let large = vec![b'a'; 15_000];
+    let many: Vec<(&[u8], &[u8])> = (0..150).map(|_| (b"x-many".as_slice(), b"1".as_slice())).collect();
+    let settings = |id, value| [frame(SETTINGS, 0, 0, &setting(id, value)), whole.clone()].concat();
+    vec![
+        ("GET", whole.clone()),
+        ("HEAD", ask("HEAD", &[])),
+        ("OPTIONS", ask("OPTIONS", &[])),
+        ("PUT", ask("PUT", &[])),
+        ("DELETE", ask("DELETE", &[])),
+        ("PATCH", ask("PATCH", &[])),
+        ("TRACE", ask("TRACE", &[])),
+        ("PROPFIND", ask("PROPFIND", &[(b"depth", b"0")])),
+        ("a method in small letters", ask("get", &[])),
+        ("a method that is none", ask("G@T", &[])),
+        ("an empty method", ask("", &[])),
+        ("CONNECT", raw(&[(method, b"CONNECT"), (authority, b"localhost:443")])),
+        ("CONNECT as if it were another", ask("CONNECT", &[])),
+        ("CONNECT to a web socket", ask("CONNECT", &[(b":protocol", b"websocket")])),
+        ("no scheme", raw(&[(method, b"GET"), (authority, b"localhost"), (path, b"@")])),
+        ("plain http", raw(&[(method, b"GET"), (scheme, b"http"), (authority, b"localhost"), (path, b"@")])),
+        ("a scheme that is none", raw(&[(method, b"GET"), (scheme, b"1:/"), (authority, b"localhost"), (path, b"@")])),
+        ("no authority", raw(&[(method, b"GET"), (scheme, b"https"), (path, b"@")])),
+        ("a host instead", raw(&[(method, b"GET"), (scheme, b"https"), (path, b"@"), (b"host", b"localhost")])),
+        ("another host besides", get(&[(b"host", b"other.example")])),
+        ("somebody in the authority", raw(&[(method, b"GET"), (scheme, b"https"), (authority, b"a:b@c"), (path, b"@")])),
+        ("no path", raw(&[(method, b"GET"), (scheme, b"https"), (authority, b"localhost")])),
+        ("an empty path", at(b"")),
+        ("a star", at(b"*")),
+        ("a path without a slash", at(b"x@")),
+        ("two paths", get(&[(path, b"@")])),
+        ("a method after the rest", raw(&[(scheme, b"https"), (path, b"@"), (b"x-one", b"1"), (method, b"GET")])),
+        ("a pseudo header that is none", get(&[(b":nothing", b"1")])),
+        ("the status of a reply", get(&[(b":status", b"200")])),
+        ("a header in capitals", get(&[(b"X-One", b"1")])),
+        ("a header without a name", get(&[(b"", b"1")])),
+        ("a blank in a name", get(&[(b"x one", b"1")])),
+        ("a zero byte", get(&[(b"x-zero", b"a\0b")])),
+        ("a line's end", get(&[(b"x-line", b"a\r\nb: c")])),
+        ("a connection header", get(&[(b"connection", b"close")])),
+        ("keep-alive", get(&[(b"keep-alive", b"5")])),
+        ("an upgrade", get(&[(b"upgrade", b"websocket")])),
+        ("an encoding of HTTP/1.1", get(&[(b"transfer-encoding", b"chunked")])),
+        ("trailers wanted", get(&[(b"te", b"trailers")])),
+        ("another te", get(&[(b"te", b"gzip")])),
+        ("cookies in crumbs", get(&[(b"cookie", b"a=b"), (b"cookie", b"c=d")])),
+        ("compression", get(&[(b"accept-encoding", b"gzip, br, zstd")])),
+        ("a range", get(&[(b"range", b"bytes=0-9")])),
+        ("if none match", get(&[(b"if-none-match", b"*")])),
+        ("a password", get(&[(b"authorization", b"Basic YTpi")])),
+        ("two tokens", get(&[(b"authorization", b"Bearer a"), (b"authorization", b"Bearer b")])),
+        ("a proxy's address", get(&[(b"x-forwarded-for", b"192.0.2.1")])),
+        ("an origin", get(&[(b"origin", b"https://other.example")])),
+        ("expecting", get(&[(b"expect", b"100-continue")])),
+        ("a header too large", get(&[(b"x-large", &large), (b"y-large", b"1")])),
+        ("many headers", get(&many)),
+        ("a body", post(&[(b"content-length", b"4")], b"body")),
+        ("a body without length", post(&[], b"body")),
+        ("no body", post(&[], b"")),
+        ("a body of a length no call has", post(&[], &[7; 2_079])),
+        ("a body longer than any call's", post(&[], &[7; 65_537])),
+        ("a length that is too short", post(&[(b"content-length", b"3")], b"body")),
+        ("a length that is too long", post(&[(b"content-length", b"5")], b"body")),
+        ("a length that is none", post(&[(b"content-length", b"x")], b"body")),
+        ("a length and no body", get(&[(b"content-length", b"4")])),
+        ("half a body", [frame(HEADERS, END_HEADERS, 1, &head("POST", b"@", &[])), frame(DATA, 0, 1, b"half")].concat()),
+        (
+            "padding",
+            [frame(HEADERS, END_HEADERS, 1, &head("POST", b"@", &[])), frame(DATA, 8 | END_STREAM, 1, b"\x03body\0\0\0")]
+                .concat(),
+        ),
+        (
+            "too much padding",
+            [frame(HEADERS, END_HEADERS, 1, &head("POST", b"@", &[])), frame(DATA, 8 | END_STREAM, 1, b"\xffbody")].concat(),
+        ),
+        (
+            "trailers",
+            [frame(HEADERS, END_HEADERS, 1, &head("POST", b"@", &[])), frame(HEADERS, ends, 1, &header(0, b"x-last", b"1"))]
+                .concat(),
+        ),
+        (
+            "trailers with a path",
+            [frame(HEADERS, END_HEADERS, 1, &head("POST", b"@", &[])), frame(HEADERS, ends, 1, &header(0, path, b"@"))].concat(),
+        ),
+        ("given up", [whole.clone(), frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes())].concat()),
+        ("a head in two parts", [frame(HEADERS, END_STREAM, 1, first), frame(CONTINUATION, END_HEADERS, 1, last)].concat()),
+        ("a head that is interrupted", [frame(HEADERS, END_STREAM, 1, first), frame(PING, 0, 0, &[0; 8])].concat()),
+        ("a head with a weight", frame(HEADERS, ends | 0x20, 1, &[&[0, 0, 0, 0, 16], block.as_slice()].concat())),
+        ("a head that depends on itself", frame(HEADERS, ends | 0x20, 1, &[&[0, 0, 0, 1, 16], block.as_slice()].concat())),
+        ("a stream of the other side's", frame(HEADERS, ends, 2, &block)),
+        ("no stream", frame(HEADERS, ends, 0, &block)),
+        ("the same stream twice", [whole.clone(), whole.clone()].concat()),
+        ("data before a head", [frame(DATA, 0, 1, b"x"), whole.clone()].concat()),
+        ("a window that overflows", [whole.clone(), frame(WINDOW_UPDATE, 0, 0, &0x7fff_ffff_u32.to_be_bytes())].concat()),
+        ("a window of nothing", [whole.clone(), frame(WINDOW_UPDATE, 0, 1, &[0; 4])].concat()),
+        ("a table of no size", settings(1, 0)),
+        ("push wanted twice", settings(2, 2)),
+        ("a window too large", settings(4, 0x8000_0000)),
+        ("frames too small", settings(5, 100)),
+        ("a setting of no known kind", settings(0xfe, 1)),
+        ("settings of a wrong length", [frame(SETTINGS, 0, 0, &[0; 5]), whole.clone()].concat()),
+        ("a promise", [frame(5, END_HEADERS, 1, &[&[0, 0, 0, 2], block.as_slice()].concat()), whole.clone()].concat()),
+        ("a frame of no known kind", [frame(0xfe, 0xff, 1, &[1, 2, 3]), whole.clone()].concat()),
+        ("a ping that is too short", [frame(PING, 0, 0, &[0; 7]), whole.clone()].concat()),
+        ("a frame too long", frame(DATA, 0, 1, &[0; 16_385])),
+        ("goodbye and a question", [frame(GOAWAY, 0, 0, &[0; 8]), whole.clone()].concat()),
+        ("a table entry that is none", frame(HEADERS, ends, 1, &[0xff, 0x7f])),
+        ("HTTP/1.1 after all", b"GET @ HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec()),
+    ]
+}
+
+/// What comes back on each stream until the relay closes, in order.
+type Streams = std::collections::BTreeMap<u32, Vec<(u8, u8, Vec<u8>)>>;
+
+/// Says a shape about a path on a connection of its own.
+async fn talk_h2(address: SocketAddr, spki: [u8; 32], shape: Vec<u8>) -> Streams {
+    use crate::frames::*;
+    let mut stream = tls(address, spki, b"h2").await;
+    let next = frame(HEADERS, END_HEADERS | END_STREAM, 101, &head("GET", b"/index.html", &[]));
+    // Whoever is refused before all is said cannot say the rest.
+    let _ = stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &shape, &next].concat()).await;
+    let mut heard = Streams::new();
+    while let Some(frame) = hear(&mut stream).await {
+        // When it acknowledges and how it grants windows goes by how fast the bytes come.
+        if !matches!((frame.kind, frame.flags), (SETTINGS, ACK) | (WINDOW_UPDATE, _)) {
+            heard.entry(frame.stream).or_default().push((frame.kind, frame.flags, frame.body));
+        }
+    }
+    heard
+}
+
+/// A shape's bytes with the path put in where `@` stands, its own length and its frame's put right.
+fn about(shape: &[u8], path: &str) -> Vec<u8> {
+    let path = path.as_bytes();
+    let mut said = Vec::new();
+    let mut rest = shape;
+    // Frames one after the other; what is no frame is text.
+    while let Some((head, more)) = rest.split_first_chunk::<9>() {
+        let length = usize::try_from(u32::from_be_bytes([0, head[0], head[1], head[2]])).unwrap();
+        let Some((body, after)) = more.split_at_checked(length) else { break };
+        let mut filled = Vec::new();
+        for (at, byte) in body.iter().enumerate() {
+            // A value `@` alone: its length stands before it.
+            if *byte == b'@' && at > 0 && body[at - 1] == 1 && head[3] != crate::frames::DATA {
+                filled.pop();
+                filled.push(u8::try_from(path.len()).unwrap());
+                filled.extend_from_slice(path);
+            } else {
+                filled.push(*byte);
+            }
+        }
+        said.extend_from_slice(&u32::try_from(filled.len()).unwrap().to_be_bytes()[1..]);
+        said.extend_from_slice(&head[3..]);
+        said.extend_from_slice(&filled);
+        rest = after;
+    }
+    let text = String::from_utf8_lossy(rest).replace('@', std::str::from_utf8(path).unwrap());
+    said.extend_from_slice(text.as_bytes());
+    said
+}
+
+/// As over HTTP/1.1: a path near a gate, a path nowhere, and a site without any line answer alike, frame for frame.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_shape_of_a_request_over_h2_tells_a_gate_from_a_missing_page() {
+    let (site, alone) = (Site::new(34), Site::new(34));
+    let short = std::time::Duration::from_millis(700);
+    let hasty = |site: &Site| {
+        let mut settings = site.settings();
+        (settings.deadlines.head, settings.deadlines.body, settings.deadlines.idle) = (short, short, short);
+        settings
+    };
+    let running = site.start_with(&hasty(&site)).await;
+    let mut settings = hasty(&alone);
+    settings.lines.clear();
+    let bare = alone.start_with(&settings).await;
+    let ends = [(running.address(), running.spki), (bare.address(), bare.spki)];
+    // All of one length: how long a head is shows in the answers to heads that are too long.
+    let nowhere = "/assets/none/here".to_owned();
+    let paths = [nowhere, format!("/{GATE}/v1/nothin"), format!("/{GATE}/v1/deskup"), "/wrong1/v1/notice".to_owned()];
+    assert!(paths.iter().all(|path| path.len() == paths[0].len()));
+    let shapes = h2_shapes();
+    assert!(shapes.len() >= 60, "{} shapes", shapes.len());
+    for batch in shapes.chunks(12) {
+        let mut unequal: Vec<&(&str, Vec<u8>)> = batch.iter().collect();
+        // The date is packed into the head, and a second may end between two replies. What tells a gate tells it every time.
+        for _ in 0..6 {
+            let mut talks = tokio::task::JoinSet::new();
+            for (nth, (_, shape)) in unequal.iter().enumerate() {
+                for (at, path) in paths.iter().enumerate() {
+                    for (address, spki) in ends {
+                        let said = about(shape, path);
+                        talks.spawn(async move { (nth, at, talk_h2(address, spki, said).await) });
+                    }
+                }
+            }
+            let mut heard: Vec<std::collections::BTreeSet<Streams>> = vec![Default::default(); unequal.len()];
+            while let Some(talk) = talks.join_next().await {
+                let (nth, _, streams) = talk.unwrap();
+                heard[nth].insert(streams);
+            }
+            unequal = unequal.into_iter().zip(&heard).filter(|(_, heard)| heard.len() > 1).map(|(shape, _)| shape).collect();
+            if unequal.is_empty() {
+                break;
+            }
+        }
+        let names: Vec<&str> = unequal.iter().map(|(name, _)| *name).collect();
+        assert!(names.is_empty(), "told apart every time: {names:?}");
+    }
+    // The control: a gate that is knocked at rightly is told apart.
+    let call = crate::frames::frame(
+        crate::frames::HEADERS,
+        crate::frames::END_HEADERS | crate::frames::END_STREAM,
+        1,
+        &crate::frames::head("GET", b"@", &[]),
+    );
+    let right = talk_h2(ends[0].0, ends[0].1, about(&call, &format!("/{GATE}/v1/notice"))).await;
+    let wrong = talk_h2(ends[0].0, ends[0].1, about(&call, &paths[0])).await;
+    assert_ne!(right.get(&1).map(Vec::len), None);
+    assert_ne!(right.get(&1), wrong.get(&1), "VOID: the comparison sees no difference where there is one");
     println!("{} shapes at {} paths", shapes.len(), paths.len());
 }

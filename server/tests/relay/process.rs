@@ -2,134 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::binary::*;
 use crate::support::*;
-use porchlight_proto::api::{DeskOutcome, DeskReply, LanePage, UpOutcome, UpPost, UpReply};
-use porchlight_proto::time::Seconds;
+use porchlight_proto::api::{DeskOutcome, DeskReply, Floor, LanePage, UpOutcome, UpReply};
 use porchlight_relay::clock::{Clock, SystemClock};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
 use rustix::process::{Pid, Signal, kill_process};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_porchlight-relay");
-
-/// Real time: the binary has no other.
-fn now() -> Seconds {
-    SystemClock.wall().seconds()
-}
-
-/// Long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Process {
-    child: Child,
-    address: SocketAddr,
-    spki: [u8; 32],
-    said: mpsc::Receiver<String>,
-}
-
-impl Process {
-    fn start(config: &Path) -> Self {
-        let mut command = Command::new(BINARY);
-        command.args(["run", "--dev", "--config"]).arg(config);
-        Self::spawn(command)
-    }
-
-    fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (sender, said) = mpsc::channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        // Read to the end, so that the relay never waits for somebody to read its warnings.
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Some(address) = line.strip_prefix("ready https://") else {
-            panic!("{line:?}, {:?}", said.iter().collect::<Vec<String>>())
-        };
-        let mut process = Self { child, address: address.trim().parse().unwrap(), spki: [0; 32], said };
-        let pin = process.hear("pin sha256/");
-        let (_, pin) = pin.split_once("pin sha256/").unwrap();
-        process.spki = data_encoding::BASE64.decode(pin.as_bytes()).unwrap().try_into().unwrap();
-        process
-    }
-
-    /// Waits until the relay says something on stderr.
-    fn hear(&self, text: &str) -> String {
-        loop {
-            let line = self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never said {text:?}"));
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    async fn client(&self) -> Client {
-        Client::connect(self.address, self.spki, Http::Two).await
-    }
-
-    /// Ends it as an operator does.
-    async fn stop(mut self) {
-        self.signal(Signal::TERM);
-        let status = tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap();
-        assert_eq!(status.code(), Some(0));
-    }
-}
-
-async fn desk(
-    process: &Process,
-    client: &mut Client,
-    line: &TestLine,
-    device: &Device,
-    call: (&str, &str),
-    body: &[u8],
-) -> Reply {
-    let path = format!("/v1/{}", call.1);
-    let token = line.token(device, &process.spki, (call.0, &path), body, now());
-    client.send(call.0, &format!("/{GATE}{path}"), Some(&token), body).await
-}
-
-/// The outcome of one post.
-async fn post(client: &mut Client, post: &UpPost) -> UpOutcome {
-    let reply = client.send("POST", &format!("/{GATE}/v1/up"), None, post.to_bytes().as_slice()).await;
-    UpReply::parse(&reply.ok()).unwrap().outcome
-}
-
-/// Every cell that a desk reads.
-async fn held(process: &Process, client: &mut Client, line: &TestLine) -> BTreeSet<Vec<u8>> {
-    let (mut cells, mut after, mut life) = (BTreeSet::new(), 0, 0);
-    loop {
-        let call = format!("desk/up?after={life:016x}-{after}&wait=0");
-        let page = LanePage::parse(&desk(process, client, line, &line.worker, ("GET", &call), &[]).await.ok()).unwrap();
-        if page.cells.is_empty() {
-            return cells;
-        }
-        assert!(page.first > after, "positions go forward");
-        (life, after) = (page.life, page.last());
-        cells.extend(page.cells.iter().map(|cell| cell.to_vec()));
-    }
-}
-
-fn site(seed: u64) -> Site {
-    let mut site = Site::new(seed);
-    site.line = TestLine::new(seed, now());
-    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
-    site
-}
-
-fn output(verb: &str, config: &Path, more: &[&str]) -> Output {
-    Command::new(BINARY).arg(verb).arg("--config").arg(config).args(more).output().unwrap()
-}
 
 #[tokio::test]
 async fn it_says_ready_serves_and_stops_cleanly_at_either_signal() {
@@ -163,9 +46,9 @@ async fn a_kill_loses_no_acknowledged_cell() {
         let mut posters = Vec::new();
         for _ in 0..4 {
             let posts: Vec<_> = (0..400).map(|_| site.line.post()).collect();
-            let (address, spki) = (process.address, process.spki);
+            // Connected before the clock runs: a relay that is killed meanwhile says nothing about its store.
+            let mut client = process.client().await;
             posters.push(tokio::spawn(async move {
-                let mut client = Client::connect(address, spki, Http::Two).await;
                 let mut taken = Vec::new();
                 for post in posts {
                     let reply = client.try_send("POST", &format!("/{GATE}/v1/up"), None, post.to_bytes().as_slice()).await;
@@ -215,10 +98,17 @@ fn it_refuses_with_the_key_and_what_to_do_about_it() {
         site.path(name)
     };
     let text = site.text();
+    let (public, certificate) = (text.replace("127.0.0.1:0", "0.0.0.0:0"), "cert = \"cert.pem\"\nkey = \"key.pem\"");
     for (name, config, code, says) in [
         ("no file", site.path("nowhere.toml"), 1, "cannot read"),
         ("an unknown key", write("a.toml", &format!("colour = 1\n{text}")), 1, "unknown field `colour`"),
-        ("no decoy on a public address", write("b.toml", &text.replace("127.0.0.1:0", "0.0.0.0:0")), 1, "decoy_dir: is missing"),
+        ("its own certificate in public", write("e.toml", &public), 1, "tls.self_signed: is for this machine alone"),
+        (
+            "no decoy on a public address",
+            write("b.toml", &public.replace("self_signed = true", certificate)),
+            1,
+            "decoy_dir: is missing",
+        ),
         ("a keyring on a disk", write("c.toml", &text.replace("\"keys\"", "\"data/keys\"")), 1, "keyring_dir"),
         ("a port in use", write("d.toml", &text.replace("127.0.0.1:0", &taken())), 3, "cannot listen on"),
     ] {
@@ -291,7 +181,7 @@ async fn a_stop_ends_long_polls_and_silent_connections_and_a_hangup_stops_nothin
     let site = site(55);
     let process = Process::start(&site.path("relay.toml"));
     process.signal(Signal::HUP);
-    process.hear("SIGHUP changes nothing");
+    process.hear("SIGHUP changes nothing here");
     let mut client = process.client().await;
     let mut other = client.another();
     let silent = [tls(process.address, process.spki, b"http/1.1").await, tls(process.address, process.spki, b"h2").await];
@@ -342,11 +232,6 @@ fn a_second_relay_on_the_same_keyring_is_refused() {
     process.child.wait().unwrap();
 }
 
-fn files_under(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] }).collect()
-}
-
 /// Every file that the relay keeps, with a bit flipped in five places, cut in half, emptied, and gone. The binary must start, hand out nothing
 /// that was not posted, take and hand out what is posted then, and stop cleanly.
 #[tokio::test(flavor = "multi_thread")]
@@ -369,16 +254,20 @@ async fn damage_to_any_file_costs_what_it_held_and_nothing_else() {
         [&data, &keys].iter().flat_map(|dir| files_under(dir)).map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
     let hurt = |path: &Path| !path.starts_with(data.join("tls")) && !path.ends_with("lock");
     let (mut case_count, mut whole, mut said) = (0, 0, 0);
+    // Bits flipped where chance has it, in each file besides the usual five.
+    let flips_more = std::env::var("PORCHLIGHT_FLIPS").map_or(0, |count| count.parse().unwrap());
+    let mut rng = ChaCha20Rng::seed_from_u64(58);
     for (path, bytes) in kept.iter().filter(|(path, _)| hurt(path)) {
         let len = bytes.len();
         // The head of the public file holds its numbers: bytes 24 and 28.
-        let flips = [24, 28, len / 4, len / 2, len / 4 * 3].map(|at| {
+        let more: Vec<usize> = (0..flips_more).map(|_| rng.next_u32() as usize % len).collect();
+        let flips = [24, 28, len / 4, len / 2, len / 4 * 3].into_iter().chain(more).map(|at| {
             let mut bytes = bytes.clone();
             bytes[at.min(len - 1)] ^= 0x10;
             Some(bytes)
         });
         let cuts = [Some(bytes[..bytes.len() / 2].to_vec()), Some(Vec::new()), None];
-        for (nth, damaged) in flips.into_iter().chain(cuts).enumerate() {
+        for (nth, damaged) in flips.chain(cuts).enumerate() {
             for dir in [&data, &keys] {
                 std::fs::remove_dir_all(dir).unwrap();
             }
@@ -486,4 +375,121 @@ async fn a_full_quota_refuses_until_cells_die() {
     println!("{stored_count} cells filled it");
     assert!(stored_count > 100);
     process.stop().await;
+}
+
+/// Bytes and files below a directory.
+fn size_of(dir: &Path) -> (u64, usize) {
+    let files = files_under(dir);
+    // A file may go between being listed and being looked at.
+    (files.iter().filter_map(|path| path.metadata().ok()).map(|data| data.len()).sum(), files.len())
+}
+
+/// What a relay takes of its machine at one moment.
+#[derive(Clone, Copy)]
+struct Taken {
+    memory_kib: u64,
+    descriptors: u64,
+    threads: u64,
+    disk: u64,
+}
+
+impl Taken {
+    fn by(pid: u32, data: &Path) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
+        Self { memory_kib: number("VmRSS:"), descriptors, threads: number("Threads:"), disk: size_of(data).0 }
+    }
+}
+
+/// Something measured, as the mean of the first third and of the last.
+fn thirds(all: &[Taken], what: impl Fn(&Taken) -> u64) -> [u64; 2] {
+    let third = all.len() / 3;
+    [&all[..third], &all[all.len() - third..]].map(|some| some.iter().map(&what).sum::<u64>() / third as u64)
+}
+
+/// Epochs whose cells share a shelf: the disk rises until all of them have died, and falls then.
+const EPOCHS_PER_DAY: usize = 24;
+
+/// A relay as the unit starts it: with two arenas of memory, not eight for each core.
+fn with_two_arenas(site: &Site) -> Process {
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml")).env("MALLOC_ARENA_MAX", "2");
+    Process::spawn(command)
+}
+
+/// `PORCHLIGHT_DAYS` (4) days of 24 epochs, each `PORCHLIGHT_EPOCH` (3) seconds long, in one process; by name. Cells are posted and read,
+/// slots written and connections opened and closed all the while. The first day fills what fills; of the others the first third is held
+/// against the last. Then the relay is killed and goes on in another process.
+///
+/// Memory may grow by half: what sled frees with a shelf goes back to the arenas, and those are full after some twenty shelves
+/// (docs/BENCH.md). A leak shows in more days.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "five minutes: by name"]
+async fn days_in_minutes() {
+    let number = |name: &str, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
+    let (epoch, days) = (number("PORCHLIGHT_EPOCH", 3), usize::try_from(number("PORCHLIGHT_DAYS", 4)).unwrap());
+    let mut site = site(61);
+    site.top += &format!("epoch_s = {epoch}\n");
+    let ttl = 2 * epoch;
+    site.more = format!("up_ttl_s = {ttl}\ncap_per_minute = 1000000\nslow_s = 1\nslow_days = 1");
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let mut process = with_two_arenas(&site);
+    let (mut posted, mut taken) = (Vec::new(), Vec::new());
+    for hour in 0..days * EPOCHS_PER_DAY + 3 {
+        if hour == days * EPOCHS_PER_DAY {
+            process.signal(Signal::KILL);
+            process.child.wait().unwrap();
+            process = with_two_arenas(&site);
+        }
+        live_an_epoch(&process, &site.line, epoch, &mut posted).await;
+        let mut client = process.client().await;
+        let held = held(&process, &mut client, &site.line).await;
+        let then = now().0;
+        let lost = posted.iter().filter(|(at, cell)| at + ttl > then && !held.contains(cell)).count();
+        let late = posted.iter().filter(|(at, cell)| at + ttl + epoch + 2 < then && held.contains(cell)).count();
+        assert_eq!((lost, late), (0, 0), "epoch {hour}: lost before their time, served after it");
+        taken.push(Taken::by(process.child.id(), &site.path("data")));
+    }
+    process.stop().await;
+    println!("{} cells in {} epochs of {epoch} s: none lost, none late (pass: 0)", posted.len(), taken.len());
+    let in_one = &taken[EPOCHS_PER_DAY..days * EPOCHS_PER_DAY];
+    let has_grown = [
+        ("memory, KiB", thirds(in_one, |taken| taken.memory_kib), 150),
+        ("descriptors", thirds(in_one, |taken| taken.descriptors), 125),
+        ("threads", thirds(in_one, |taken| taken.threads), 125),
+        ("disk, bytes", thirds(in_one, |taken| taken.disk), 125),
+    ]
+    .map(|(name, [first, last], most)| {
+        let percent = last * 100 / first;
+        println!("{name}: {first} in the first third, {last} in the last: {percent} for 100 (pass: at most {most})");
+        percent > most
+    });
+    assert_eq!(has_grown, [false; 4]);
+}
+
+/// Posts, slots, and connections that come and go, for the length of an epoch.
+async fn live_an_epoch(process: &Process, line: &TestLine, epoch: u64, posted: &mut Vec<(u64, Vec<u8>)>) {
+    let mut client = process.client().await;
+    let ends = now().0 + epoch;
+    while now().0 < ends {
+        for _ in 0..20 {
+            let (up, at) = (line.post(), now().0);
+            if post(&mut client, &up).await == UpOutcome::Stored {
+                posted.push((at, up.cell.to_vec()));
+            }
+            // The pace of the load: nothing waits for this.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let slot = (now().0 + 3..).find(|slot| slot % 8 != 7);
+        let beat = line.beat(None, slot, Floor::default());
+        desk(process, &mut client, line, &line.worker, ("POST", "desk/beat"), beat.to_bytes().as_slice()).await.ok();
+        let mut visitor = process.client().await;
+        for call in ["notice", "down/fast", &format!("down/slow/{}", now().0 / 48)] {
+            visitor.get(call).await.ok();
+        }
+    }
 }

@@ -87,13 +87,18 @@ impl TestLine {
     }
 
     pub(crate) fn roster(&self, serial: u32, timing: Timing, revoked: Option<DeviceId>) -> SignedRoster {
+        self.roster_of(serial, serial, timing, revoked)
+    }
+
+    /// A roster of a period; of one period only the highest serial stands.
+    pub(crate) fn roster_of(&self, period: u32, serial: u32, timing: Timing, revoked: Option<DeviceId>) -> SignedRoster {
         let mut rng = self.rng.lock().unwrap();
         let other = |rng: &mut ChaCha20Rng| SecretKey::generate(rng).public();
         let mut seats_now: [PublicKey; 9] = std::array::from_fn(|_| other(&mut rng));
         seats_now[1] = self.seat.public();
         let body = RosterBody {
             serial,
-            period: serial,
+            period,
             not_before: Seconds(self.now.0 - 3600),
             not_after: Seconds(self.now.0 + 86_400),
             timing,
@@ -217,7 +222,7 @@ impl Running<'_> {
     pub(crate) fn address(&self) -> SocketAddr {
         match self.relay.bound() {
             Bound::Tcp(address) => *address,
-            Bound::Unix(_) => panic!("not on a socket"),
+            Bound::Unix(_) | Bound::Handed => panic!("not on an address of its own"),
         }
     }
 
@@ -295,7 +300,12 @@ impl Client {
             Http::One => b"http/1.1",
             Http::Two => b"h2",
         };
-        let stream = TokioIo::new(tls(address, spki, alpn).await);
+        Self::over(tls(address, spki, alpn).await, http).await
+    }
+
+    /// Over a connection that is there.
+    pub(crate) async fn over(stream: TlsStream<TcpStream>, http: Http) -> Self {
+        let stream = TokioIo::new(stream);
         match http {
             Http::One => {
                 let (sender, talk) = http1::handshake(stream).await.unwrap();
@@ -357,7 +367,10 @@ impl Client {
 }
 
 pub(crate) async fn tls(address: SocketAddr, spki: [u8; 32], alpn: &[u8]) -> TlsStream<TcpStream> {
-    let stream = TcpStream::connect(address).await.unwrap();
+    tls_over(TcpStream::connect(address).await.unwrap(), spki, alpn).await
+}
+
+pub(crate) async fn tls_over(stream: TcpStream, spki: [u8; 32], alpn: &[u8]) -> TlsStream<TcpStream> {
     stream.set_nodelay(true).unwrap();
     TlsConnector::from(client_config(spki, alpn)).connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
 }

@@ -1,0 +1,269 @@
+//! What one connection has been doing: when bytes moved, which requests are being answered, which replies are still owed.
+
+#![expect(clippy::disallowed_methods, reason = "how long a peer takes is real time, whatever the relay's clock says")]
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, sleep_until};
+
+use super::BODY_MAX;
+use super::connection::Speech;
+use crate::config::Deadlines;
+use crate::gate::owing::Held;
+
+/// Bytes in a second below which a reply counts as not being taken, however steadily it goes: what TCP is left with where a third of all packets
+/// is lost and an answer takes more than half a second.
+const SLOWEST: u64 = 512;
+
+/// Bytes that a connection may send besides its requests: settings, windows, pings.
+const SPARE: u64 = 128 * 1024;
+
+/// Bytes that each request may need: the longest body, its head, and what h2 says about the reply.
+const EACH: u64 = BODY_MAX as u64 + 32 * 1024;
+
+/// Requests that a connection may give up before they are answered. A browser that is closed gives up a few, a rapid reset thousands.
+const GIVEN_UP_MAX: u64 = 100;
+
+/// What a connection has been doing, in milliseconds since it was born.
+pub(super) struct Pulse {
+    born: Instant,
+    deadlines: Deadlines,
+    speech: Speech,
+    /// Requests being answered.
+    in_flight: AtomicUsize,
+    /// Whether there has been a request.
+    has_spoken: AtomicBool,
+    /// When the last request ended, or the last reply was taken; on HTTP/1.1 also when the last byte went out.
+    quiet_since: AtomicU64,
+    /// When the first byte after the last request came; 0 if none has.
+    head_since: AtomicU64,
+    read: AtomicU64,
+    asked: AtomicU64,
+    given_up: AtomicU64,
+    /// When the last byte went out.
+    written_at: AtomicU64,
+    /// The replies that are under way.
+    owed: Mutex<Vec<Due>>,
+}
+
+/// A reply that is under way: its number, when it was made, and when it must have been taken at last.
+#[derive(Clone, Copy)]
+struct Due {
+    number: u64,
+    made: u64,
+    last: u64,
+}
+
+impl Pulse {
+    pub(super) fn new(deadlines: Deadlines, speech: Speech) -> Self {
+        let [quiet_since, head_since, read, asked, given_up, written_at] = [0; 6].map(AtomicU64::new);
+        let (in_flight, has_spoken) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let born = Instant::now();
+        Self {
+            born,
+            deadlines,
+            speech,
+            in_flight,
+            has_spoken,
+            quiet_since,
+            head_since,
+            read,
+            asked,
+            given_up,
+            written_at,
+            owed: Mutex::default(),
+        }
+    }
+
+    pub(super) const fn born(&self) -> Instant {
+        self.born
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.born.elapsed()).max(1)
+    }
+
+    fn owed(&self) -> MutexGuard<'_, Vec<Due>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request begins to be answered.
+    pub(super) fn begin(self: &Arc<Self>) -> Asked {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.has_spoken.store(true, Ordering::Relaxed);
+        self.head_since.store(0, Ordering::Relaxed);
+        Asked { pulse: Arc::clone(self), is_answered: false }
+    }
+
+    fn read(&self, count: usize) {
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        if self.in_flight.load(Ordering::Relaxed) == 0 {
+            let _ = self.head_since.compare_exchange(0, self.now(), Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    fn written(&self) {
+        self.written_at.store(self.now(), Ordering::Relaxed);
+        // On h2 a ping is answered as well, and a peer that does nothing but ping is idle.
+        if self.speech == Speech::Http1 {
+            self.quiet();
+        }
+    }
+
+    fn quiet(&self) {
+        self.quiet_since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether the peer has sent more than its requests can need, or given up too many of them.
+    pub(super) fn is_overdrawn(&self) -> bool {
+        let granted = SPARE.saturating_add(self.asked.load(Ordering::Relaxed).saturating_mul(EACH));
+        self.read.load(Ordering::Relaxed) > granted || self.given_up.load(Ordering::Relaxed) > GIVEN_UP_MAX
+    }
+
+    /// When the connection must have moved on, if it does not before; `None` while a request is being answered.
+    fn due(&self) -> Option<Instant> {
+        let after = |since: u64, span: Duration| self.born + Duration::from_millis(since) + span;
+        let written = self.written_at.load(Ordering::Relaxed);
+        let stalled = |due: &Due| after(due.made.max(written), self.deadlines.reply).min(after(due.last, Duration::ZERO));
+        if let Some(due) = self.owed().iter().map(stalled).min() {
+            return Some(due);
+        }
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        if !self.has_spoken.load(Ordering::Relaxed) {
+            return Some(after(0, self.deadlines.head));
+        }
+        let idle = after(self.quiet_since.load(Ordering::Relaxed), self.deadlines.idle);
+        match self.head_since.load(Ordering::Relaxed) {
+            // On h2 bytes that come between requests need not be a head.
+            0 => Some(idle),
+            _ if self.speech == Speech::Http2 => Some(idle),
+            since => Some(idle.min(after(since, self.deadlines.head))),
+        }
+    }
+
+    /// Returns when the connection has been silent for longer than it may.
+    pub(super) async fn silence(&self) {
+        loop {
+            let due = self.due();
+            let now = Instant::now();
+            if due.is_some_and(|due| due <= now) {
+                return;
+            }
+            // A head that begins meanwhile is due sooner than what was due before it: look again in time for it.
+            let look_again = now + self.deadlines.head.min(self.deadlines.reply);
+            sleep_until(due.map_or(look_again, |due| due.min(look_again))).await;
+        }
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A request that is being answered. Dropped before [`Asked::answered`], it was given up.
+pub(super) struct Asked {
+    pulse: Arc<Pulse>,
+    is_answered: bool,
+}
+
+impl Asked {
+    pub(super) fn answered(&mut self) {
+        self.is_answered = true;
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.pulse.given_up.fetch_add(u64::from(!self.is_answered), Ordering::Relaxed);
+        self.pulse.quiet();
+        self.pulse.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A reply's bytes until the peer has taken them.
+pub(super) struct Owed {
+    bytes: Bytes,
+    number: u64,
+    pulse: Arc<Pulse>,
+    _held: Option<Held>,
+}
+
+impl Owed {
+    pub(super) fn new(bytes: Bytes, held: Option<Held>, pulse: &Arc<Pulse>) -> Self {
+        let (made, slowly) = (pulse.now(), bytes.len() as u64 * 1000 / SLOWEST);
+        let last = made.saturating_add(millis(pulse.deadlines.reply)).saturating_add(slowly);
+        let mut owed = pulse.owed();
+        let number = owed.last().map_or(0, |due| due.number + 1);
+        owed.push(Due { number, made, last });
+        drop(owed);
+        Self { bytes, number, pulse: Arc::clone(pulse), _held: held }
+    }
+}
+
+impl AsRef<[u8]> for Owed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.pulse.owed().retain(|due| due.number != self.number);
+        self.pulse.quiet();
+    }
+}
+
+/// A stream that tells a [`Pulse`] when bytes move, and ends when it is overdrawn.
+pub(super) struct Felt<S> {
+    stream: S,
+    pulse: Arc<Pulse>,
+}
+
+impl<S> Felt<S> {
+    pub(super) const fn new(stream: S, pulse: Arc<Pulse>) -> Self {
+        Self { stream, pulse }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Felt<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.pulse.is_overdrawn() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let count = buf.filled().len().saturating_sub(before);
+        if count > 0 {
+            self.pulse.read(count);
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if matches!(polled, Poll::Ready(Ok(1..))) {
+            self.pulse.written();
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,61 @@
+//! No core dumps, no tracing by others, no memory written to a disk, room for connections.
+
+use rustix::mm::{MlockAllFlags, mlockall};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+
+/// The capability to lock any amount of memory, as a bit of `CapEff` in `/proc/self/status`.
+const CAP_IPC_LOCK: u32 = 14;
+
+/// Closes the ranks, and gives back what could not be closed, as sentences for an operator.
+#[must_use]
+pub fn close() -> Vec<&'static str> {
+    let mut open = Vec::new();
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err() || setrlimit(Resource::Core, none).is_err() {
+        open.push("core dumps could not be switched off");
+    }
+    if !lock_memory() {
+        open.push("memory could not be locked: set LimitMEMLOCK=infinity, or keep swap off, which start-up checks");
+    }
+    let files = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
+    open
+}
+
+/// Locks all memory, now and later, as it is touched.
+///
+/// Keys are not locked one by one: they pass through buffers and registers that nobody lists. Under a limit nothing is locked at all, because
+/// whatever is allocated beyond the limit would then fail.
+fn lock_memory() -> bool {
+    let is_free = getrlimit(Resource::Memlock).current.is_none() || may_lock();
+    is_free && mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT).is_ok()
+}
+
+fn may_lock() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    has_capability(&status, CAP_IPC_LOCK)
+}
+
+fn has_capability(status: &str, bit: u32) -> bool {
+    let held = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    held.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|held| held >> bit & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capability_is_a_bit_of_the_effective_set() {
+        for (status, has) in [
+            ("Name:\tx\nCapPrm:\t0000000000004000\nCapEff:\t0000000000000000\n", false),
+            ("CapEff:\t0000000000004000\n", true),
+            ("CapEff:\t000001ffffffffff\n", true),
+            ("CapEff:\t000001ffffffbfff\n", false),
+            ("CapEff:\tnonsense\n", false),
+            ("", false),
+        ] {
+            assert_eq!(has_capability(status, CAP_IPC_LOCK), has, "{status:?}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! h2 attacks: each ends its own connection and nobody else's.
+
+use std::time::Duration;
+
+use crate::frames::*;
+use crate::support::*;
+use porchlight_proto::api::UpOutcome;
+use porchlight_relay::config::Deadlines;
+use tokio::io::{AsyncWriteExt, split};
+use tokio::time::timeout;
+
+/// Long enough for a busy machine; an attack that is not cut goes on for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What an attacker sends: its settings, what comes first, and then the nth round of it, for ever.
+struct Attack {
+    name: &'static str,
+    settings: Vec<u8>,
+    first: Vec<u8>,
+    round: Box<dyn Fn(u32) -> Vec<u8> + Send + Sync>,
+}
+
+fn attack(name: &'static str, first: Vec<u8>, round: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> Attack {
+    Attack { name, settings: Vec::new(), first, round: Box::new(round) }
+}
+
+/// The client's nth stream.
+const fn stream(nth: u32) -> u32 {
+    2 * nth + 1
+}
+
+fn attacks() -> Vec<Attack> {
+    let get = |path: &str| head("GET", path.as_bytes(), &[]);
+    let notice = format!("/{GATE}/v1/notice");
+    let post = head("POST", format!("/{GATE}/v1/up").as_bytes(), &[(b"content-length", b"2080")]);
+    let (asked, posted) = (get(&notice), post.clone());
+    let (reset, made, slow) = (asked.clone(), asked.clone(), get("/"));
+    let bomb = {
+        // A header of 3,900 bytes goes into the table once, and each later byte 0xBE stands for all of it.
+        let big = header(0x40, b"x-bomb", &[b'a'; 3_900]);
+        let usual = get("/");
+        move |nth: u32| {
+            let block = if nth == 0 { [usual.as_slice(), &big].concat() } else { [usual.as_slice(), &[0xbe; 16_000]].concat() };
+            frame(HEADERS, END_HEADERS | END_STREAM, stream(nth), &block)
+        }
+    };
+    vec![
+        attack("rapid reset", vec![], move |nth| {
+            [
+                frame(HEADERS, END_HEADERS | END_STREAM, stream(nth), &reset),
+                frame(RST_STREAM, 0, stream(nth), &8_u32.to_be_bytes()),
+            ]
+            .concat()
+        }),
+        attack("rapid reset of half a body", vec![], move |nth| {
+            let half = [frame(HEADERS, END_HEADERS, stream(nth), &posted), frame(DATA, 0, stream(nth), b"half")].concat();
+            [half, frame(RST_STREAM, 0, stream(nth), &8_u32.to_be_bytes())].concat()
+        }),
+        attack("made you reset", vec![], move |nth| {
+            [
+                frame(HEADERS, END_HEADERS | END_STREAM, stream(nth), &made),
+                frame(WINDOW_UPDATE, 0, stream(nth), &0_u32.to_be_bytes()),
+            ]
+            .concat()
+        }),
+        attack("a head without end", frame(HEADERS, 0, 1, &asked), |_| {
+            frame(CONTINUATION, 0, 1, &header(0, b"x-more", &[b'a'; 8_000]))
+        }),
+        attack("a head that goes on empty", frame(HEADERS, 0, 1, &slow), |_| frame(CONTINUATION, 0, 1, &[])),
+        attack("a bomb of headers", vec![], bomb),
+        attack("settings", vec![], |nth| frame(SETTINGS, 0, 0, &setting(4, 65_535 - nth % 2))),
+        attack("pings", vec![], |nth| frame(PING, 0, 0, &u64::from(nth).to_be_bytes())),
+        attack("answers to pings that never were", vec![], |nth| frame(PING, ACK, 0, &u64::from(nth).to_be_bytes())),
+        attack("priorities", vec![], |nth| frame(PRIORITY, 0, stream(nth), &[0, 0, 0, 0, 16])),
+        attack("frames of no known kind", vec![], |_| frame(0xfe, 0, 0, &[0; 64])),
+        attack("windows", vec![], |_| frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes())),
+        attack("data of nothing", frame(HEADERS, END_HEADERS, 1, &post), |_| frame(DATA, 0, 1, &[])),
+        attack("data that is padding", frame(HEADERS, END_HEADERS, 1, &post), |_| {
+            frame(DATA, 8, 1, &[[255].as_slice(), &[0; 255]].concat())
+        }),
+    ]
+}
+
+/// Attacks until the connection ends, reading all the while; gives the rounds it took and the code of the goodbye, or nothing if it never ends.
+async fn ends(running: &Running<'_>, attack: &Attack) -> Option<(u32, Option<u8>)> {
+    let stream = begun(running, &attack.settings).await;
+    let (mut reading, mut writing) = split(stream);
+    let reader = async {
+        let mut code = None;
+        while let Some(heard) = hear(&mut reading).await {
+            code = code.or(if heard.kind == GOAWAY { heard.body.get(7).copied() } else { None });
+        }
+        code
+    };
+    let writer = async {
+        let _ = writing.write_all(&attack.first).await;
+        for nth in 0.. {
+            if writing.write_all(&(attack.round)(nth)).await.is_err() || writing.flush().await.is_err() {
+                return nth;
+            }
+        }
+        0
+    };
+    // A relay that says goodbye and then neither reads nor closes has not ended it.
+    let (code, rounds) = timeout(PATIENCE, async { tokio::join!(reader, writer) }).await.ok()?;
+    Some((rounds, code))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_attack_on_h2_goes_on_and_others_are_served_meanwhile() {
+    let site = Site::new(80);
+    let running = site.start().await;
+    let mut good = running.client(Http::Two).await;
+    for attack in attacks() {
+        let (ended, ()) = tokio::join!(ends(&running, &attack), async {
+            for _ in 0..3 {
+                assert_eq!(running.post(&mut good, &site.line.post()).await.outcome, UpOutcome::Stored, "{}", attack.name);
+            }
+        });
+        let Some((rounds, code)) = ended else { panic!("{} goes on", attack.name) };
+        println!("{}: ended after {rounds} rounds, with goodbye {code:?}", attack.name);
+        assert!(rounds > 0, "{}: the first round was refused, so this says nothing about the next thousand", attack.name);
+    }
+}
+
+/// Somebody who asks and takes nothing holds a connection for as long as a slow telephone might, and then no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_is_not_taken_is_not_kept() {
+    let site = Site::new(81);
+    let mut settings = site.settings();
+    settings.deadlines = Deadlines { reply: Duration::from_millis(300), ..settings.deadlines };
+    let running = site.start_with(&settings).await;
+    let path = format!("/{GATE}/v1/notice");
+    let asks: Vec<u8> = (0..8)
+        .flat_map(|nth| frame(HEADERS, END_HEADERS | END_STREAM, stream(nth), &head("GET", path.as_bytes(), &[])))
+        .collect();
+    for (name, settings, more) in [
+        ("no window", setting(4, 0), Vec::new()),
+        ("a window of one byte", setting(4, 1), Vec::new()),
+        ("a window that opens by a byte", setting(4, 0), frame(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes())),
+    ] {
+        let mut held = begun(&running, &settings).await;
+        held.write_all(&[asks.as_slice(), &more].concat()).await.unwrap();
+        let all = async { while hear(&mut held).await.is_some_and(|heard| heard.kind != GOAWAY) {} };
+        assert!(timeout(PATIENCE, all).await.is_ok(), "{name}");
+    }
+    // HTTP/1.1 has no windows but the network's: asked for more than any buffer on the way holds, and nothing read.
+    let mut silent = tls(running.address(), running.spki, b"http/1.1").await;
+    let day = format!("GET /{GATE}/v1/down/slow/{} HTTP/1.1\r\nhost: a\r\n\r\n", NOON.seconds().0 / 86_400);
+    let asking = async { while silent.write_all(day.as_bytes()).await.is_ok() {} };
+    assert!(timeout(PATIENCE, asking).await.is_ok(), "HTTP/1.1");
+    assert!(running.relay.counters().deadlines_passed.count() >= 4);
+    let mut good = running.client(Http::Two).await;
+    running.notice(&mut good).await;
+}

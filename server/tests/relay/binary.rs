@@ -1,0 +1,137 @@
+//! The relay's binary in a process of its own, and what is asked of it.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::support::*;
+use porchlight_proto::api::{LanePage, UpOutcome, UpPost, UpReply};
+use porchlight_proto::time::Seconds;
+use porchlight_relay::clock::{Clock, SystemClock};
+use rustix::process::{Pid, Signal, kill_process};
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_porchlight-relay");
+
+/// Real time: the binary has no other.
+pub(crate) fn now() -> Seconds {
+    SystemClock.wall().seconds()
+}
+
+/// Long enough for a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) spki: [u8; 32],
+    pub(crate) said: mpsc::Receiver<String>,
+}
+
+impl Process {
+    pub(crate) fn start(config: &Path) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["run", "--dev", "--config"]).arg(config);
+        Self::spawn(command)
+    }
+
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, said) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        // Read to the end, so that the relay never waits for somebody to read its warnings.
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Some(address) = line.strip_prefix("ready https://") else {
+            panic!("{line:?}, {:?}", said.iter().collect::<Vec<String>>())
+        };
+        let mut process = Self { child, address: address.trim().parse().unwrap(), spki: [0; 32], said };
+        let pin = process.hear("pin sha256/");
+        let (_, pin) = pin.split_once("pin sha256/").unwrap();
+        process.spki = data_encoding::BASE64.decode(pin.as_bytes()).unwrap().try_into().unwrap();
+        process
+    }
+
+    /// Waits until the relay says something on stderr.
+    pub(crate) fn hear(&self, text: &str) -> String {
+        loop {
+            let line = self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never said {text:?}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.address, self.spki, Http::Two).await
+    }
+
+    /// Ends it as an operator does.
+    pub(crate) async fn stop(mut self) {
+        self.signal(Signal::TERM);
+        let status = tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap();
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+pub(crate) async fn desk(
+    process: &Process,
+    client: &mut Client,
+    line: &TestLine,
+    device: &Device,
+    call: (&str, &str),
+    body: &[u8],
+) -> Reply {
+    let path = format!("/v1/{}", call.1);
+    let token = line.token(device, &process.spki, (call.0, &path), body, now());
+    client.send(call.0, &format!("/{GATE}{path}"), Some(&token), body).await
+}
+
+/// The outcome of one post.
+pub(crate) async fn post(client: &mut Client, post: &UpPost) -> UpOutcome {
+    let reply = client.send("POST", &format!("/{GATE}/v1/up"), None, post.to_bytes().as_slice()).await;
+    UpReply::parse(&reply.ok()).unwrap().outcome
+}
+
+/// Every cell that a desk reads.
+pub(crate) async fn held(process: &Process, client: &mut Client, line: &TestLine) -> BTreeSet<Vec<u8>> {
+    let (mut cells, mut after, mut life) = (BTreeSet::new(), 0, 0);
+    loop {
+        let call = format!("desk/up?after={life:016x}-{after}&wait=0");
+        let page = LanePage::parse(&desk(process, client, line, &line.worker, ("GET", &call), &[]).await.ok()).unwrap();
+        if page.cells.is_empty() {
+            return cells;
+        }
+        assert!(page.first > after, "positions go forward");
+        (life, after) = (page.life, page.last());
+        cells.extend(page.cells.iter().map(|cell| cell.to_vec()));
+    }
+}
+
+pub(crate) fn site(seed: u64) -> Site {
+    let mut site = Site::new(seed);
+    site.line = TestLine::new(seed, now());
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    site
+}
+
+pub(crate) fn output(verb: &str, config: &Path, more: &[&str]) -> Output {
+    Command::new(BINARY).arg(verb).arg("--config").arg(config).args(more).output().unwrap()
+}
+
+pub(crate) fn files_under(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] }).collect()
+}

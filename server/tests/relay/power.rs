@@ -1,0 +1,107 @@
+//! Power cuts: the machine stops between two writes, and the disk has what was synced and some of the rest.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::binary::*;
+use crate::disk::Disk;
+use crate::support::*;
+use porchlight_proto::api::{DeskOutcome, DeskReply, UpOutcome, UpReply};
+use porchlight_proto::time::Timing;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Cuts, unless `PORCHLIGHT_CUTS` says otherwise.
+const CUTS: u32 = 6;
+
+/// What was promised before a cut.
+#[derive(Clone, Default)]
+struct Promised {
+    cells: BTreeSet<Vec<u8>>,
+    serial: u32,
+}
+
+/// Ends the relay even if the test fails: else its directory would stay mounted.
+struct Ended(Process);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.0.child), Signal::KILL);
+        let _ = self.0.child.wait();
+    }
+}
+
+/// Publishes so many rosters while cells are posted; then the power goes. Gives what was promised before that.
+async fn live(process: &Process, line: &TestLine, disk: &Disk, promised: Promised, rosters: u32) -> Promised {
+    let (promised, is_over) = (Mutex::new(promised), AtomicBool::new(false));
+    let posting = async {
+        let mut client = process.client().await;
+        while !is_over.load(Ordering::Relaxed) {
+            let post = line.post();
+            let reply = client.try_send("POST", &format!("/{GATE}/v1/up"), None, post.to_bytes().as_slice()).await.unwrap();
+            if UpReply::parse(&reply.ok()).unwrap().outcome == UpOutcome::Stored {
+                promised.lock().unwrap().cells.insert(post.cell.to_vec());
+            }
+        }
+    };
+    let publishing = async {
+        let mut client = process.client().await;
+        for _ in 0..rosters {
+            let serial = promised.lock().unwrap().serial + 1;
+            let roster = line.roster_of(1, serial, Timing::PRODUCTION, None);
+            let reply = desk(process, &mut client, line, &line.lead, ("PUT", "desk/roster"), roster.bytes()).await;
+            assert_eq!(DeskReply::parse(&reply.ok()).unwrap().outcome, DeskOutcome::Done);
+            promised.lock().unwrap().serial = serial;
+        }
+        // First what was promised, then the cut: whatever is promised between them counts for nothing.
+        let before = promised.lock().unwrap().clone();
+        disk.pull_the_plug();
+        is_over.store(true, Ordering::Relaxed);
+        before
+    };
+    tokio::join!(posting, publishing).1
+}
+
+/// Every other cut takes the keys along, as a machine does that stops; the others leave them, as a disk does that alone loses power.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_power_cut_takes_nothing_that_was_promised_but_what_dies_with_the_keys() {
+    assert!(rustix::process::geteuid().is_root(), "this test mounts a file system: run it as root");
+    let number = |name: &str, usual: u32| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
+    let (cuts, seed) = (number("PORCHLIGHT_CUTS", CUTS), number("PORCHLIGHT_SEED", 120));
+    println!("seed {seed}");
+    let mut rng = ChaCha20Rng::seed_from_u64(seed.into());
+    let (disk, mut promised) = (Disk::new(), Promised::default());
+    let mut site = site(seed.into());
+    site.more = "cap_per_minute = 10000000".into();
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    std::fs::create_dir(site.path("data")).unwrap();
+    let mut read_back = 0;
+    for cut in 0..=cuts {
+        let mounted = disk.mount(&site.path("data"));
+        let process = Ended(Process::start(&site.path("relay.toml")));
+        let mut client = process.0.client().await;
+        let held = held(&process.0, &mut client, &site.line).await;
+        let lost = promised.cells.difference(&held).count();
+        assert_eq!(lost, 0, "cut {cut}: of {} promised", promised.cells.len());
+        read_back += promised.cells.len();
+        let reply = client.send("POST", &format!("/{GATE}/v1/up"), None, site.line.post().to_bytes().as_slice()).await;
+        let reply = UpReply::parse(&reply.ok()).unwrap();
+        assert_eq!(reply.outcome, UpOutcome::Stored, "cut {cut}");
+        assert!(reply.serial >= promised.serial, "cut {cut}: roster {} was promised, {} is there", promised.serial, reply.serial);
+        promised = live(&process.0, &site.line, &disk, promised, 5 + rng.next_u32() % 16).await;
+        drop((client, process));
+        drop(mounted);
+        disk.power_up(&mut rng);
+        if cut % 2 == 0 {
+            std::fs::remove_dir_all(site.path("keys")).unwrap();
+            promised.cells.clear();
+        }
+    }
+    println!(
+        "{cuts} cuts, opened after each (pass: all); {} rosters and {read_back} cells were promised, none lost (pass: 0)",
+        promised.serial
+    );
+    assert!(read_back > 20, "too few cells for this to say anything");
+}

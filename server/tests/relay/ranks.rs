@@ -1,0 +1,351 @@
+//! What the process does to itself before it serves, and what an operator can ask of it.
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::binary::*;
+use crate::support::*;
+use porchlight_relay::process::confine::{Held, Reach, confine};
+use rustix::process::{Pid, Signal, kill_process};
+
+fn status(pid: u32, key: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{key}:")));
+    line.unwrap_or_else(|| panic!("no {key}")).trim().to_owned()
+}
+
+/// Needs root, to run the relay as somebody else: only then does the owner of its `/proc` show whether it can be traced.
+#[test]
+fn it_can_be_neither_dumped_nor_traced_nor_swapped_nor_run_other_programs() {
+    assert!(rustix::process::geteuid().is_root(), "this test runs the relay as nobody: run it as root");
+    let mut site = site(70);
+    // Its account can neither read this build's directories nor write to root's.
+    let program = site.path("relay");
+    std::fs::copy(BINARY, &program).unwrap();
+    std::fs::set_permissions(site.dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::create_dir(site.path("own")).unwrap();
+    std::os::unix::fs::chown(site.path("own"), Some(65_534), Some(65_534)).unwrap();
+    site.top = site.top.replace("\"data\"", "\"own/data\"").replace("\"keys\"", "\"own/keys\"");
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let start = |more: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).args(more).arg(&program);
+        command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
+        Process::spawn(command)
+    };
+    let mut process = start(&["--inh-caps", "+ipc_lock", "--ambient-caps", "+ipc_lock"]);
+    let pid = process.child.id();
+    assert_eq!(status(pid, "Uid").split_whitespace().next(), Some("65534"));
+    // The kernel gives the entries of a process that may not be dumped to root.
+    assert_eq!(std::fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid(), 0, "not dumpable, so not traceable");
+    let mut control = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "cat"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while std::fs::read_to_string(format!("/proc/{}/comm", control.id())).unwrap() != "cat\n" {
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        std::fs::metadata(format!("/proc/{}/environ", control.id())).unwrap().uid(),
+        65_534,
+        "the control: an ordinary process"
+    );
+    drop(control.stdin.take());
+    control.wait().unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let cores: Vec<&str> = limits.lines().find(|line| line.starts_with("Max core")).unwrap().split_whitespace().collect();
+    assert_eq!(cores[4..6], ["0", "0"], "{cores:?}");
+    assert_ne!(status(pid, "VmLck"), "0 kB", "memory is locked");
+    assert_eq!((status(pid, "NoNewPrivs"), status(pid, "Seccomp")), ("1".into(), "2".into()));
+    process.signal(Signal::TERM);
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+
+    // Without the right to lock as much as it likes it goes on without.
+    let mut limited = start(&[]);
+    assert_eq!(status(limited.child.id(), "VmLck"), "0 kB");
+    limited.signal(Signal::TERM);
+    assert_eq!(limited.child.wait().unwrap().code(), Some(0));
+}
+
+/// Needs root, to lay another table of swaps over the kernel's in a namespace of its own.
+#[test]
+fn it_does_not_start_where_there_is_swap_unless_it_is_told_to() {
+    let mut site = site(71);
+    site.top += "keyring_on_disk = true\n";
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    std::fs::write(site.path("swaps"), "Filename Type Size Used Priority\n/dev/vda2 partition 2097148 0 -2\n").unwrap();
+    let command = |more: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "--propagation", "private", "sh", "-c"]);
+        command.arg(format!("mount --bind \"$1\" /proc/swaps && exec \"$2\" run {more} --config \"$3\""));
+        command.arg("sh").arg(site.path("swaps")).arg(BINARY).arg(site.path("relay.toml"));
+        command
+    };
+    let refused = command("").output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("swaps to /dev/vda2") && said.contains("--allow-swap"), "{said}");
+    assert!(!site.path("keys").exists(), "refused before there is a key");
+    for told in ["--allow-swap", "--dev"] {
+        let mut process = Process::spawn(command(told));
+        process.signal(Signal::TERM);
+        assert_eq!(process.child.wait().unwrap().code(), Some(0), "{told}");
+    }
+}
+
+#[test]
+fn a_confined_thread_reaches_its_own_directories_and_nothing_else() {
+    let site = site(72);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (outside, reach, data) = (site.path("outside"), Reach::of(&site.settings()), site.path("data"));
+    std::fs::write(&outside, "secret").unwrap();
+    std::fs::create_dir(site.path("keys")).unwrap();
+    TcpStream::connect(address).expect("the control: an ordinary thread connects");
+    // A confinement is for good; this thread has it, the other tests do not.
+    let confined = std::thread::spawn(move || {
+        let held = confine(&reach).unwrap();
+        let refused = std::io::ErrorKind::PermissionDenied;
+        std::fs::write(data.join("inside"), "fine").unwrap();
+        assert_eq!(std::fs::read_to_string(&outside).unwrap_err().kind(), refused, "reading outside");
+        assert_eq!(std::fs::write(data.with_file_name("new"), "").unwrap_err().kind(), refused, "writing outside");
+        assert_eq!(std::fs::read_to_string("/etc/passwd").unwrap_err().kind(), refused, "the system's files");
+        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), refused, "a way out");
+        assert_eq!(Command::new("/bin/true").status().unwrap_err().kind(), refused, "another program");
+        held
+    });
+    assert_eq!(confined.join().unwrap(), Held::Whole, "this kernel has the Landlock that is asked for");
+}
+
+/// The certificate's bytes that a new connection is shown.
+async fn shown(process: &Process) -> Vec<u8> {
+    let stream = tls(process.address, process.spki, b"h2").await;
+    stream.get_ref().1.peer_certificates().unwrap().first().unwrap().to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_takes_a_renewed_certificate_and_no_other_key() {
+    use porchlight_relay::door::tls::self_signed;
+    let site = site(73);
+    let certs = site.path("certs");
+    self_signed(&certs, "localhost").unwrap();
+    std::fs::write(
+        site.path("relay.toml"),
+        site.text().replace("self_signed = true", "cert = \"certs/cert.pem\"\nkey = \"certs/key.pem\""),
+    )
+    .unwrap();
+    let process = Process::start(&site.path("relay.toml"));
+    let mut open = process.client().await;
+    let first = shown(&process).await;
+    std::fs::remove_file(certs.join("cert.pem")).unwrap();
+    process.signal(Signal::HUP);
+    process.hear("SIGHUP changes nothing: tls: cannot read");
+    assert_eq!(shown(&process).await, first);
+    self_signed(&certs, "localhost").unwrap();
+    process.signal(Signal::HUP);
+    process.hear("new connections get the certificate that ends on 4096-01-01");
+    let second = shown(&process).await;
+    assert_ne!(second, first);
+    process.signal(Signal::HUP);
+    process.hear("SIGHUP changes nothing: the file holds the certificate that is in use");
+    self_signed(&site.path("other"), "localhost").unwrap();
+    for name in ["cert.pem", "key.pem"] {
+        std::fs::copy(site.path("other").join(name), certs.join(name)).unwrap();
+    }
+    process.signal(Signal::HUP);
+    process.hear("the certificate has another key");
+    assert_eq!(shown(&process).await, second);
+    open.get("notice").await.ok();
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_has_ended_is_said() {
+    let site = site(77);
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2020, 2, 29);
+    std::fs::write(site.path("cert.pem"), params.self_signed(&pair).unwrap().pem()).unwrap();
+    std::fs::write(site.path("key.pem"), pair.serialize_pem()).unwrap();
+    let files = "cert = \"cert.pem\"\nkey = \"key.pem\"";
+    std::fs::write(site.path("relay.toml"), site.text().replace("self_signed = true", files)).unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml")).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let ended = said.take_while(|line| !line.contains(" pin ")).any(|line| line.contains("the certificate ended on 2020-02-29"));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    child.wait().unwrap();
+    assert!(ended);
+}
+
+/// As systemd starts it: the socket is descriptor 3, and somebody waits to hear that it is ready.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_serves_on_a_socket_that_it_is_handed_and_says_when() {
+    let mut site = site(74);
+    site.top = site.top.replace("127.0.0.1:0", "systemd");
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let manager = UnixDatagram::bind(site.path("notify")).unwrap();
+    let command = |handed: Stdio| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" run --dev --config \"$1\""]);
+        command.arg(BINARY).arg(site.path("relay.toml")).env("NOTIFY_SOCKET", site.path("notify")).stdin(handed);
+        command
+    };
+    let mut child = command(Stdio::from(OwnedFd::from(listener))).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut said = [0; 64];
+    let length = manager.recv(&mut said).unwrap();
+    assert_eq!(std::str::from_utf8(&said[..length]).unwrap().trim(), "READY=1");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line.trim(), format!("ready https://{address}"));
+    let pin = std::fs::read_to_string(site.path("data/tls/pin")).unwrap();
+    let spki = data_encoding::BASE64.decode(pin.trim().strip_prefix("sha256/").unwrap().as_bytes()).unwrap().try_into().unwrap();
+    Client::connect(address, spki, Http::Two).await.get("notice").await.ok();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let length = manager.recv(&mut said).unwrap();
+    assert_eq!(std::str::from_utf8(&said[..length]).unwrap().trim(), "STOPPING=1");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+
+    let unix = std::os::unix::net::UnixListener::bind(site.path("handed.sock")).unwrap();
+    for (handed, says) in [(Stdio::null(), "is not a socket"), (Stdio::from(OwnedFd::from(unix)), "does not fit [tls]")] {
+        let output = command(handed).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), stderr.contains(says)), (Some(3), true), "{stderr}");
+    }
+}
+
+#[test]
+fn the_doctor_says_what_is_wrong_and_fails_for_it() {
+    let site = site(75);
+    std::fs::set_permissions(site.path("relay.toml"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let doctor = output("doctor", &site.path("relay.toml"), &["--dev"]);
+    let said = String::from_utf8(doctor.stdout).unwrap();
+    assert_eq!(doctor.status.code(), Some(1), "{said}");
+    let verdict =
+        |what: &str| said.lines().find(|line| line.contains(&format!(" {what}: "))).unwrap().split_whitespace().next().unwrap();
+    assert_eq!((verdict("configuration"), verdict("keyring")), ("BAD", "BAD"), "{said}");
+    assert_eq!(verdict("data_dir"), "fine", "{said}");
+}
+
+/// Needs root, to lay other logs over the machine's in a namespace of its own, and to look at them as somebody who may not read them all.
+#[test]
+fn logs_that_the_doctor_may_not_read_are_not_fine() {
+    let site = site(76);
+    std::fs::set_permissions(site.dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (logs, closed) = (site.path("logs"), site.path("logs/closed"));
+    std::fs::create_dir_all(&closed).unwrap();
+    std::fs::write(logs.join("access.log"), "GET /\n").unwrap();
+    let logs_are = |account: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "--propagation", "private", "sh", "-c"]);
+        // The program is opened before, since that account cannot reach it by name.
+        command.arg("mount --bind \"$1\" /var/log && exec 4<\"$2\" && exec setpriv --reuid \"$4\" /proc/self/fd/4 doctor --dev --config \"$3\"");
+        command.arg("sh").arg(&logs).arg(BINARY).arg(site.path("relay.toml")).arg(account);
+        let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        said.lines().find(|line| line.contains(" logs: ")).unwrap_or_else(|| panic!("{said}")).to_owned()
+    };
+    assert!(logs_are("65534").starts_with("fine"), "the control: nothing is closed yet");
+    for path in [closed.clone(), logs.join("closed.log")] {
+        let gate = if path.is_dir() { path.join("gate.log") } else { path.clone() };
+        std::fs::write(gate, format!("GET /{GATE}/v1/notice\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let says = logs_are("65534");
+        assert!(says.starts_with("doubtful") && says.contains(path.file_name().unwrap().to_str().unwrap()), "{says}");
+        assert!(logs_are("0").starts_with("BAD"), "who may read it finds it");
+    }
+}
+
+/// The units as they are installed, with deploy/front or without, and this build as the relay.
+fn units(dir: &Path, has_front: bool) {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    for name in ["porchlight-relay.service", "porchlight-relay.socket"] {
+        let text = std::fs::read_to_string(deploy.join(name)).unwrap();
+        std::fs::write(dir.join(name), text.replace("/usr/local/bin/porchlight-relay", BINARY)).unwrap();
+        if has_front {
+            let more = dir.join(format!("{name}.d"));
+            std::fs::create_dir(&more).unwrap();
+            std::fs::copy(deploy.join(format!("front/{name}.d/front.conf")), more.join("front.conf")).unwrap();
+        }
+    }
+}
+
+/// What systemd-analyze says of the units in a directory.
+fn analyze(dir: &Path, arguments: &[&str], names: &[&str]) -> Output {
+    let paths = names.iter().map(|name| dir.join(name));
+    Command::new("systemd-analyze").args(arguments).args(paths).output().unwrap()
+}
+
+/// The lower, the less is left open; what is left is the network of its one socket.
+#[test]
+fn the_unit_leaves_little_open() {
+    for has_front in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        units(dir.path(), has_front);
+        let output = analyze(dir.path(), &["security", "--offline=yes", "--no-pager"], &["porchlight-relay.service"]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        let level = said.lines().find_map(|line| line.split_once("exposure level for porchlight-relay.service: ")).unwrap().1;
+        let level: f64 = level.split_whitespace().next().unwrap().parse().unwrap();
+        println!("exposure {level} (pass: at most 1.5), behind a website: {has_front}");
+        assert!(level <= 1.5, "{said}");
+    }
+}
+
+#[test]
+fn systemd_knows_every_word_of_the_units() {
+    let verify = |dir: &Path| {
+        let output = analyze(dir, &["verify"], &["porchlight-relay.service", "porchlight-relay.socket"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        // Of this machine's other units it may think what it likes.
+        said.lines().filter(|line| line.contains("porchlight") || !output.status.success()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for has_front in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        units(dir.path(), has_front);
+        assert_eq!(verify(dir.path()), Vec::<String>::new(), "behind a website: {has_front}");
+    }
+    for name in ["porchlight-relay.service.d/front.conf", "porchlight-relay.socket.d/front.conf"] {
+        let dir = tempfile::tempdir().unwrap();
+        units(dir.path(), true);
+        std::fs::write(dir.path().join(name), "[Unit]\nNonesuch=1\n").unwrap();
+        assert!(verify(dir.path()).iter().any(|line| line.contains("Nonesuch")), "VOID: {name} is not read");
+    }
+}
+
+/// What a relay behind a website is given: its configuration and no file of a certificate, which is not there; and one socket, not two.
+#[test]
+fn behind_a_website_the_units_name_no_file_that_is_not_there() {
+    let deploy =
+        |name: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name)).unwrap();
+    // As systemd reads a list: what comes later is added, and an empty value takes back what came before.
+    let list = |keys: &[&str], name: &str| {
+        let (unit, more) = (deploy(name), deploy(&format!("front/{name}.d/front.conf")));
+        let mut list: Vec<String> = Vec::new();
+        for (key, value) in unit.lines().chain(more.lines()).filter_map(|line| line.split_once('=')) {
+            match (keys.contains(&key), value) {
+                (true, "") => list.clear(),
+                (true, value) => list.push(value.to_owned()),
+                (false, _) => {}
+            }
+        }
+        list
+    };
+    let credentials = list(&["LoadCredential", "LoadCredentialEncrypted"], "porchlight-relay.service");
+    assert_eq!(credentials, ["relay.toml:/etc/porchlight/relay.toml"]);
+    let sockets = list(&["ListenStream"], "porchlight-relay.socket");
+    let [socket] = &sockets[..] else { panic!("{sockets:?}") };
+    let kept = deploy("porchlight-relay.service");
+    let closed = kept.lines().find_map(|line| line.strip_prefix("RuntimeDirectory=")).unwrap();
+    assert!(!socket.starts_with(&format!("/run/{closed}/")), "nobody but the relay may enter the directory of its keys");
+    for name in ["nginx.conf", "README.md"] {
+        assert!(deploy(name).contains(socket.as_str()), "{name} names another socket");
+    }
+}
