@@ -14,13 +14,16 @@ use crate::say;
 const SECOND_CHECKS: &str = "cd tests/second && ../../target/second-venv/bin/python -m unittest discover -s checks -t .";
 
 /// The browser tests' scripts, held against their types.
-const SCRIPT_TYPES: &str = "tests/browser/node_modules/.bin/tsc -p tests/browser && node tests/browser/page-types.mjs";
+const SCRIPT_TYPES: &str = "tests/browser/node_modules/.bin/tsc -p tests/browser && tests/browser/node_modules/.bin/tsc -p client/desk/page && node tests/browser/page-types.mjs";
 
 /// What the page says and shows: every key in every language, lengths, forbidden words, drawings.
-const PAGE_PARTS: &str = "node --test client/web/strings/check.mjs client/web/pictures/check.mjs";
+const PAGE_PARTS: &str = "node --test client/web/strings/check.mjs client/web/pictures/check.mjs client/desk/strings/check.mjs";
 
-/// One file after the other: what they measure wants the machine to itself.
-const BROWSER_TESTS: &str = "node --test --test-reporter=spec --test-concurrency=1 tests/browser/*.test.js";
+/// Two files at once: most of their time is waiting for visits and disks.
+const BROWSER_WAITS: &str = "node --test --test-reporter=spec --test-concurrency=2 tests/browser/leaving.test.js tests/browser/leftovers.test.js tests/browser/traces.test.js";
+
+/// One file after the other: what they measure, and browsers of ten years ago, want the machine to themselves.
+const BROWSER_TESTS: &str = "files=$(ls tests/browser/*.test.js | grep -vE '/(leaving|leftovers|traces)[.]') && node --test --test-reporter=spec --test-concurrency=1 $files";
 
 /// One check.
 struct Step {
@@ -97,8 +100,9 @@ fn steps(leash: &Leash) -> Vec<Step> {
             Program::typed("cargo doc --workspace --no-deps --locked").set("RUSTDOCFLAGS", "-D warnings"),
         ),
         Step { name: "documents name no machine", act: Act::Paths },
-        run("the page's sentences and drawings", Program::shell(PAGE_PARTS)),
-        run("types of the page and of the browser tests", Program::shell(SCRIPT_TYPES)),
+        run("the page's and the board's sentences, and drawings", Program::shell(PAGE_PARTS)),
+        run("types of the page, of the board and of the browser tests", Program::shell(SCRIPT_TYPES)),
+        run("real browsers: what is left behind", Program::shell(BROWSER_WAITS)),
         run("real browsers, old and new", Program::shell(BROWSER_TESTS)),
         run("demo", Program::typed("cargo demo --once")),
     ]
@@ -117,7 +121,7 @@ fn run(name: &'static str, program: Program) -> Step {
 /// nextest is quicker and ends what hangs; where it is not installed, cargo's own runner runs the same tests.
 fn tests(leash: &Leash) -> Program {
     if Program::typed("cargo nextest --version").succeeds(leash) {
-        Program::typed("cargo nextest run --workspace --locked")
+        Program::typed("cargo nextest run --config-file tests/nextest.toml --workspace --locked")
     } else {
         Program::typed("cargo test --workspace --lib --bins --tests --locked")
     }

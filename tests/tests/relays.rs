@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use porchlight_client::caller::{News, Pace, Session, Setting};
-use porchlight_client::desk::{Desk, Item, LinePlan, Office, Safeguarding};
+use porchlight_client::desk::{AnswerPlan, Desk, DeskError, Item, LinePlan, Office, Safeguarding};
 use porchlight_client::duty::{Duty, DutyNews, Posting, Term};
 use porchlight_client::outbox::{Clock, SystemClock};
 use porchlight_client::transport::Dial;
@@ -15,7 +15,7 @@ use porchlight_proto::letter::{Letter, Status};
 use porchlight_proto::line::{Gate, LineId};
 use porchlight_proto::phrase::Phrase;
 use porchlight_proto::sign::SecretKey;
-use porchlight_proto::time::{Seconds, Timing};
+use porchlight_proto::time::{Millis, Seconds, Timing};
 use porchlight_proto::visit::{Event, To};
 use porchlight_relay::config::{Mode, Settings};
 use porchlight_relay::{World, start};
@@ -42,6 +42,19 @@ fn settings(dir: &Path, root: &SecretKey, number: u8, address: &str) -> Settings
         hex(public.as_bytes()),
     );
     Settings::parse(&text, Path::new("relay.toml"), dir, Mode::Dev).unwrap()
+}
+
+fn plan(relays: Vec<RelayAddress>) -> LinePlan {
+    LinePlan {
+        relays,
+        timing: TIMING,
+        up_ttl: Seconds(259_200),
+        period: Seconds(86_400),
+        answer_within: 2,
+        reply_weeks: 9,
+        emergency: true,
+        safeguarding: Safeguarding::Unstaffed,
+    }
 }
 
 /// Texts of the letters that the desk holds, of whomever.
@@ -74,15 +87,7 @@ async fn two_relays_hold_one_line_and_losing_one_loses_nothing() {
     }
     let listens: Vec<String> = addresses.iter().map(|address| address.url.replace("https://", "")).collect();
 
-    let plan = LinePlan {
-        relays: addresses,
-        timing: TIMING,
-        up_ttl: Seconds(259_200),
-        period: Seconds(86_400),
-        answer_within: 2,
-        reply_weeks: 9,
-        safeguarding: Safeguarding::Unstaffed,
-    };
+    let plan = plan(addresses);
     let home = TempDir::new().unwrap();
     let passphrase = Passphrase::new("a long night".into());
     let now = SystemClock.wall().seconds();
@@ -117,7 +122,7 @@ async fn two_relays_hold_one_line_and_losing_one_loses_nothing() {
         }
     }
     println!("receipted after {} ms with both relays", (clock.elapsed() - began).as_millis());
-    assert_eq!(duty.act(|desk, _| Ok::<_, porchlight_client::desk::DeskError>(letters(desk))).unwrap().concat(), long);
+    assert_eq!(duty.act(|desk, _| Ok::<_, DeskError>(letters(desk))).unwrap().concat(), long);
     let shares: Vec<u64> = relays.iter().map(|relay| relay.counters().cells_stored.count()).collect();
     assert!(shares.iter().all(|count| *count > 0), "both were posted to: {shares:?}");
 
@@ -146,7 +151,77 @@ async fn two_relays_hold_one_line_and_losing_one_loses_nothing() {
             _ = duty.next(until()) => {}
         }
     }
-    let mut held = duty.act(|desk, _| Ok::<_, porchlight_client::desk::DeskError>(letters(desk))).unwrap();
+    let mut held = duty.act(|desk, _| Ok::<_, DeskError>(letters(desk))).unwrap();
     held.sort();
     assert_eq!(held, [long.to_uppercase(), long, "a third".to_owned()], "each once");
+}
+
+/// A laptop whose clock is some hours off.
+#[derive(Clone, Copy)]
+struct Off {
+    hours: i64,
+}
+
+impl Clock for Off {
+    fn elapsed(&self) -> Duration {
+        SystemClock.elapsed()
+    }
+    fn wall(&self) -> Millis {
+        Millis(SystemClock.wall().0.checked_add_signed(self.hours * 3_600_000).unwrap())
+    }
+    async fn sleep_until(&self, at: Duration) {
+        SystemClock.sleep_until(at).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_whose_clock_is_two_hours_off_receipts_and_answers() {
+    for (hours, seed) in [(2, 95), (-2, 96)] {
+        println!("seed {seed}");
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let root = SecretKey::generate(&mut rng);
+        let (dir, home) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let relay = start(&settings(dir.path(), &root, 0, "127.0.0.1:0"), &World::system().unwrap()).await.unwrap();
+        let gates = vec![Gate::parse("gate77").unwrap()];
+        let address = RelayAddress { url: relay.bound().to_string(), gates, pin: relay.spki().copied(), number: 0 };
+        let passphrase = Passphrase::new("a long night".into());
+        // Three hours ago: what was signed is in force by every clock of the team.
+        let now = Seconds(SystemClock.wall().seconds().0 - 3 * 3600);
+        let mut office =
+            Office::found(&home.path().join("desk"), &passphrase, &root, &plan(vec![address]), now, &mut rng).unwrap().office;
+        let card = office.look().unwrap().card().unwrap();
+        let clock = Off { hours };
+        let until = || clock.elapsed() + PATIENCE;
+        let mut duty =
+            Duty::begin(office, &Dial::Direct, Term::Watch, Posting::Here, clock, ChaCha20Rng::seed_from_u64(seed)).unwrap();
+        while !matches!(duty.next(until()).await.expect("the relay takes the statements"), DutyNews::Published(..)) {}
+        let setting = Setting { card, dial: Dial::Direct, pace: Pace::Lines };
+        let mut visit = Session::open(setting, SystemClock, ChaCha20Rng::seed_from_u64(seed + 1)).await.unwrap();
+        let words = Phrase::generate(&mut rng).stretch(&LineId::from_root(&root.public()));
+        let caller = words.caller();
+        visit.know(words);
+        visit.begin();
+        visit.write(&Letter { text: "hello".to_owned().into(), ..Letter::default() }, To::Desk).unwrap();
+        let mut receipted = false;
+        loop {
+            tokio::select! {
+                news = visit.next(until()) => match news.expect("something for her") {
+                    News::Event(Event::Receipt(To::Desk, _)) => {
+                        receipted = true;
+                        let plan = AnswerPlan { text: "we are here".to_owned().into(), ..AnswerPlan::default() };
+                        let now = clock.wall().seconds();
+                        duty.act(|desk, rng| desk.answer(caller, &plan, now, rng)).unwrap();
+                    }
+                    News::Event(Event::Answer(answer)) => {
+                        assert_eq!(answer.content.text.as_str(), "we are here");
+                        break;
+                    }
+                    _ => {}
+                },
+                _ = duty.next(until()) => {}
+            }
+        }
+        assert!(receipted, "{hours} hours off");
+        relay.stop().await;
+    }
 }

@@ -95,6 +95,7 @@ pub(crate) fn plan() -> LinePlan {
         period: Seconds(86_400),
         answer_within: 2,
         reply_weeks: 9,
+        emergency: true,
         safeguarding: Safeguarding::Unstaffed,
     }
 }

@@ -5,7 +5,7 @@
 //! cargo bench -p porchlight-tests --bench figures [-- NAME …]
 //! ```
 //!
-//! `NAME` is one of `cells`, `words`, `desk`, `crowd`, `tags`, `stamps`, `relay`; none means all. Nothing here passes or fails: `docs/BENCH.md` keeps what was measured,
+//! `NAME` is one of `cells`, `words`, `desk`, `crowd`, `full`, `tags`, `stamps`, `relay`; none means all. Nothing here passes or fails: `docs/BENCH.md` keeps what was measured,
 //! and where. `relay` starts the binary that the first command builds, or the one that `PORCHLIGHT_RELAY` names.
 #![expect(
     clippy::unwrap_used,
@@ -19,6 +19,7 @@ mod cells;
 mod crowd;
 mod desk;
 mod figure;
+mod full;
 mod line;
 mod relay;
 mod stamps;
@@ -28,11 +29,12 @@ mod words;
 /// A room's name and what it measures.
 type Room = (&'static str, fn());
 
-const ROOMS: [Room; 7] = [
+const ROOMS: [Room; 8] = [
     ("cells", cells::measure),
     ("words", words::measure),
     ("desk", desk::measure),
     ("crowd", crowd::measure),
+    ("full", full::measure),
     ("tags", tags::measure),
     ("stamps", stamps::measure),
     ("relay", relay::measure),

@@ -10,7 +10,7 @@ import { Program, run } from "./program.js";
 /** Where Linux keeps a file system in memory. */
 const IN_MEMORY = "/dev/shm";
 /** Where cargo puts the programs. */
-const PROGRAMS = `${WORKSPACE}/target/debug`;
+export const PROGRAMS = `${WORKSPACE}/target/debug`;
 
 /**
  * How often the page speaks, as options of `line init`: `even` slowly enough for several pages on one machine; `usual` is

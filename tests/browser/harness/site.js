@@ -12,13 +12,14 @@ export class Site {
    * Opens it on loopback.
    * @param {{cert: Buffer, key: Buffer}} identity
    * @param {Record<string, Answer>} answers by path, without the query
+   * @param {number} [port] any that is free, if not given
    * @returns {Promise<Site>}
    */
-  static open(identity, answers) {
+  static open(identity, answers, port = 0) {
     return new Promise((resolve, reject) => {
       const server = createServer(identity);
       server.on("error", reject);
-      server.listen(0, "127.0.0.1", () => resolve(new Site(server, answers)));
+      server.listen(port, "127.0.0.1", () => resolve(new Site(server, answers)));
     });
   }
 

@@ -75,8 +75,13 @@ impl House {
 
     /// A command of the desk.
     pub(crate) fn desk(&self, line: &str) -> Program {
+        self.desk_of(line, "line")
+    }
+
+    /// A command of the desk whose vault is in this folder.
+    pub(crate) fn desk_of(&self, line: &str, folder: &str) -> Program {
         let passphrase = self.text("passphrase");
-        self.porchlight(line).word("--dir").word(self.text("line")).word("--passphrase-file").word(passphrase).word("--json")
+        self.porchlight(line).word("--dir").word(self.text(folder)).word("--passphrase-file").word(passphrase).word("--json")
     }
 
     /// A command of the caller's, who has nothing but the card and her words.

@@ -268,7 +268,38 @@ impl<'a> Stage<'a> {
         self.tell.scene("To be tried by hand, while this stays up (Ctrl-C ends it and removes everything)");
         say::line(&by_hand(self.house));
         self.page()?;
-        self.relay.end()
+        let mut boards = self.boards()?;
+        let ended = self.relay.end();
+        boards.iter_mut().try_for_each(|board| board.stop(self.leash))?;
+        ended
+    }
+
+    /// Two boards beside the page: the first device's, which leaves the sending to the watch, and a second worker's.
+    fn boards(&self) -> Result<[Live; 2], Trouble> {
+        self.tell.scene("Two workers' boards");
+        self.second_worker()?;
+        let first = self.board("the first board", self.house.desk("desk open"), "board.log")?;
+        let second = self.board("the second board", self.house.desk_of("desk open", "second"), "board-2.log")?;
+        say::line(AT_THE_BOARDS);
+        Ok([first, second])
+    }
+
+    fn board(&self, name: &'static str, program: Program, log: &str) -> Result<Live, Trouble> {
+        let board = Live::start(name, &program, self.house.path(log), self.leash)?;
+        let link = board.hear("the board's link", PATIENCE, |line| Record::read(line).get("link").map(str::to_owned))?;
+        say::line(&format!("    {name}: {link}"));
+        Ok(board)
+    }
+
+    /// A second device joins, with the words that two people would compare by voice.
+    fn second_worker(&self) -> Result<(), Trouble> {
+        let asked = self.house.ask(&self.house.desk_of("desk join", "second"), self.leash)?;
+        let request = asked.iter().find_map(|told| told.get("request")).unwrap_or_default().to_owned();
+        let admit = self.house.desk("desk admit").word(request).word("--words").word(words_of(&asked));
+        let admission = self.house.text("second.admission");
+        let admitted = self.house.ask(&admit.word("--out").word(admission.clone()), self.leash)?;
+        let join = self.house.desk_of("desk join", "second").word("--admission").word(admission);
+        self.house.ask(&join.word("--words").word(words_of(&admitted)), self.leash).map(drop)
     }
 
     /// Where the caller's page is, and how to try it.
@@ -294,6 +325,15 @@ impl<'a> Stage<'a> {
         self.relay.stop(self.leash)
     }
 }
+
+fn words_of(told: &[Record]) -> String {
+    let words: Vec<&str> = told.iter().flat_map(|record| record.all("check_words")).collect();
+    words.join(" ")
+}
+
+const AT_THE_BOARDS: &str = "
+    Each link works once, for ten minutes, in a browser on this machine. Open them in two windows beside the caller's page:
+    both show the same callers; what one worker claims, writes or hands over the other sees. docs/DESK.md teaches it.";
 
 fn keys_lie(house: &House) -> &'static str {
     if house.keys_in_memory() { "lie in memory" } else { "lie on disk, for want of a file system in memory" }

@@ -101,8 +101,36 @@ pub(crate) fn of_verify() -> Vec<Need> {
         },
     ]
     .into_iter()
+    .chain(of_relays())
     .chain(of_browsers())
     .collect()
+}
+
+/// What the tests of a relay under attack need.
+fn of_relays() -> [Need; 3] {
+    let debian = |packages: &str| format!("apt-get update -q && apt-get install -y -q --no-install-recommends {packages}");
+    [
+        Need {
+            name: "strace, systemd-analyze and util-linux, to look at a relay from outside",
+            test: Test::Succeeds(Program::shell(
+                "strace -V && systemd-analyze --version && setpriv --version && unshare --version",
+            )),
+            install: debian("strace systemd util-linux"),
+            by_root: true,
+        },
+        Need {
+            name: "ip, for networks that fail",
+            test: Test::Succeeds(Program::shell("PATH=$PATH:/usr/sbin:/sbin; ip -Version")),
+            install: debian("iproute2"),
+            by_root: true,
+        },
+        Need {
+            name: "nginx, to put a relay behind",
+            test: Test::Succeeds(Program::shell("PATH=$PATH:/usr/sbin; nginx -v")),
+            install: debian("nginx-light"),
+            by_root: true,
+        },
+    ]
 }
 
 /// What the tests in real browsers need.

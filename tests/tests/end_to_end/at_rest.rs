@@ -41,7 +41,7 @@ fn cells(disk: &Path, keys: &Path) -> usize {
 #[test]
 fn a_copy_of_the_relays_disk_and_keyring_opens_before_expiry_and_never_after() {
     let init = ["--up-ttl-s", &UP_TTL_S.to_string()];
-    let (site, mut relay) = Site::published(Plan { top: &format!("epoch_s = {EPOCH_S}"), init: &init });
+    let (site, mut relay) = Site::published(Plan { top: &format!("epoch_s = {EPOCH_S}"), init: &init, ..Plan::default() });
     let (caller, long) = (site.caller(), "쌀".repeat(4_000));
     // No desk fetches: what leaves the disk leaves it by expiry alone.
     let posts = ["caller", "write", "--fast-beats", "--text", &long];

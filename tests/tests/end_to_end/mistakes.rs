@@ -92,6 +92,54 @@ fn cards_of_any_bytes_are_refused_and_whole_ones_survive_mails_and_mouths() {
 }
 
 #[test]
+fn a_line_does_not_follow_another_lines_card_nor_lose_its_last_relay() {
+    let (site, other) = (Site::new(Plan::default()), Site::new(Plan::default()));
+    let words_of = |ran: Ran| {
+        let words = ran.ends(0).events("card").remove(0)["check_words"].clone();
+        words.as_array().unwrap().iter().map(|word| text(word).to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let card_of = |ran: Ran| text(&ran.ends(0).events("card").remove(0)["card"]).to_owned();
+    let (before, theirs) = (card_of(site.desk(&["line", "card"])), card_of(other.desk(&["line", "card"])));
+    let take = |card: &str, words: &str| site.desk(&["line", "card", "--take", card, "--words", words]);
+    let words = words_of(site.desk(&["line", "card"]));
+    says(&take(&theirs, &words_of(other.desk(&["line", "card"]))).ends(4), "this card is of another line");
+    says(&take("PORCHLIGHT1-AAAA", &words).ends(1), "the card was not copied exactly");
+    let to = |words: &[&str]| site.desk(&[&["line", "move"], words].concat());
+    says(&to(&["0", "--gone"]).ends(1), "one to eight relays");
+    says(&to(&["5", "--gone"]).ends(1), "the line has no relay 5");
+    to(&["0"]).ends(1);
+    to(&["0", "--to", "http://plain.example"]).ends(1);
+    let nine: Vec<String> = (1..=9).flat_map(|nth| ["--gate".to_owned(), format!("gate{nth}")]).collect();
+    let nine: Vec<&str> = ["0", "--to", "https://b.example"].into_iter().chain(nine.iter().map(String::as_str)).collect();
+    says(&to(&nine).ends(1), "eight gates at most");
+    assert_eq!(card_of(site.desk(&["line", "card"])), before);
+    let after = card_of(to(&["3", "--to", "https://b.example", "--gate", "abcd1234"]));
+    let path = site.machine.path("desk/card.txt");
+    let kept = |name: &str| fs::read_to_string(site.machine.path(name)).unwrap().trim().to_owned();
+    assert_eq!(kept("desk/card.txt.before"), before);
+    assert_eq!(fs::read_to_string(&path).unwrap().trim(), after);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    // The root on a card is public: one with relays of somebody else's is of this line, too, and its words are others.
+    let forged = {
+        let mut card = porchlight_proto::card::Card::parse_text(&before).unwrap();
+        card.relays[0].url = "https://elsewhere.example".into();
+        card.to_text()
+    };
+    says(&take(&forged, &words).ends(7), "the check words are others");
+    let words = words_of(site.desk(&["line", "card"]));
+    assert_eq!(card_of(take(&after, &words)), after);
+    let gates = |ran: &Ran, at: usize| ran.events("card").remove(0)["relays"][at]["gates"].clone();
+    let old = gates(&to(&["3", "--to", "https://b.example"]).ends(0), 1);
+    let new = gates(&to(&["3", "--to", "https://c.example"]).ends(0), 1);
+    assert_eq!(old[0], "abcd1234", "at the same address the gates stay");
+    assert_ne!(new, old, "at another they do not");
+    assert_eq!(card_of(to(&["3", "--gone"])), before);
+    assert_eq!(kept("desk/card.txt.before"), before, "the first one stays");
+    site.desk(&["desk", "burn", "--really"]).ends(0);
+    assert!(!path.exists() && !site.machine.path("desk/card.txt.before").exists(), "and goes with the vault");
+}
+
+#[test]
 fn vaults_and_passphrases_that_cannot_be_read() {
     let site = Site::new(Plan::default());
     let run = |file: &str| site.machine.run(&["desk", "list", "--dir", "desk", "--passphrase-file", file]);

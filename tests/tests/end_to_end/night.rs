@@ -11,7 +11,7 @@ use crate::site::{Caller, Plan, Ran, Running, Site, text};
 use crate::texts;
 
 const CALLERS: usize = 5;
-/// Letters of each caller, and answers to each: two hundred together.
+/// Letters of each caller, and answers to each: two hundred together, or as many as `PORCHLIGHT_LETTERS` says.
 const EACH: usize = 20;
 /// Letters in one visit.
 const A_VISIT: usize = 5;
@@ -111,7 +111,8 @@ fn three_desks_and_five_callers_lose_nothing_while_everything_is_killed() {
         log: Mutex::new(Vec::new()),
         began: Instant::now(),
     };
-    let mut draw = || (0..EACH).map(|_| texts::draw(&mut rng, 200)).collect::<Vec<_>>();
+    let each = std::env::var("PORCHLIGHT_LETTERS").ok().and_then(|each| each.parse().ok()).unwrap_or(EACH);
+    let mut draw = || (0..each).map(|_| texts::draw(&mut rng, 200)).collect::<Vec<_>>();
     let stories: Vec<(Caller, Vec<String>, Vec<String>)> = (0..CALLERS).map(|_| (site.caller(), draw(), draw())).collect();
     let plan: Vec<(u64, usize)> =
         (0..KILLS).map(|_| (500 + u64::from(rng.next_u32() % 2500), rng.next_u32() as usize % (DESKS.len() + 1))).collect();
@@ -135,6 +136,9 @@ fn three_desks_and_five_callers_lose_nothing_while_everything_is_killed() {
         killer.join().unwrap();
         // Several to a line: where only so many lines of a failure are kept, its cause must be among them.
         night.log.lock().unwrap().chunks(6).for_each(|row| println!("{}", row.join(" · ")));
+        for (watch, dir) in night.watches.iter().zip(DESKS) {
+            assert!(watch.lock().unwrap().runs(), "the watch of {dir} has ended");
+        }
         for ((caller, _, answers), read) in stories.iter().zip(read) {
             let read = read.unwrap_or_else(|cause| std::panic::resume_unwind(cause));
             // Three desks write at once, each with the number it thinks is next: the texts are what she is owed.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
@@ -44,11 +44,17 @@ pub fn program(name: &str) -> PathBuf {
 /// A machine: a home of its own, and commands that know no other place.
 pub struct Machine {
     pub home: tempfile::TempDir,
+    /// Words put before every command, to run it in another network; none for this one.
+    pub within: Vec<String>,
 }
 
 impl Machine {
     pub fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap() }
+        Self::within(&[])
+    }
+    /// One whose every command is run by these words.
+    pub fn within(words: &[String]) -> Self {
+        Self { home: tempfile::tempdir().unwrap(), within: words.to_vec() }
     }
     pub fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
@@ -57,7 +63,15 @@ impl Machine {
         fs::write(self.path(name), bytes).unwrap();
     }
     pub fn command(&self, name: &str, words: &[&str]) -> Command {
-        let mut command = Command::new(program(name));
+        let program = program(name);
+        let mut command = match self.within.split_first() {
+            None => Command::new(program),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
         command.args(words).current_dir(self.home.path()).env_clear().env("HOME", self.home.path()).env("PATH", "/usr/bin:/bin");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -143,8 +157,12 @@ impl Running {
         Self { child, lines, stderr: Some(stderr) }
     }
     /// Waits for a line in which `find` finds something.
-    pub fn hear<T>(&mut self, mut find: impl FnMut(&str) -> Option<T>) -> T {
-        let until = Instant::now() + PATIENCE;
+    pub fn hear<T>(&mut self, find: impl FnMut(&str) -> Option<T>) -> T {
+        self.hear_within(PATIENCE, find)
+    }
+    /// The same for something that takes longer.
+    pub fn hear_within<T>(&mut self, patience: Duration, mut find: impl FnMut(&str) -> Option<T>) -> T {
+        let until = Instant::now() + patience;
         while let Ok(line) = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
             if let Some(found) = find(&line) {
                 return found;
@@ -155,6 +173,19 @@ impl Running {
     }
     pub fn hear_event(&mut self, name: &str) -> Value {
         self.hear(|line| Some(object(line)).filter(|object| object["event"] == name))
+    }
+    /// The next line; none if it ends without one.
+    pub fn first_line(&mut self, patience: Duration) -> Option<String> {
+        self.lines.recv_timeout(patience).ok()
+    }
+    /// What it did, once it has ended, with a line that was heard of it.
+    pub fn over(mut self, line: Option<String>) -> Ran {
+        let code = self.ended().code();
+        Ran { words: String::new(), code, stdout: line.unwrap_or_default(), stderr: self.said() }
+    }
+    /// Hands over every line until it ends.
+    pub fn hear_all(&mut self, mut take: impl FnMut(&str)) {
+        self.lines.iter().for_each(|line| take(&line));
     }
     /// Every line that has not been heard, once it has ended.
     pub fn rest(&mut self) -> Vec<Value> {
@@ -173,6 +204,13 @@ impl Running {
             assert!(Instant::now() < until, "it does not end");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+    /// Its number, for looking at it from outside.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
     pub fn said(&mut self) -> String {
         self.stderr.take().unwrap().join().unwrap()
@@ -197,16 +235,23 @@ pub struct Site {
 pub struct Plan<'a> {
     pub top: &'a str,
     pub init: &'a [&'a str],
+    /// Where the card says that the relay is, if something stands between, and where the relay then listens.
+    pub through: Option<(SocketAddr, SocketAddr)>,
+    /// The usual pace instead of the quick one.
+    pub usual_pace: bool,
+    /// Words that run every command of this machine, as of [`Machine::within`].
+    pub within: &'a [String],
 }
 
 impl Site {
     /// A configuration and a line; nothing runs yet.
     pub fn new(plan: Plan<'_>) -> Self {
-        let machine = Machine::new();
+        let machine = Machine::within(plan.within);
         let memory = Path::new("/dev/shm");
         let keys = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         // Free now: a relay that is killed must come back at the address that the card names.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (seen, address) = plan.through.unwrap_or((free, free));
         let keyring = keys.path().display();
         let top = format!("listen = \"{address}\"\ndata_dir = \"data\"\nkeyring_dir = \"{keyring}\"\n{}\n", plan.top);
         machine.write("relay.toml", format!("{top}[tls]\nself_signed = true\n"));
@@ -214,10 +259,12 @@ impl Site {
         let words = ["check-config", "--dev", "--config", "relay.toml"];
         let checked = Ran::of(&words, machine.command("porchlight-relay", &words).output().unwrap()).ends(0);
         let pin = checked.stdout.lines().find_map(|line| line.strip_prefix("pin ")).unwrap().to_owned();
-        let url = format!("https://{address}");
+        let url = format!("https://{seen}");
         let init = ["line", "init", "--json", "--dir", "desk", "--passphrase-file", "pass", "--relay", &url, "--relay-pin", &pin];
         let slow: &[&str] = if plan.init.contains(&"--slow-s") { &[] } else { &["--slow-s", "1"] };
-        machine.run(&[&init, PACE, slow, plan.init].concat()).ends(0);
+        let pace = if plan.usual_pace { Vec::new() } else { [PACE, slow].concat() };
+        let founded = machine.run(&[&init, &pace[..], plan.init].concat()).ends(0).events("founded").remove(0);
+        machine.write("root", text(&founded["root_words"]));
         let part = fs::read_to_string(machine.path("desk/relay.toml")).unwrap();
         let so_far = fs::read_to_string(machine.path("relay.toml")).unwrap();
         machine.write("relay.toml", format!("{so_far}\n{part}"));
@@ -265,12 +312,20 @@ impl Site {
     }
     /// The same, perhaps before it has reached anybody.
     pub fn watching(&self, dir: &str) -> Running {
+        self.watching_by(dir, &[])
+    }
+    /// The same with more options.
+    pub fn watching_by(&self, dir: &str, options: &[&str]) -> Running {
         let words = ["desk", "watch", "--dir", dir, "--passphrase-file", "pass", "--json"];
-        Running::start(&mut self.machine.command("porchlight", &words))
+        Running::start(&mut self.machine.command("porchlight", &[&words, options].concat()))
     }
     /// Somebody on a machine of her own, with the card and eight new words.
     pub fn caller(&self) -> Caller {
-        let machine = Machine::new();
+        self.caller_within(&[])
+    }
+    /// The same in another network.
+    pub fn caller_within(&self, within: &[String]) -> Caller {
+        let machine = Machine::within(within);
         fs::copy(self.machine.path("desk/card.txt"), machine.path("card")).unwrap();
         let new = machine.run(&["caller", "new", "--json", "--card", "card", "--phrase-file", "words"]).ends(0);
         let id = text(&new.objects()[0]["caller"]).to_owned();

@@ -135,3 +135,22 @@ fn a_second_worker_joins_answers_and_is_revoked() {
         left["devices"].as_array().unwrap().iter().any(|device| device["device"] == third.as_str() && device["revoked"] == true)
     );
 }
+
+#[test]
+fn a_watch_begun_beside_a_command_that_sends_stays_and_sends_after_it() {
+    let (site, _relay) = Site::published(Plan::default());
+    let caller = site.caller();
+    caller.run(&["caller", "write", "--text", "hello", "--fast-beats"]).ends(0);
+    // A `desk sync` holds this for as long as it lives.
+    let sends = std::fs::File::create(site.machine.path("desk/posting.lock")).unwrap();
+    sends.lock().unwrap();
+    let mut watch = site.watch();
+    let ran = site.desk(&["desk", "answer", &caller.id, "--text", "I am here", "--wait", "0s"]).ends(5);
+    assert!(ran.stderr.contains("no place in a slot yet"), "{ran:?}");
+    let second = site.desk(&["desk", "watch"]).ends(5);
+    assert!(second.stderr.contains("another `desk watch`"), "{second:?}");
+    drop(sends);
+    let read = caller.run(&["caller", "read", "--fast-beats", "--wait", "60s"]).ends(0);
+    assert_eq!(read.events("answer").len(), 1, "{read:?}");
+    assert!(watch.runs());
+}

@@ -289,7 +289,7 @@ fn a_letter_is_taken_back_before_anyone_saw_it_or_told_it_was_too_late() {
     world.open(soon);
     let first = world.write(soon, "I should not have said this");
     world.minutes(2);
-    let session = *world.callers[soon].page.as_ref().unwrap().visit.session();
+    let session = *world.callers[soon].page.as_ref().unwrap().visit.session(To::Desk);
     let back = Letter { withdraw: Some(Withdraw::One(session, first)), ..Letter::default() };
     world.send(soon, &back, To::Desk);
     world.minutes(4);

@@ -116,6 +116,7 @@ impl World {
             period: Seconds(86_400),
             answer_within: 2,
             reply_weeks: 9,
+            emergency: true,
             safeguarding: Safeguarding::Unstaffed,
         };
         let dir = tempfile::tempdir().unwrap();
@@ -293,14 +294,13 @@ impl World {
         }
         let rosters = self.act(device, |desk, _, _| Ok(desk.rosters_to_put(0))).unwrap();
         for roster in rosters {
-            let serial = u32::from_be_bytes(roster[34..38].try_into().unwrap());
             let put = |relay: &mut ModelRelay, access: &_, now| {
                 let _: &porchlight_proto::token::Access = access;
                 relay.put_roster(roster.as_slice(), now)
             };
             if self.desk_call(device, "PUT", "/v1/desk/roster", roster.as_slice(), put).is_some() {
                 self.act(device, |desk, _, _| {
-                    desk.roster_put(0, serial);
+                    desk.roster_put(0, &roster);
                     Ok(())
                 })
                 .unwrap();

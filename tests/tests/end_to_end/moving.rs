@@ -1,0 +1,60 @@
+//! Relays that are elsewhere, or gone.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::site::{Plan, Site};
+
+/// Somebody at an address who counts who comes, and says nothing.
+fn who_counts() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, come) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&come);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            drop(stream);
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (port, come)
+}
+
+/// Whoever sits at the address of a relay that was seized must not go on learning where desks are, and when somebody works there.
+#[test]
+fn a_relay_that_is_gone_from_the_card_is_left_alone() {
+    let (site, _relay) = Site::published(Plan::default());
+    let (port, come) = who_counts();
+    site.desk(&["line", "move", "1", "--to", &format!("https://127.0.0.1:{port}"), "--relay-pin", &"ab".repeat(32)]).ends(0);
+    let mut watch = site.watch();
+    while come.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    site.desk(&["line", "move", "1", "--gone"]).ends(0);
+    // Each by somebody else: of one whom nobody has answered a desk keeps only so many letters.
+    let exchange = |text: &str| {
+        let caller = site.caller();
+        let said = ["caller", "checkin", "--status", "safe", "--text", text, "--fast-beats", "--wait", "60s"];
+        caller.run(&said).ends(0);
+    };
+    // The desk has it, so it has had its beat since.
+    exchange("first");
+    let known = come.load(Ordering::SeqCst);
+    // What has a desk look at all its relays.
+    site.desk(&["line", "rotate"]).ends(0);
+    // Longer than a desk waits before it knocks again at a relay that said nothing.
+    let until = Instant::now() + Duration::from_secs(25);
+    while Instant::now() < until {
+        exchange("again");
+    }
+    assert_eq!(come.load(Ordering::SeqCst), known, "nobody knocks there any more");
+    // The control: it is looked for as soon as it is back.
+    site.desk(&["line", "move", "1", "--to", &format!("https://127.0.0.1:{port}"), "--relay-pin", &"ab".repeat(32)]).ends(0);
+    exchange("at last");
+    while come.load(Ordering::SeqCst) == known {
+        std::thread::yield_now();
+    }
+    watch.signal("TERM");
+    assert!(watch.ended().success());
+}

@@ -1,0 +1,122 @@
+//! Whoever carries it and the relay itself see the same, whether there is anything to say or not.
+//!
+//! Programs are recorded one at a time through a tap of their own: TLS records on both sides of it, and frames and requests as
+//! the relay reads them. What must be equal is compared for equality; what time and the network decide (how many times
+//! something was fetched, when) goes to classifiers, which must do no better than chance. One byte planted in one post has to be
+//! seen by all of them, else the run says nothing.
+
+mod callers;
+mod desks;
+mod frames;
+mod odds;
+mod tap;
+
+use std::collections::BTreeSet;
+
+use std::net::{SocketAddr, TcpListener};
+
+use odds::Sample;
+use tap::{Notes, Record};
+
+use crate::site::{Plan, Running, Site};
+
+/// Samples of each kind: `SHAPE_VISITS`, else 20.
+fn samples_wanted() -> usize {
+    std::env::var("SHAPE_VISITS").ok().and_then(|count| count.parse().ok()).unwrap_or(20)
+}
+
+/// Quick, but so that a beat can be kept by a machine that is busy.
+const CALLERS_PACE: &[&str] = &["--beat-ms", "400", "--up-beat-ms", "200", "--slow-s", "1"];
+/// A published line, and where its relay is.
+fn site(pace: &[&str]) -> (Site, (SocketAddr, Running)) {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (site, relay) = Site::published(Plan { through: Some((free, free)), usual_pace: true, init: pace, ..Plan::default() });
+    (site, (free, relay))
+}
+
+/// Longer than any upward record in which nothing is posted.
+const LONG: usize = 1_500;
+
+/// What can be measured at the wire.
+fn at_the_wire(notes: &Notes) -> Sample {
+    let mut sample = Sample::new();
+    for record in &notes.far {
+        let way = if record.upward { "up" } else { "down" };
+        for (name, value) in [("records", 1.0), ("bytes", record.length as f64), (&format!("records of {}", record.length), 1.0)]
+        {
+            *sample.entry(format!("{way}: {name}")).or_default() += value;
+        }
+    }
+    sample
+}
+
+/// When things passed at the wire.
+fn times_at_the_wire(notes: &Notes) -> Sample {
+    let start = notes.far[0].at;
+    let times_of = |longer_than: usize| -> Vec<f64> {
+        let those = notes.far.iter().filter(|record| record.upward && record.length > longer_than);
+        those.map(|record| record.at.duration_since(start).as_secs_f64() * 1e3).collect()
+    };
+    times(&times_of(LONG), *times_of(0).last().unwrap())
+}
+
+/// What can be measured at the relay.
+fn at_the_relay(notes: &Notes) -> Sample {
+    let mut sample = Sample::new();
+    let mut add = |name: String, value: f64| *sample.entry(name).or_default() += value;
+    add("connections".to_owned(), notes.connections as f64);
+    for (_, frame) in &notes.frames {
+        add(format!("frames of kind {} with {} bytes", frame.kind, frame.length), 1.0);
+    }
+    for asked in &notes.asked {
+        add(format!("{} and {} bytes", asked.head, asked.body), 1.0);
+    }
+    sample
+}
+
+/// When requests came to the relay.
+fn times_at_the_relay(notes: &Notes) -> Sample {
+    let start = notes.asked[0].at;
+    let times_of = |posted: bool| -> Vec<f64> {
+        let those = notes.asked.iter().filter(|asked| !posted || asked.body > 0);
+        those.map(|asked| asked.at.duration_since(start).as_secs_f64() * 1e3).collect()
+    };
+    times(&times_of(true), *times_of(false).last().unwrap())
+}
+
+/// When posts went, in milliseconds, and how regularly.
+fn times(posts: &[f64], end: f64) -> Sample {
+    let mut sample = Sample::new();
+    let mut gaps: Vec<f64> = posts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let (first, last) = (posts.first().copied().unwrap_or(0.0), posts.last().copied().unwrap_or(0.0));
+    sample.insert("ms to the first post".to_owned(), first);
+    sample.insert("ms after the last post".to_owned(), end - last);
+    sample.insert("ms from the first post to the last".to_owned(), last - first);
+    sample.insert("ms to the second post".to_owned(), gaps.first().copied().unwrap_or(0.0));
+    gaps.sort_by(f64::total_cmp);
+    sample.insert("median gap of posts, ms".to_owned(), gaps.get(gaps.len() / 2).copied().unwrap_or(0.0));
+    sample.insert("widest gap of posts, ms".to_owned(), gaps.last().copied().unwrap_or(0.0));
+    sample.insert("narrowest gap of posts, ms".to_owned(), gaps.first().copied().unwrap_or(0.0));
+    sample
+}
+
+/// What was posted, in its order, as the relay sees it.
+fn posted(notes: &Notes) -> Vec<String> {
+    notes.asked.iter().filter(|asked| asked.body > 0).map(|asked| format!("{} and {} bytes", asked.head, asked.body)).collect()
+}
+
+/// Every request there was, each once.
+fn kinds_of_requests(notes: &Notes) -> BTreeSet<String> {
+    notes.asked.iter().map(|asked| format!("{} and {} bytes", asked.head, asked.body)).collect()
+}
+
+/// The lengths of the records in which something was posted, in their order: as the program sent them.
+fn long_records(notes: &Notes) -> Vec<usize> {
+    let long = |records: &[Record]| -> Vec<usize> {
+        records.iter().filter(|record| record.upward && record.length > LONG).map(|record| record.length).collect()
+    };
+    let (near, far) = (long(&notes.near), long(&notes.far));
+    let grown: usize = near.iter().zip(&far).map(|(near, far)| far - near).sum();
+    assert!(near.len() == far.len() && grown <= 1, "the tap passes on what it gets: {near:?} {far:?}");
+    near
+}

@@ -1,0 +1,191 @@
+//! Callers' visits: she writes, she reads and there is an answer, or there is nothing at all to say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use super::frames::DATA;
+use super::odds::{Sample, odds};
+use super::tap::{Notes, Tap};
+use super::{
+    at_the_relay, at_the_wire, kinds_of_requests, long_records, posted, samples_wanted, times_at_the_relay, times_at_the_wire,
+};
+use crate::carousel::sleep_until;
+use crate::site::{Caller, Site};
+use crate::texts;
+
+/// Visits at the same time.
+const ABREAST: usize = 6;
+/// POSTs of a round, which a visit ends with.
+const POSTS: usize = 7;
+/// Which post a byte is planted in: not the first, which often shares its record with other requests.
+const LEAKS_AT: usize = 4;
+/// How long at most until an answer that went live, because she had only just left, goes round as well.
+const UNTIL_ROUND_MS: u64 = 12_000;
+/// Answers broadcast at a time: what the carousel holds for a few minutes, and goes round in one.
+const AT_A_TIME: usize = 20;
+
+/// What a visit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Nothing: she reads, and there is nothing. All its posts are dummies.
+    Dummy,
+    Writes,
+    /// She reads, and there is an answer.
+    Hears,
+    /// A dummy at the time when others hear.
+    LaterDummy,
+    /// A dummy one of whose posts is a byte longer.
+    Leaks,
+}
+
+const READ: &[&str] = &["caller", "read"];
+
+/// What she writes, one after the other, and whether a desk will answer that.
+const WRITES: [(&[&str], bool); 6] = [
+    (&["caller", "checkin", "--status", "help", "--text", "도와주세요", "--next", "7d"], true),
+    (&["caller", "write", "--text", "我很好。", "--language", "zh"], true),
+    (&["caller", "write", "--safeguarding", "--text", "그 사람이 나를 때렸어요"], false),
+    (&["caller", "checkin", "--status", "safe", "--quiet"], true),
+    (&["caller", "withdraw", "--all"], false),
+    (&["caller", "write", "--relative", "--text", "one two three four five six seven eight nine ten"], true),
+];
+
+/// A visit as it was seen.
+struct Seen {
+    kind: Kind,
+    wire: Sample,
+    relay: Sample,
+    requests: BTreeSet<String>,
+    posted: Vec<String>,
+    long: Vec<usize>,
+    data: Vec<usize>,
+    first: String,
+}
+
+impl Seen {
+    fn of(kind: Kind, notes: &Notes) -> Self {
+        Self {
+            kind,
+            wire: at_the_wire(notes).into_iter().chain(times_at_the_wire(notes)).collect(),
+            relay: at_the_relay(notes).into_iter().chain(times_at_the_relay(notes)).collect(),
+            requests: kinds_of_requests(notes),
+            posted: posted(notes),
+            long: long_records(notes),
+            data: notes.frames.iter().filter(|(_, frame)| frame.kind == DATA).map(|(_, frame)| frame.length).collect(),
+            first: notes.asked[0].head.clone(),
+        }
+    }
+}
+
+fn visit(caller: &Caller, tap: &Tap, kind: Kind, verb: &[&str]) -> Seen {
+    tap.begin(if kind == Kind::Leaks { LEAKS_AT } else { 0 });
+    let ran = caller.run(&[verb, &["--socks5", &tap.address]].concat());
+    let ran = ran.ends(if matches!(kind, Kind::Writes | Kind::Hears) { 0 } else { 6 });
+    assert_eq!(ran.events("answer").len(), usize::from(kind == Kind::Hears), "{ran:?}");
+    Seen::of(kind, &tap.end())
+}
+
+/// Visits of three kinds in turn. Then those are answered whom a desk answers, and visits of two kinds.
+fn some_visits(site: &Site, taps: &[Tap], from: usize, count: usize) -> Vec<Seen> {
+    let seen = Mutex::new(Vec::new());
+    let note = |visit| seen.lock().unwrap().push(visit);
+    let (waiting, answered) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    each(taps, 0..3 * count, &|tap, at| {
+        let (kind, nth) = ([Kind::Dummy, Kind::Writes, Kind::Leaks][at % 3], from + at / 3);
+        let caller = site.caller();
+        let (written, answer) = WRITES[nth % WRITES.len()];
+        note(visit(&caller, tap, kind, if kind == Kind::Writes { written } else { READ }));
+        if kind == Kind::Writes && answer {
+            waiting.lock().unwrap().push(caller);
+        }
+    });
+    each(taps, waiting.into_inner().unwrap().into_iter(), &|_, caller| {
+        let ran = site.desk(&["desk", "answer", &caller.id, "--text", "여기 있습니다", "--although-quiet"]).ends(0);
+        let event = ran.events("answered").remove(0);
+        let round = if event["track"] == "carousel" { 100 } else { UNTIL_ROUND_MS };
+        answered.lock().unwrap().push((event["readable_from"].as_u64().unwrap() + round, caller));
+    });
+    let mut answered = answered.into_inner().unwrap();
+    answered.sort_by_key(|(from, _)| *from);
+    let strangers = answered.iter().map(|(from, _)| (*from, site.caller())).collect::<Vec<_>>();
+    let pairs = answered.iter().zip(&strangers).flat_map(|(her, stranger)| [(Kind::Hears, her), (Kind::LaterDummy, stranger)]);
+    each(taps, pairs, &|tap, (kind, (from, caller))| {
+        sleep_until(*from);
+        note(visit(caller, tap, kind, READ));
+    });
+    seen.into_inner().unwrap()
+}
+
+/// Has the taps do all of these, each one after the other.
+fn each<T: Send>(taps: &[Tap], what: impl Iterator<Item = T> + Send, act: &(impl Fn(&Tap, T) + Sync)) {
+    let what = Mutex::new(what);
+    let next = || what.lock().unwrap().next();
+    std::thread::scope(|scope| {
+        for tap in taps {
+            scope.spawn(|| {
+                while let Some(one) = next() {
+                    act(tap, one);
+                }
+            });
+        }
+    });
+}
+
+/// What has to be the same in every visit is the same in every visit.
+fn are_alike(seen: &[Seen]) {
+    let honest = || seen.iter().filter(|visit| visit.kind != Kind::Leaks);
+    let model = honest().find(|visit| visit.kind == Kind::Dummy).unwrap();
+    assert_eq!((model.posted.len(), &model.first[..]), (POSTS, "GET v1/notice"));
+    for visit in honest() {
+        let kind = visit.kind;
+        assert_eq!(visit.posted, model.posted, "posts of one that {kind:?}");
+        // A record holds a post and, if other requests are begun in that moment, their heads: that is chance.
+        let shortest = |visit: &Seen| (visit.long.len(), visit.long.iter().min().copied());
+        assert_eq!(shortest(visit), shortest(model), "records with posts of one that {kind:?}");
+        assert_eq!(visit.data, model.data, "frames with posts of one that {kind:?}");
+        assert_eq!(visit.requests, model.requests, "requests of one that {kind:?}");
+        assert_eq!(visit.first, model.first, "the first request of one that {kind:?}");
+    }
+    println!("in each visit: {} first; frames with what is sent {:?}; requests {:#?}", model.first, model.data, model.requests);
+    for kind in [Kind::Dummy, Kind::Writes, Kind::LaterDummy, Kind::Hears] {
+        let mut lengths = BTreeMap::new();
+        let long = seen.iter().filter(|visit| visit.kind == kind).flat_map(|visit| &visit.long);
+        long.for_each(|length| *lengths.entry(*length).or_insert(0) += 1);
+        println!("{kind:?}: records with posts, by length {lengths:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_who_write_callers_who_hear_and_callers_who_do_neither_look_the_same() {
+    let mut rng = texts::rng("shape of callers");
+    let wanted = samples_wanted();
+    let (site, relay) = super::site(super::CALLERS_PACE);
+    let _watch = site.watch();
+    let mut taps = Vec::new();
+    for _ in 0..ABREAST {
+        taps.push(Tap::lay(&site, relay.0).await);
+    }
+    let seen: Vec<Seen> = tokio::task::block_in_place(|| {
+        let starts = (0..wanted).step_by(AT_A_TIME);
+        starts.flat_map(|from| some_visits(&site, &taps, from, AT_A_TIME.min(wanted - from))).collect()
+    });
+    are_alike(&seen);
+    for (place, measure) in
+        [("at the wire", (|visit| &visit.wire) as fn(&Seen) -> &Sample), ("at the relay", |visit| &visit.relay)]
+    {
+        let mut compared = |one: Kind, other: Kind| {
+            let [ones, others] = [one, other].map(|kind| -> Vec<Sample> {
+                seen.iter().filter(|visit| visit.kind == kind).map(|visit| measure(visit).clone()).collect()
+            });
+            let odds = odds(&ones, &others, &mut rng);
+            odds.say(&format!("{place}, {} × {one:?} against {} × {other:?}", ones.len(), others.len()));
+            odds
+        };
+        let planted = compared(Kind::Dummy, Kind::Leaks);
+        assert!(planted.tell_both(), "void: a byte that was planted was not seen {place}");
+        for (dummy, real) in [(Kind::Dummy, Kind::Writes), (Kind::LaterDummy, Kind::Hears)] {
+            let found = compared(dummy, real);
+            assert!(!found.tell(), "{real:?} is told apart {place} by {}", found.gap_of);
+        }
+    }
+}
