@@ -118,6 +118,8 @@ test("every key does what it says", { timeout: 120_000 }, async () => {
   await board.key("Ctrl+Enter");
   await board.sees(board.say("undo"));
   await board.press(board.say("undo"));
+  // The text comes back, and the focus with it: only then can a test take that away again.
+  await board.browser.waitFor(() => document.activeElement?.id === "answer" && /** @type {HTMLTextAreaElement} */ (document.activeElement).value !== "");
   await board.browser.evaluate(() => /** @type {HTMLElement} */ (document.activeElement).blur());
   await board.key("n");
   await board.sees(board.say("note_says"));

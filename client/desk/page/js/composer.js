@@ -242,8 +242,9 @@ export function composer(id, changed) {
       begunAfter = newest;
       fits.checked = false;
       weighed = null;
-      await weigh();
+      // Before it is weighed, which takes a moment: by then the worker may be elsewhere.
       area.focus();
+      await weigh();
     }
     changed();
   }
