@@ -8,7 +8,7 @@ use super::*;
 use crate::chance::SeededChance;
 use crate::clock::{Clock, SetClock};
 use crate::seal::{Keyring, KeyringMedium};
-use crate::store::{MemoryStore, Place, Record, RecordKey, ShelfId, SledStore, Store, StoreError};
+use crate::store::{FaultyStore, MemoryStore, RecordKey, SledStore, Store, StoreError};
 
 const NOON: Millis = Millis(1_795_435_205_000);
 const HOUR: u64 = 3_600_000;
@@ -197,61 +197,9 @@ async fn positions_go_on_after_a_restart_even_when_nothing_is_held() {
     assert!(held[0].0 > 4, "position {} was given out before", held[0].0);
 }
 
-/// Fails when told to, as a medium does.
-struct Failing {
-    inner: MemoryStore,
-    fault: std::sync::Mutex<Option<StoreError>>,
-    /// Whether what it refuses to acknowledge is there all the same.
-    keeps: std::sync::atomic::AtomicBool,
-}
-
-impl Failing {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { inner: MemoryStore::new(), fault: std::sync::Mutex::default(), keeps: false.into() })
-    }
-
-    fn is_full(&self) {
-        *self.fault.lock().unwrap() = Some(StoreError::Medium(io::ErrorKind::StorageFull.into()));
-    }
-
-    fn next(&self) -> Result<(), StoreError> {
-        self.fault.lock().unwrap().take().map_or(Ok(()), Err)
-    }
-}
-
-impl Store for Failing {
-    fn append(&self, place: Place, records: &[Record]) -> Result<(), StoreError> {
-        if self.keeps.load(std::sync::atomic::Ordering::Relaxed) {
-            self.inner.append(place, records)?;
-        }
-        self.next()?;
-        self.inner.append(place, records)
-    }
-    fn read(&self, place: Place, from: RecordKey, limit: usize) -> Result<Vec<Record>, StoreError> {
-        self.next()?;
-        self.inner.read(place, from, limit)
-    }
-    fn forget(&self, place: Place, rest: &[Place]) -> Result<(), StoreError> {
-        self.inner.forget(place, rest)
-    }
-    fn keep_only(&self, places: &[Place]) -> Vec<ShelfId> {
-        self.inner.keep_only(places)
-    }
-    fn bytes(&self) -> u64 {
-        self.inner.bytes()
-    }
-    fn free(&self) -> u64 {
-        self.inner.free()
-    }
-    fn rest(&self) {}
-    fn unreadable_count(&self) -> usize {
-        0
-    }
-}
-
 #[tokio::test]
 async fn a_medium_that_refuses_is_said_and_an_unreadable_shelf_is_left_for_another() {
-    let store = Failing::new();
+    let store = FaultyStore::new();
     let world = World::new(Arc::clone(&store) as Arc<dyn Store>);
     let line = world.line();
     tokio::spawn(line.up.writer().unwrap().run(never()));
@@ -259,7 +207,7 @@ async fn a_medium_that_refuses_is_said_and_an_unreadable_shelf_is_left_for_anoth
     store.is_full();
     assert!(line.up.post(vec![cell(3)]).await.is_err(), "a full disk: not acknowledged");
     post(&line, 3..4).await;
-    *store.fault.lock().unwrap() = Some(StoreError::Unreadable);
+    store.next_is(Some(StoreError::Unreadable));
     post(&line, 4..6).await;
     post(&line, 6..7).await;
     let shelves: std::collections::BTreeSet<_> =
@@ -270,7 +218,7 @@ async fn a_medium_that_refuses_is_said_and_an_unreadable_shelf_is_left_for_anoth
 
     let slot = Timing::PRODUCTION.slow_slot(NOON) + 1;
     let written = |slot, fault: Option<StoreError>| {
-        *store.fault.lock().unwrap() = fault;
+        store.next_is(fault);
         line.slow.write(slot, &Box::new([7; 1024]), porchlight_proto::cert::Role::Worker, NOON)
     };
     assert_eq!(written(slot, None), SlotWrite::Written);
@@ -285,9 +233,9 @@ async fn a_medium_that_refuses_is_said_and_an_unreadable_shelf_is_left_for_anoth
 /// Found while looking for what a full disk does: such records hid acknowledged cells that were written at their positions later.
 #[tokio::test]
 async fn what_was_not_acknowledged_never_hides_what_was() {
-    let store = Failing::new();
+    let store = FaultyStore::new();
     let world = World::new(Arc::clone(&store) as Arc<dyn Store>);
-    store.keeps.store(true, std::sync::atomic::Ordering::Relaxed);
+    store.keep_refused(true);
     {
         let line = world.line();
         let writer = tokio::spawn(line.up.writer().unwrap().run(never()));
@@ -316,7 +264,7 @@ async fn what_was_not_acknowledged_never_hides_what_was() {
 
 #[tokio::test]
 async fn a_medium_that_cannot_be_read_for_a_moment_loses_nothing() {
-    let store = Failing::new();
+    let store = FaultyStore::new();
     let world = World::new(Arc::clone(&store) as Arc<dyn Store>);
     let line = world.line();
     let writer = tokio::spawn(line.up.writer().unwrap().run(never()));

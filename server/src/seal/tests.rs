@@ -2,7 +2,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::chance::SeededChance;
-use crate::store::{MemoryStore, SledStore};
+use crate::store::{FaultyStore, MemoryStore, SledStore};
 
 const BOOT: [u8; 16] = [1; 16];
 const HOUR: u64 = 3_600_000;
@@ -243,68 +243,27 @@ fn an_altered_record_is_skipped_and_the_others_are_served() {
     assert_eq!((opened.damaged_count, opened.last), (1, Some(RecordKey(3))));
 }
 
-/// Removes nothing while it is told to refuse.
-struct Unwilling {
-    inner: MemoryStore,
-    refuses: std::sync::atomic::AtomicBool,
-}
-
-impl Unwilling {
-    fn refuse(&self, refuses: bool) {
-        self.refuses.store(refuses, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    fn refuses(&self) -> bool {
-        self.refuses.load(std::sync::atomic::Ordering::Relaxed)
-    }
-}
-
-impl Store for Unwilling {
-    fn append(&self, place: Place, records: &[Record]) -> Result<(), StoreError> {
-        self.inner.append(place, records)
-    }
-    fn read(&self, place: Place, from: RecordKey, limit: usize) -> Result<Vec<Record>, StoreError> {
-        self.inner.read(place, from, limit)
-    }
-    fn forget(&self, place: Place, rest: &[Place]) -> Result<(), StoreError> {
-        if self.refuses() { Err(StoreError::Medium(io::ErrorKind::Other.into())) } else { self.inner.forget(place, rest) }
-    }
-    fn keep_only(&self, places: &[Place]) -> Vec<ShelfId> {
-        self.inner.keep_only(places)
-    }
-    fn bytes(&self) -> u64 {
-        self.inner.bytes()
-    }
-    fn free(&self) -> u64 {
-        self.inner.free()
-    }
-    fn rest(&self) {}
-    fn unreadable_count(&self) -> usize {
-        0
-    }
-}
-
 #[test]
 fn what_the_store_did_not_remove_is_tried_again_until_it_is_gone() {
-    let store = Arc::new(Unwilling { inner: MemoryStore::new(), refuses: false.into() });
+    let store = FaultyStore::new();
     let sealer = Sealer::new(Keyring::in_memory(chance().as_ref()), Arc::clone(&store) as Arc<dyn Store>, chance());
     let now = BootMillis(0);
     let epochs = [1, 2, 3].map(|number| sealer.begin(name(number), 1, now, now.after(u64::from(number) * 10)).unwrap());
     for epoch in &epochs {
         sealer.append(epoch, &[(RecordKey(1), b"cell")], 1, now).unwrap();
     }
-    store.refuse(true);
+    store.hold_on(true);
     assert!(matches!(sealer.expire(BootMillis(10)), Err(SealError::Store(_))), "by age");
     assert!(matches!(sealer.forget(&epochs[1]), Err(SealError::Store(_))), "below the floor");
     for epoch in &epochs[..2] {
         assert!(matches!(sealer.read(epoch, RecordKey(0), 100, now), Err(SealError::Dead)), "the keys are gone at once");
     }
     assert!(matches!(sealer.expire(BootMillis(10)), Err(SealError::Store(_))), "nothing new has died, and still");
-    store.refuse(false);
+    store.hold_on(false);
     assert_eq!(sealer.expire(BootMillis(10)).unwrap(), 0);
     for (epoch, count) in epochs.iter().zip([0, 0, 1]) {
         assert_eq!(store.read(epoch.place, RecordKey(0), 100).unwrap().len(), count, "what lives stays");
     }
-    store.refuse(true);
+    store.hold_on(true);
     assert_eq!(sealer.expire(BootMillis(10)).unwrap(), 0, "what is gone is not tried again");
 }

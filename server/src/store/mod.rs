@@ -8,10 +8,14 @@ use std::{fmt, io};
 mod ballast;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod faulty;
 mod memory;
 mod sled;
 
 pub use self::ballast::Ballast;
+#[cfg(test)]
+pub(crate) use self::faulty::FaultyStore;
 pub use self::memory::MemoryStore;
 pub use self::sled::{SledStore, holds_off_panics};
 
