@@ -166,19 +166,23 @@ impl SlowTrack {
         if epoch.count == 0 {
             return Ok(BTreeMap::new());
         }
-        // A medium that refuses may give them later: the day waits for it. A shelf that cannot be read loses its slots, not the day: they show filler, and the carousel comes round again.
+        // A medium that refuses may give them later: the day waits for it. A shelf that cannot be read loses its slots, not the day: they show
+        // filler, and the carousel comes round again.
         let opened = match self.ground.sealer.read(epoch, RecordKey(0), usize::MAX, self.ground.clock.boot()) {
             Err(SealError::Store(StoreError::Unreadable)) => return Ok(BTreeMap::new()),
             opened => opened?,
         };
-        self.ground.counters.damaged_records.add(opened.damaged_count as u64);
+        let held = opened.records.len() + opened.damaged_count;
         let first = u64::from(epoch.name.number) * SLOTS_PER_DAY;
         let mut slots = HashMap::new();
         for slot in first..first + SLOTS_PER_DAY {
             slots.insert(self.ground.sealer.mark(epoch, &slot.to_be_bytes(), self.ground.clock.boot())?, slot);
         }
         let slot = |(key, bytes): (RecordKey, Vec<u8>)| Some((*slots.get(&key)?, bytes.into_boxed_slice().try_into().ok()?));
-        Ok(opened.records.into_iter().filter_map(slot).collect())
+        let written: BTreeMap<_, _> = opened.records.into_iter().filter_map(slot).collect();
+        // One that opens and lies under no slot's name is lost as well: another version wrote it.
+        self.ground.counters.damaged_records.add((held - written.len()) as u64);
+        Ok(written)
     }
 
     /// Lets go of days that do not exist any more.
