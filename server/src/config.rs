@@ -274,15 +274,7 @@ impl FileTable {
     fn check(self, base: &Path, mode: Mode) -> Result<Settings, ConfigError> {
         let mut warnings = Vec::new();
         let listen = check_listen(&self.listen, base)?;
-        let tls = check_tls(self.tls.as_ref(), &listen, base)?;
-        if tls == Tls::SelfSigned && mode == Mode::Serve && !matches!(listen, Listen::Tcp(address) if address.ip().is_loopback())
-        {
-            return wrong(
-                "tls.self_signed",
-                "is for this machine alone: where strangers come, a certificate like no website's tells what this is. Name one that browsers \
-                 believe as cert and key; or, where nothing but the native programs comes, one of your own, made with openssl req -x509",
-            );
-        }
+        let tls = check_tls(self.tls.as_ref(), &listen, base, mode)?;
         let decoy = check_decoy(self.decoy_dir.as_deref(), &listen, matches!(tls, Tls::Front(_)), base, mode, &mut warnings)?;
         if tls == Tls::Front(None) {
             warnings.push(
@@ -404,7 +396,11 @@ fn check_listen(text: &str, base: &Path) -> Result<Listen, ConfigError> {
     }
 }
 
-fn check_tls(table: Option<&TlsTable>, listen: &Listen, base: &Path) -> Result<Tls, ConfigError> {
+fn is_of_this_machine(listen: &Listen) -> bool {
+    matches!(listen, Listen::Tcp(address) if address.ip().is_loopback())
+}
+
+fn check_tls(table: Option<&TlsTable>, listen: &Listen, base: &Path, mode: Mode) -> Result<Tls, ConfigError> {
     let none = TlsTable { cert: None, key: None, self_signed: false, spki: None };
     let table = table.unwrap_or(&none);
     let is_handed_plain = *listen == Listen::Handed && table.cert.is_none() && table.key.is_none() && !table.self_signed;
@@ -422,7 +418,12 @@ fn check_tls(table: Option<&TlsTable>, listen: &Listen, base: &Path) -> Result<T
     }
     match (&table.cert, &table.key, table.self_signed) {
         (Some(cert), Some(key), false) => Ok(Tls::Files { cert: base.join(cert), key: base.join(key) }),
-        (None, None, true) => Ok(Tls::SelfSigned),
+        (None, None, true) if mode == Mode::Dev || is_of_this_machine(listen) => Ok(Tls::SelfSigned),
+        (None, None, true) => wrong(
+            "tls.self_signed",
+            "is for this machine alone: where strangers come, a certificate like no website's tells what this is. Name one that browsers \
+             believe as cert and key; or, where nothing but the native programs comes, one of your own, made with openssl req -x509",
+        ),
         (None, None, false) => wrong("tls", "say either cert = … and key = …, or self_signed = true"),
         (Some(_), None, false) => wrong("tls.key", "is missing: cert and key go together"),
         (None, Some(_), false) => wrong("tls.cert", "is missing: cert and key go together"),

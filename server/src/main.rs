@@ -190,7 +190,8 @@ async fn renew(mut hangups: UnixSignal, certificate: Option<Arc<Certificate>>) {
         match renewed {
             Ok(Renewal::Done(until)) => say(&format!("SIGHUP: new connections get the certificate that ends on {until}")),
             Ok(Renewal::Same(until)) => say(&format!(
-                "SIGHUP changes nothing: the file holds the certificate that is in use, which ends on {until}. As a systemd credential it is a copy made at the start: restart the relay"
+                "SIGHUP changes nothing: the file holds the certificate that is in use, which ends on {until}. As a systemd credential it is \
+                 a copy made at the start: restart the relay"
             )),
             Ok(Renewal::Nothing) => {
                 say(

@@ -333,8 +333,7 @@ async fn accept(listener: Listener, hall: Arc<Hall>, sources: Arc<Sources>, max:
         hall.counters.connections.add(1);
         let place = Arc::clone(&seats).try_acquire_owned().ok();
         let bench = if place.is_some() { None } else { Arc::clone(&waiting).try_acquire_owned().ok() };
-        let has_where = place.is_some() || bench.is_some();
-        let seated = if has_where { sources.seat(address, clock.now()) } else { None };
+        let seated = (place.is_some() || bench.is_some()).then(|| sources.seat(address, clock.now())).flatten();
         let Some(seated) = seated.filter(|seated| place.is_some() || sources.make_room(seated)) else {
             hall.counters.connections_refused.add(1);
             continue;

@@ -12,7 +12,7 @@ const DEPTH: usize = 32 * 1024;
 
 /// Overwrites what functions called from here before have left on the stack, down to [`DEPTH`].
 #[inline(never)]
-pub(crate) fn wipe() {
+fn wipe() {
     // Lies where their frames lay; `mut`, or it would be a constant that lies nowhere. That somebody might look at it keeps it from being left
     // out.
     let mut zeros = [0_u8; DEPTH];

@@ -34,8 +34,9 @@ use self::tokens::Nonces;
 /// Devices of a line whose bundles all fit: each posts two team cells every desk beat.
 const DEVICES: u32 = 100;
 
-/// One device may send this many times what its beat is, to catch up. So one that went astray leaves the others their places.
-const CATCH_UP: u32 = 8;
+/// One device may send this many times what its beat is: its watch and the commands beside it, each with beats of its own. So one that went
+/// astray leaves the others their places.
+const BESIDE: u32 = 8;
 
 /// What the gate says to a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +122,7 @@ impl LineGate {
     #[must_use]
     pub fn admit_team(&self, device: DeviceId, cell_count: u32, now: Millis) -> bool {
         let bytes = u64::from(cell_count) * UP_CELL_LEN as u64;
-        let each = CATCH_UP.saturating_mul(self.beat_cells);
+        let each = BESIDE.saturating_mul(self.beat_cells);
         self.team.take_many(device, cell_count, each, now) && self.quota.take(bytes, Whose::Desk)
     }
 

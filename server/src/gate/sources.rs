@@ -17,8 +17,8 @@ const SALT_MS: u64 = 3_600_000;
 /// How many times what one address may have open its whole network may: whoever is given a /48 has 65,536 times /64.
 const NETWORK: usize = 8;
 
-/// A source: the salted hash of a network, which is an address of IPv4 or a /48 of IPv6. All that comes through a Unix socket is one source, and so is all that comes from this machine
-/// (an onion service does).
+/// A source: the salted hash of a network, which is an address of IPv4 or a /48 of IPv6. All that comes through a Unix socket is one source,
+/// and so is all that comes from this machine (an onion service does).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source(u64);
 

@@ -96,7 +96,8 @@ impl Host<'_> {
             Err(error) => return finding(what, Verdict::Doubtful, format!("cannot be told: {error}")),
         };
         if pattern.starts_with('|') {
-            let says = "a program is handed every crash on this machine. The relay switches its own dumps off; for the web server in front set LimitCORE=0 too";
+            let says = "a program is handed every crash on this machine. The relay switches its own dumps off; for the web server in front \
+                        set LimitCORE=0 too";
             return finding(what, Verdict::Doubtful, says.into());
         }
         finding(what, Verdict::Fine, "go to no program".into())
@@ -170,7 +171,8 @@ impl Host<'_> {
             return finding(what, Verdict::Bad, says);
         }
         if search.unread.is_empty() {
-            return finding(what, Verdict::Fine, "no gate of this configuration stands in any below /var/log; earlier gates, and logs elsewhere, are yours to look for".into());
+            let says = "no gate of this configuration stands in any below /var/log; earlier gates, and logs elsewhere, are yours to look for";
+            return finding(what, Verdict::Fine, says.into());
         }
         let says = format!(
             "no gate of this configuration stands in those that can be read. Packed, unreadable, or links that lead to no file: {}. Look into them by hand \
