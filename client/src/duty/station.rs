@@ -167,6 +167,8 @@ pub struct Duty<C> {
     news: VecDeque<DutyNews>,
     giving: Errand,
     fetching: Errand,
+    /// The first blob of a board that was not there when it was last asked for.
+    missing: Option<[u8; 16]>,
 }
 
 /// Something done once at a time, and not again too soon after it failed.
@@ -208,7 +210,8 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         let errands = JoinSet::new();
         let (news, giving, fetching) = (VecDeque::new(), Errand::default(), Errand::default());
         let dial = dial.clone();
-        let mut duty = Self { office, dial, posts, clock, rng, term, posting, outbox, errands, news, giving, fetching };
+        let mut duty =
+            Self { office, dial, posts, clock, rng, term, posting, outbox, errands, news, giving, fetching, missing: None };
         duty.tidy();
         for at in 0..duty.posts.len() {
             duty.look(at);
@@ -757,7 +760,13 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
                 Ok(BoardTaken::NotYet | BoardTaken::Wrong) => {}
                 Err(error) => self.news.push_back(DutyNews::Vault(error)),
             },
-            Err(Failure::NotThisLine) => self.lose_board(board),
+            // A web server in front that turns somebody away says the same as a relay that has no such blob: gone is what was missing twice.
+            Err(Failure::NotThisLine) => {
+                let missing = board.names().next();
+                if core::mem::replace(&mut self.missing, missing) == missing {
+                    self.lose_board(board);
+                }
+            }
             Err(failure) => self.trouble(at, failure),
         }
     }

@@ -1,10 +1,14 @@
 //! h2 attacks: each ends its own connection and nobody else's.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use crate::binary::{Process, site};
 use crate::frames::*;
 use crate::support::*;
-use porchlight_proto::api::UpOutcome;
+use porchlight_proto::api::{Notice, UpOutcome};
 use porchlight_relay::config::Deadlines;
 use tokio::io::{AsyncWriteExt, split};
 use tokio::time::timeout;
@@ -82,8 +86,8 @@ fn attacks() -> Vec<Attack> {
 }
 
 /// Attacks until the connection ends, reading all the while; gives the rounds it took and the code of the goodbye, or nothing if it never ends.
-async fn ends(running: &Running<'_>, attack: &Attack) -> Option<(u32, Option<u8>)> {
-    let stream = begun(running, &attack.settings).await;
+async fn ends(address: SocketAddr, spki: [u8; 32], attack: &Attack) -> Option<(u32, Option<u8>)> {
+    let stream = begun(address, spki, &attack.settings).await;
     let (mut reading, mut writing) = split(stream);
     let reader = async {
         let mut code = None;
@@ -112,7 +116,7 @@ async fn no_attack_on_h2_goes_on_and_others_are_served_meanwhile() {
     let running = site.start().await;
     let mut good = running.client(Http::Two).await;
     for attack in attacks() {
-        let (ended, ()) = tokio::join!(ends(&running, &attack), async {
+        let (ended, ()) = tokio::join!(ends(running.address(), running.spki, &attack), async {
             for _ in 0..3 {
                 assert_eq!(running.post(&mut good, &site.line.post()).await.outcome, UpOutcome::Stored, "{}", attack.name);
             }
@@ -121,6 +125,69 @@ async fn no_attack_on_h2_goes_on_and_others_are_served_meanwhile() {
         println!("{}: ended after {rounds} rounds, with goodbye {code:?}", attack.name);
         assert!(rounds > 0, "{}: the first round was refused, so this says nothing about the next thousand", attack.name);
     }
+}
+
+/// What a caller's page does at each beat, so many times in a row on one connection: the sorted times it took, in microseconds.
+#[expect(clippy::disallowed_methods, reason = "how long it takes is real time, and shorter than the clock's milliseconds")]
+async fn beats(address: SocketAddr, spki: [u8; 32], count: usize) -> Vec<u128> {
+    let mut client = Client::connect(address, spki, Http::Two).await;
+    let mut took = Vec::with_capacity(count);
+    for _ in 0..count {
+        let began = Instant::now();
+        Notice::parse(&client.get("notice").await.ok()).unwrap();
+        took.push(began.elapsed().as_micros());
+    }
+    took.sort_unstable();
+    took
+}
+
+/// By name: each attack again and again from one connection, and how long others wait meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "times: by name, on a machine with nothing else to do"]
+#[expect(clippy::disallowed_methods, reason = "how long others wait is real time, and shorter than the clock's milliseconds")]
+async fn attacks_on_h2_are_cut_soon_and_slow_nobody_down() {
+    let site = site(82);
+    let process = Process::start(&site.path("relay.toml"));
+    let (address, spki) = (process.address, process.spki);
+    let p99 = |took: &[u128]| took[took.len() * 99 / 100];
+    let _warm = beats(address, spki, 500).await;
+    let calm = p99(&beats(address, spki, 5_000).await);
+    println!("p99 of a beat without an attack: {calm} µs");
+    let mut failed = Vec::new();
+    for attack in attacks().into_iter().map(Arc::new) {
+        let (cuts, longest) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let attacking = {
+            let (attack, cuts, longest) = (Arc::clone(&attack), Arc::clone(&cuts), Arc::clone(&longest));
+            tokio::spawn(async move {
+                loop {
+                    let began = Instant::now();
+                    // One that goes on for ever stays uncounted, and the test does not end with it.
+                    if ends(address, spki, &attack).await.is_some() {
+                        longest.fetch_max(u64::try_from(began.elapsed().as_millis()).unwrap(), Ordering::Relaxed);
+                        cuts.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            })
+        };
+        let mut took = Vec::new();
+        while took.len() < 5_000 || cuts.load(Ordering::Relaxed) == 0 {
+            assert!(took.len() < 500_000, "{} goes on", attack.name);
+            took.extend(beats(address, spki, 500).await);
+        }
+        attacking.abort();
+        took.sort_unstable();
+        let (cuts, longest, during) = (cuts.load(Ordering::Relaxed), longest.load(Ordering::Relaxed), p99(&took));
+        println!(
+            "{}: cut {cuts} times, within {longest} ms (pass: 5000); p99 of others {during} µs (pass: {})",
+            attack.name,
+            2 * calm
+        );
+        if longest > 5_000 || during > 2 * calm {
+            failed.push(attack.name);
+        }
+    }
+    assert_eq!(failed, Vec::<&str>::new());
+    process.stop().await;
 }
 
 /// Somebody who asks and takes nothing holds a connection for as long as a slow telephone might, and then no longer.
@@ -139,7 +206,7 @@ async fn a_reply_that_is_not_taken_is_not_kept() {
         ("a window of one byte", setting(4, 1), Vec::new()),
         ("a window that opens by a byte", setting(4, 0), frame(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes())),
     ] {
-        let mut held = begun(&running, &settings).await;
+        let mut held = begun(running.address(), running.spki, &settings).await;
         held.write_all(&[asks.as_slice(), &more].concat()).await.unwrap();
         let all = async { while hear(&mut held).await.is_some_and(|heard| heard.kind != GOAWAY) {} };
         assert!(timeout(PATIENCE, all).await.is_ok(), "{name}");

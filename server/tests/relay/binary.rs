@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -79,10 +79,24 @@ impl Process {
     }
 
     /// Ends it as an operator does.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
         self.signal(Signal::TERM);
-        let status = tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap();
-        assert_eq!(status.code(), Some(0));
+        assert_eq!(self.ended().await.0.code(), Some(0));
+    }
+
+    /// How it ended, when it has, and what it said that nobody has heard yet. Waited for on a thread of its own, so that clients hear of it too.
+    pub(crate) async fn ended(mut self) -> (ExitStatus, Vec<String>) {
+        tokio::task::spawn_blocking(move || (self.child.wait().unwrap(), self.said.iter().collect())).await.unwrap()
+    }
+}
+
+/// A test that fails leaves no relay behind.
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

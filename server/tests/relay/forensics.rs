@@ -318,9 +318,7 @@ async fn nothing_of_a_caller_is_left_when_her_cells_have_died() {
     println!("{} markers; left in memory: {} on stacks and {} elsewhere (pass: 0)", markers.len(), counts.1, counts.0);
     assert_eq!(counts, (0, 0), "on stacks: {:?}; elsewhere: {:?}", left.on_stacks, left.outside);
     process.signal(Signal::TERM);
-    let Process { mut child, said, .. } = process;
-    tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
-    let log: String = said.iter().collect();
+    let log = process.ended().await.1.concat();
     assert_eq!(found(log.as_bytes(), &markers), [""; 0], "logs at trace: {log}");
 }
 
@@ -466,8 +464,7 @@ async fn no_write_says_who_where_or_when() {
     let children = std::fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).unwrap();
     let relay: i32 = children.split_whitespace().next().unwrap().parse().unwrap();
     kill_process(Pid::from_raw(relay).unwrap(), Signal::TERM).unwrap();
-    let Process { mut child, .. } = process;
-    tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    process.ended().await;
     let all = writes(&std::fs::read_to_string(&record).unwrap(), &site.path("keys"));
     let ended = now().0;
     let to_disk = all.iter().filter(|written| Path::new(&written.to).starts_with(site.path("data"))).count();

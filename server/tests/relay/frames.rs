@@ -1,5 +1,7 @@
 //! h2 by hand: frames and heads as somebody writes them who does not keep to the rules.
 
+use std::net::SocketAddr;
+
 use crate::support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -65,8 +67,8 @@ pub(crate) fn head(method: &str, path: &[u8], more: &[(&[u8], &[u8])]) -> Vec<u8
 }
 
 /// A connection on which h2 has begun.
-pub(crate) async fn begun(running: &Running<'_>, settings: &[u8]) -> TlsStream<TcpStream> {
-    let mut stream = tls(running.address(), running.spki, b"h2").await;
+pub(crate) async fn begun(address: SocketAddr, spki: [u8; 32], settings: &[u8]) -> TlsStream<TcpStream> {
+    let mut stream = tls(address, spki, b"h2").await;
     stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, settings)].concat()).await.unwrap();
     stream
 }

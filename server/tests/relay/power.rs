@@ -11,7 +11,6 @@ use porchlight_proto::api::{DeskOutcome, DeskReply, UpOutcome, UpReply};
 use porchlight_proto::time::Timing;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use rustix::process::{Pid, Signal, kill_process};
 
 /// Cuts, unless `PORCHLIGHT_CUTS` says otherwise.
 const CUTS: u32 = 6;
@@ -21,16 +20,6 @@ const CUTS: u32 = 6;
 struct Promised {
     cells: BTreeSet<Vec<u8>>,
     serial: u32,
-}
-
-/// Ends the relay even if the test fails: else its directory would stay mounted.
-struct Ended(Process);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = kill_process(Pid::from_child(&self.0.child), Signal::KILL);
-        let _ = self.0.child.wait();
-    }
 }
 
 /// Publishes so many rosters while cells are posted; then the power goes. Gives what was promised before that.
@@ -80,9 +69,9 @@ async fn a_power_cut_takes_nothing_that_was_promised_but_what_dies_with_the_keys
     let mut read_back = 0;
     for cut in 0..=cuts {
         let mounted = disk.mount(&site.path("data"));
-        let process = Ended(Process::start(&site.path("relay.toml")));
-        let mut client = process.0.client().await;
-        let held = held(&process.0, &mut client, &site.line).await;
+        let process = Process::start(&site.path("relay.toml"));
+        let mut client = process.client().await;
+        let held = held(&process, &mut client, &site.line).await;
         let lost = promised.cells.difference(&held).count();
         assert_eq!(lost, 0, "cut {cut}: of {} promised", promised.cells.len());
         read_back += promised.cells.len();
@@ -90,7 +79,7 @@ async fn a_power_cut_takes_nothing_that_was_promised_but_what_dies_with_the_keys
         let reply = UpReply::parse(&reply.ok()).unwrap();
         assert_eq!(reply.outcome, UpOutcome::Stored, "cut {cut}");
         assert!(reply.serial >= promised.serial, "cut {cut}: roster {} was promised, {} is there", promised.serial, reply.serial);
-        promised = live(&process.0, &site.line, &disk, promised, 5 + rng.next_u32() % 16).await;
+        promised = live(&process, &site.line, &disk, promised, 5 + rng.next_u32() % 16).await;
         drop((client, process));
         drop(mounted);
         disk.power_up(&mut rng);

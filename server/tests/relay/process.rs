@@ -18,13 +18,11 @@ use rustix::process::{Pid, Signal, kill_process};
 async fn it_says_ready_serves_and_stops_cleanly_at_either_signal() {
     let site = site(50);
     for signal in [Signal::TERM, Signal::INT] {
-        let mut process = Process::start(&site.path("relay.toml"));
+        let process = Process::start(&site.path("relay.toml"));
         let mut client = Client::connect(process.address, process.spki, Http::Two).await;
         client.get("notice").await.ok();
         process.signal(signal);
-        // On a thread of its own: the client, too, must hear that the relay stops.
-        let status = tokio::task::spawn_blocking(move || process.child.wait().unwrap()).await.unwrap();
-        assert_eq!(status.code(), Some(0), "{signal:?}");
+        assert_eq!(process.ended().await.0.code(), Some(0), "{signal:?}");
     }
     let pin = std::fs::read_to_string(site.path("data/tls/pin")).unwrap();
     let checked = output("check-config", &site.path("relay.toml"), &["--dev"]);
@@ -195,11 +193,10 @@ async fn a_stop_ends_long_polls_and_silent_connections_and_a_hangup_stops_nothin
     let (page, ()) = tokio::join!(poll, stopped);
     assert!(LanePage::parse(&page.ok()).unwrap().cells.is_empty(), "the poll ends with an ordinary answer");
     let began = SystemClock.boot();
-    let Process { mut child, said, .. } = process;
-    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    let (status, said) = process.ended().await;
     println!("ended {} ms after the poll", SystemClock.boot().since(began));
     assert_eq!(status.code(), Some(0));
-    assert_eq!(said.iter().collect::<Vec<_>>(), [""; 0], "nothing more to say");
+    assert_eq!(said, [""; 0], "nothing more to say");
     drop(silent);
 }
 
