@@ -37,6 +37,39 @@ fn a_letter_is_received_receipted_and_answered_live() {
     assert_eq!(texts(&her.read_slow(&world)), Vec::<String>::new(), "what was named live never goes round");
 }
 
+/// A relay, or whoever recorded the cells at it, gives each of them a thousand times and in any order.
+#[test]
+fn what_is_repeated_a_thousand_times_in_any_order_is_seen_once() {
+    let mut world = World::new("repeated", 13);
+    let (mut her, mut rng) = (Her::new(&mut world), rng("repeated", 13));
+    let texts = ["저는 잘 있어요. ".repeat(200), "내일 다시 쓸게요.".to_owned()];
+    for text in &texts {
+        her.write(&world, text);
+        for _ in 0..7 {
+            her.post(&mut world, false);
+            world.tick(10_000);
+        }
+    }
+    let cells = world.relay.lane.clone();
+    world.relay.lane.clear();
+    for _ in 0..1_000 {
+        let mut again = cells.clone();
+        for at in (1..again.len()).rev() {
+            again.swap(at, usize::try_from(rng.next_u32()).unwrap() % (at + 1));
+        }
+        world.relay.lane.extend(again);
+    }
+    let taken = world.sync(0);
+    println!("{} cells, each 1,000 times: {} letters, {} times known again", cells.len(), taken.letters, taken.repeated);
+    assert_eq!((taken.letters, world.only_row(0).letters), (2, 2));
+    assert!(taken.repeated >= 2 * 999, "VOID: nothing was repeated");
+    let shown = world.thread(0, her.caller).items.into_iter().filter_map(|item| match item {
+        Item::Letter { text, .. } => Some(text),
+        _ => None,
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), texts);
+}
+
 #[test]
 fn a_caller_who_wrote_left_and_came_back_to_read_is_answered_live() {
     let mut world = World::new("back", 12);
