@@ -3,6 +3,7 @@
 pub(crate) mod needs;
 mod paths;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use crate::clock::Start;
@@ -118,10 +119,14 @@ fn run(name: &'static str, program: Program) -> Step {
     Step { name, act: Act::Run(program.set("CARGO_NET_OFFLINE", "true")) }
 }
 
-/// nextest is quicker and ends what hangs; where it is not installed, cargo's own runner runs the same tests.
+/// nextest is quicker and ends what hangs; where it is not installed, cargo's own runner runs the same tests. One more at once than there are
+/// processors: those from outside mostly wait for a line's pace.
 fn tests(leash: &Leash) -> Program {
     if Program::typed("cargo nextest --version").succeeds(leash) {
-        Program::typed("cargo nextest run --config-file tests/nextest.toml --workspace --locked")
+        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get) + 1;
+        Program::typed(&format!(
+            "cargo nextest run --config-file tests/nextest.toml --workspace --locked --test-threads {at_once}"
+        ))
     } else {
         Program::typed("cargo test --workspace --lib --bins --tests --locked")
     }
