@@ -178,7 +178,7 @@ pub struct LineSettings {
 /// How long a connection may take for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
-    /// For the TLS handshake.
+    /// For the TLS handshake: four packets there and back, of which a third may be lost and each takes 600 ms.
     pub handshake: Duration,
     /// From the handshake, or from the first byte of a request, to the end of its head.
     pub head: Duration,
@@ -199,7 +199,7 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         let s = Duration::from_secs;
-        Self { handshake: s(10), head: s(10), body: s(30), request: s(60), reply: s(15), idle: s(25), age: s(600), stop: s(4) }
+        Self { handshake: s(15), head: s(10), body: s(30), request: s(60), reply: s(15), idle: s(25), age: s(600), stop: s(4) }
     }
 }
 
