@@ -141,7 +141,8 @@ async fn beats(address: SocketAddr, spki: [u8; 32], count: usize) -> Vec<u128> {
     took
 }
 
-/// By name: each attack again and again from one connection, and how long others wait meanwhile.
+/// By name: each attack again and again from one peer that does nothing else, and how long others wait meanwhile; beside how long they wait
+/// while such a peer does nothing wrong: whoever has a processor to spend makes everybody wait a little.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "times: by name, on a machine with nothing else to do"]
 #[expect(clippy::disallowed_methods, reason = "how long others wait is real time, and shorter than the clock's milliseconds")]
@@ -152,7 +153,14 @@ async fn attacks_on_h2_are_cut_soon_and_slow_nobody_down() {
     let p99 = |took: &[u128]| took[took.len() * 99 / 100];
     let _warm = beats(address, spki, 500).await;
     let calm = p99(&beats(address, spki, 5_000).await);
-    println!("p99 of a beat without an attack: {calm} µs");
+    let eager = tokio::spawn(async move {
+        loop {
+            let _ = beats(address, spki, 1).await;
+        }
+    });
+    let beside = p99(&beats(address, spki, 5_000).await);
+    eager.abort();
+    println!("p99 of a beat: {calm} µs alone, {beside} µs beside a peer that connects and asks, again and again");
     let mut failed = Vec::new();
     for attack in attacks().into_iter().map(Arc::new) {
         let (cuts, longest) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -182,7 +190,7 @@ async fn attacks_on_h2_are_cut_soon_and_slow_nobody_down() {
             attack.name,
             2 * calm
         );
-        if longest > 5_000 || during > 2 * calm {
+        if longest > 5_000 || during > 2 * beside {
             failed.push(attack.name);
         }
     }

@@ -38,6 +38,15 @@ impl Process {
         Self::spawn(command)
     }
 
+    /// With the environment that the unit gives it, on which it depends how memory is kept.
+    pub(crate) fn start_like_the_unit(config: &Path) -> Self {
+        let unit = include_str!("../../../deploy/porchlight-relay.service");
+        let mut command = Command::new(BINARY);
+        command.args(["run", "--dev", "--config"]).arg(config);
+        command.envs(unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('=')));
+        Self::spawn(command)
+    }
+
     pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, said) = mpsc::channel();

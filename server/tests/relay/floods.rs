@@ -146,13 +146,32 @@ async fn desk_beats(target: &Target, stop: &AtomicBool) -> (u64, u64, u64) {
     (slowest, refused, count)
 }
 
+/// A relay as it stands in an evening: of a thousand callers thirty-two at once have left a cell each, and what is set up for the first is there.
+async fn in_use(target: &Arc<Target>) {
+    let mut pages = JoinSet::new();
+    for page in 1..=32 {
+        let target = Arc::clone(target);
+        pages.spawn(async move {
+            let mut rng = ChaCha20Rng::seed_from_u64(u64::from(page));
+            for nth in 1..=32 {
+                assert!(tries(Ipv4Addr::new(127, 3, page, nth), &target, &mut rng).await.is_some());
+            }
+        });
+    }
+    pages.join_all().await;
+}
+
 /// Floods a relay from so many addresses for so long, and says how the others fared.
 async fn hold_against(sources: u8, seconds: u64) {
     let site = site(90);
-    let process = Process::start(&site.path("relay.toml"));
+    let process = Process::start_like_the_unit(&site.path("relay.toml"));
     let pid = process.child.id();
     let target = Arc::new(Target { address: process.address, spki: process.spki, line: site.line });
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let is_long = seconds >= 60;
+    if is_long {
+        in_use(&target).await;
+    }
     let baseline = memory(pid, "VmRSS");
     let mut floods = JoinSet::new();
     for nth in 0..32 {
@@ -178,17 +197,19 @@ async fn hold_against(sources: u8, seconds: u64) {
     println!("{sources} addresses, {seconds} s, {} cells sent at it", sent.load(Ordering::Relaxed));
     println!("a good client: {good} of {all} within 3 tries, {share:.1} % (pass: at least 99), {first} at the first");
     println!("memory: {baseline} MiB before, {peak} MiB at most (pass: at most 256)");
-    if seconds >= 60 {
+    let mut is_back = true;
+    if is_long {
         let (mut after, ended) = (peak, SystemClock.boot());
         while after * 5 > baseline * 6 && since(ended) < Duration::from_secs(60) {
             sleep(Duration::from_secs(1)).await;
             after = memory(pid, "VmRSS");
         }
-        println!("memory afterwards: {after} MiB after {:?} (aim: 1.2 times as before within 60 s)", since(ended));
+        is_back = after * 5 <= baseline * 6;
+        println!("memory afterwards: {after} MiB after {:?} (pass: 1.2 times as before within 60 s)", since(ended));
     }
     println!("desk beats: {refused} of {beats} not taken (pass: 0), the slowest {slowest} ms");
     assert!(sent.load(Ordering::Relaxed) > 100 * seconds, "too thin for a flood");
-    assert!(all >= 10 && share >= 99.0 && peak <= 256 && refused == 0 && beats > 2);
+    assert!(all >= 10 && share >= 99.0 && peak <= 256 && is_back && refused == 0 && beats > 2);
     process.stop().await;
 }
 
@@ -372,7 +393,7 @@ where
     let files = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
     let site = site(seed);
-    let process = Process::start(&site.path("relay.toml"));
+    let process = Process::start_like_the_unit(&site.path("relay.toml"));
     let (address, spki, pid) = (process.address, process.spki, process.child.id());
     let (before, open) = (memory(pid, "VmRSS"), Arc::new(AtomicU64::new(0)));
     let mut held = JoinSet::new();

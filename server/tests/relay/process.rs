@@ -411,13 +411,6 @@ fn thirds(all: &[Taken], what: impl Fn(&Taken) -> u64) -> [u64; 2] {
 /// Epochs whose cells share a shelf: the disk rises until all of them have died, and falls then.
 const EPOCHS_PER_DAY: usize = 24;
 
-/// A relay as the unit starts it: with two arenas of memory, not eight for each core.
-fn with_two_arenas(site: &Site) -> Process {
-    let mut command = Command::new(BINARY);
-    command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml")).env("MALLOC_ARENA_MAX", "2");
-    Process::spawn(command)
-}
-
 /// `PORCHLIGHT_DAYS` (4) days of 24 epochs, each `PORCHLIGHT_EPOCH` (3) seconds long, in one process; by name. Cells are posted and read,
 /// slots written and connections opened and closed all the while. The first day fills what fills; of the others the first third is held
 /// against the last. Then the relay is killed and goes on in another process.
@@ -434,13 +427,13 @@ async fn days_in_minutes() {
     let ttl = 2 * epoch;
     site.more = format!("up_ttl_s = {ttl}\ncap_per_minute = 1000000\nslow_s = 1\nslow_days = 1");
     std::fs::write(site.path("relay.toml"), site.text()).unwrap();
-    let mut process = with_two_arenas(&site);
+    let mut process = Process::start_like_the_unit(&site.path("relay.toml"));
     let (mut posted, mut taken) = (Vec::new(), Vec::new());
     for hour in 0..days * EPOCHS_PER_DAY + 3 {
         if hour == days * EPOCHS_PER_DAY {
             process.signal(Signal::KILL);
             process.child.wait().unwrap();
-            process = with_two_arenas(&site);
+            process = Process::start_like_the_unit(&site.path("relay.toml"));
         }
         live_an_epoch(&process, &site.line, epoch, &mut posted).await;
         let mut client = process.client().await;
