@@ -12,16 +12,15 @@ let line;
 /** @type {Board} */
 let board;
 
-/** Counts what the page is told and what it asks, from before its scripts run. */
+/** Counts what the page is told and what it asks, and holds answers back from it; from before its scripts run. */
 function count() {
-  const counted = { news: 0, asked: /** @type {string[]} */ ([]), slow: 0 };
+  const counted = { news: 0, asked: /** @type {string[]} */ ([]), late: "", held: /** @type {(() => void)[]} */ ([]) };
   Object.assign(window, { counted });
   const real = window.fetch;
   window.fetch = async (at, how) => {
     if (how?.method === "POST") counted.asked.push(`${at} ${String(how.body).slice(0, 40)}`);
-    // A program that takes its time to tell a thread.
-    if (counted.slow && /"(person|open)"/.test(String(how?.body))) await new Promise((resolve) => setTimeout(resolve, counted.slow));
     const answer = await real(at, how);
+    if (counted.late && new RegExp(`^{"(ask|do)":"(${counted.late})"`).test(String(how?.body))) await new Promise((resolve) => counted.held.push(() => resolve(null)));
     if (at !== "/events" || !answer.body) return answer;
     const [mine, theirs] = answer.body.tee();
     void (async () => {
@@ -33,8 +32,22 @@ function count() {
   };
 }
 
-/** @returns {Promise<{news: number, asked: string[], slow: number}>} */
+/** @returns {Promise<{news: number, asked: string[]}>} */
 const counted = () => board.browser.evaluate(() => /** @type {any} */ (window).counted);
+
+/** From now on the program takes its time to answer these. @param {string} names as `person|open` */
+const late = (names) => board.browser.evaluate((/** @type {string} */ names) => void (/** @type {any} */ (window).counted.late = names), names);
+/** Waits until so many answers are held back. @param {number} count */
+const held = (count) => board.browser.waitFor((/** @type {number} */ wanted) => /** @type {any} */ (window).counted.held.length >= wanted, count);
+/** The first answer that is held back comes. */
+const comes = () => board.browser.evaluate(() => /** @type {any} */ (window).counted.held.shift()());
+/** Every answer comes, and none is held back any more. */
+const allCome = () =>
+  board.browser.evaluate(() => {
+    const { counted } = /** @type {any} */ (window);
+    counted.late = "";
+    counted.held.splice(0).forEach((/** @type {() => void} */ come) => come());
+  });
 
 /** @param {string} status @param {string} text @param {string[]} more */
 async function arrives(status, text, ...more) {
@@ -60,25 +73,19 @@ after(async () => {
  * @param {() => Promise<unknown>} meanwhile
  */
 async function hold(selector, meanwhile) {
-  const place = (/** @type {string} */ wanted) => {
-    const found = document.querySelector(wanted);
-    found?.scrollIntoView({ block: "center" });
-    const box = found?.getBoundingClientRect();
-    return box ? { x: box.left + box.width / 2, y: box.top + box.height / 2 } : null;
-  };
-  const point = /** @type {any} */ (await board.browser.waitFor(place, selector));
-  const event = { ...point, button: "left", clickCount: 1 };
-  await board.browser.page.send("Input.dispatchMouseEvent", { type: "mousePressed", ...event });
+  const point = await board.down((/** @type {string} */ wanted) => document.querySelector(wanted), selector);
   await meanwhile();
-  await board.browser.page.send("Input.dispatchMouseEvent", { type: "mouseReleased", ...event });
+  await board.letGo(point);
 }
 
-/** Something comes in, and the page has drawn it. @param {string} text @param {string} status */
-async function news(text, status = "safe") {
-  const before = (await counted()).asked.length;
-  await arrives(status, text);
-  await board.browser.waitFor((/** @type {number} */ known) => /** @type {any} */ (window).counted.asked.length > known, before);
-  await pause(700);
+/** The page looks again, as it does when it is told of something. */
+const look = () => board.browser.evaluate(() => void document.dispatchEvent(new Event("visibilitychange")));
+
+/** A thread looks again, and has drawn itself anew: no drawing knows the mark. */
+async function redraw() {
+  await board.browser.evaluate(() => document.querySelector(".head .buttons")?.setAttribute("data-old", ""));
+  await look();
+  await board.browser.waitFor(() => !document.querySelector(".head [data-old]"));
 }
 
 test("nothing is written, ticked or chosen beforehand, and no screen presses", async () => {
@@ -114,21 +121,20 @@ test("Undo counts although it was drawn anew while it was pressed", async () => 
   await hold(".undoing button", async () => {
     const began = String(await board.browser.evaluate(left));
     await board.browser.waitFor((/** @type {string} */ known) => !document.querySelector(".undoing")?.textContent?.includes(known), began);
-    await news("a refresh from outside");
+    await redraw();
   });
   await board.browser.waitFor(() => /** @type {HTMLTextAreaElement} */ (document.getElementById("answer")).value === "Take your time.");
   await board.write(" ");
 });
 
 test("who types faster than the thread comes is not told that she has written again, and who was overtaken is", async () => {
-  const slow = (/** @type {number} */ ms) => board.browser.evaluate((/** @type {number} */ ms) => void (/** @type {any} */ (window).counted.slow = ms), ms);
   await board.go("board");
   const before = await board.names();
   const [{ phrase }] = await line.caller("new", {});
   await line.caller("checkin", { phrase }, "--status", "talk", "--text", "are you there", "--wait", "60s");
   await board.browser.waitFor((/** @type {number} */ known) => document.querySelectorAll(".rows li").length > known, before.length);
   const name = String((await board.names()).find((one) => !before.includes(one)));
-  await slow(3000);
+  await late("person|open");
   await board.choose(name);
   await board.key("Enter");
   await board.at("person");
@@ -136,8 +142,8 @@ test("who types faster than the thread comes is not told that she has written ag
   await board.browser.page.send("Input.insertText", { text: "Yes, we are here." });
   assert.ok(!(await board.browser.text()).includes("are you there"), "VOID: the thread came first");
   await board.key("Ctrl+Enter");
+  await allCome();
   await board.sees(board.say("undo"));
-  await slow(0);
   await board.press(board.say("undo"));
   await board.browser.waitFor(() => /** @type {HTMLTextAreaElement} */ (document.getElementById("answer")).value === "Yes, we are here.");
   await line.caller("checkin", { phrase }, "--status", "safe", "--text", "I am still here", "--wait", "60s");
@@ -149,15 +155,20 @@ test("who types faster than the thread comes is not told that she has written ag
 });
 
 test("so do the buttons above a thread and those of a row", async () => {
-  await hold(".head #note", () => news("another from outside"));
+  await hold(".head #note", redraw);
   await board.sees(board.say("note_says"));
   await board.press(board.say("back"));
   await board.go("board");
   // A call for help comes meanwhile and goes on top: no row moves while one of its buttons is held, and then all do.
   const row = await board.browser.waitFor(() => document.querySelector('.rows li[aria-posinset="1"]')?.getAttribute("data-row"));
   const top = () => document.querySelector('.rows li[aria-posinset="1"]')?.getAttribute("data-row");
+  const waiting = await board.browser.evaluate(() => document.title);
+  await late("board");
+  await arrives("help", "and one more");
+  await board.browser.waitFor((/** @type {string} */ was) => document.title !== was, waiting);
   await hold(`[data-row="${row}"] [data-act=claim]`, async () => {
-    await news("and one more", "help");
+    await allCome();
+    await board.browser.waitFor((/** @type {string} */ says) => document.getElementById("counts")?.textContent?.includes(says), board.say("need_help"));
     assert.equal(await board.browser.evaluate(top), row);
   });
   await board.browser.waitFor((/** @type {string} */ id) => document.querySelector(`[data-row="${id}"] .claim`)?.textContent?.includes("you, until"), String(row));
@@ -175,7 +186,108 @@ test("a button that became another one while it was pressed does nothing", async
   assert.equal(await board.browser.evaluate((/** @type {string} */ id) => document.querySelector(`[data-row="${id}"] .claim`)?.textContent, String(mine)), board.say("unclaimed"), "nobody pressed Claim");
 });
 
+/** Waits until this row is chosen. @param {string} name */
+const chosen = (name) => board.browser.waitFor((/** @type {string} */ name) => document.querySelector(".rows li.chosen .name b")?.textContent === name, name);
+/** @param {string} text */
+const types = (text) => board.browser.page.send("Input.insertText", { text });
+
+/** The first and the last on the board. */
+async function ends() {
+  const names = await board.names();
+  assert.ok(names.length > 1);
+  return { first: String(names[0]), last: String(names[names.length - 1]) };
+}
+
+test("Enter in a search opens and chooses nobody who was not searched for", async () => {
+  await board.go("board");
+  const { first, last } = await ends();
+  await board.choose(first);
+  await late("board");
+  await board.key("/");
+  await types(last);
+  await board.key("Enter");
+  await board.key("Enter");
+  assert.ok(await board.browser.evaluate(() => !!document.querySelector("main.screen-board")), "nobody is opened");
+  await allCome();
+  await chosen(last);
+  assert.deepEqual(await board.names(), [last]);
+  await board.key("Escape");
+  await board.browser.waitFor(() => document.querySelectorAll(".rows li").length > 1);
+});
+
+test("u goes to the most urgent although the rows that it asked for were overtaken by newer ones", async () => {
+  await board.go("board");
+  const { first, last } = await ends();
+  await board.key("/");
+  await types(last);
+  await board.browser.waitFor(() => document.querySelectorAll(".rows li").length === 1);
+  await board.key("Enter");
+  await chosen(last);
+  await late("board");
+  await board.key("u");
+  await held(1);
+  await look();
+  await held(2);
+  await comes();
+  await allCome();
+  await chosen(first);
+});
+
+test("what is typed after r is an answer already, although her thread has not come", async () => {
+  const [name] = await board.names();
+  await board.person(String(name));
+  await board.write("Half an answer.");
+  await board.go("board");
+  await board.choose(String(name));
+  await late("person|open");
+  await board.key("r");
+  await board.key("c");
+  const answer = () => /** @type {HTMLTextAreaElement} */ (document.getElementById("answer")).value;
+  assert.equal(await board.browser.evaluate(answer), "c");
+  await held(1);
+  await allCome();
+  // What was half written before is above it, and she goes on where she was.
+  await board.browser.waitFor((/** @type {string} */ above) => /** @type {HTMLTextAreaElement} */ (document.getElementById("answer")).value === `${above}\nc`, "Half an answer.");
+  await board.key("c");
+  assert.equal(await board.browser.evaluate(answer), "Half an answer.\ncc");
+  await board.write(" ");
+});
+
+test("a window is there at once, and takes what is typed; what was half written in it comes when it comes", async () => {
+  await board.go("board");
+  const name = String((await board.names())[0]);
+  await board.person(name);
+  const windows = () => board.browser.evaluate(() => [...document.querySelectorAll("dialog")].map((one) => one.querySelector("textarea")?.value));
+  await board.browser.waitFor(() => document.activeElement?.classList.contains("thread"));
+  await board.key("n");
+  await board.sees(board.say("note_says"));
+  await types("half a note");
+  await board.key("Ctrl+l");
+  await board.sees(board.say("locked"));
+  await board.unlock();
+  await board.person(name);
+  await board.browser.waitFor(() => document.activeElement?.classList.contains("thread"));
+  await late("scrap");
+  await board.key("n");
+  assert.deepEqual(await windows(), [""]);
+  // It is thrown away by nobody who has not seen it.
+  await board.key("Escape");
+  assert.deepEqual(await windows(), []);
+  await allCome();
+  await late("scrap");
+  await board.key("n");
+  await types("and more");
+  await board.key("n");
+  assert.deepEqual(await windows(), ["and moren"]);
+  await held(1);
+  await allCome();
+  await board.browser.waitFor((/** @type {string} */ all) => /** @type {HTMLTextAreaElement | null} */ (document.querySelector("dialog textarea"))?.value === all, "half a note\nand moren");
+  await board.press(board.say("back"));
+  await board.misses(board.say("note_says"));
+});
+
 test("an idle thread asks for nothing that no event caused", { timeout: 120_000 }, async (t) => {
+  await board.go("board");
   await board.person(String((await board.names())[0]));
   await pause(5000);
   const before = await counted();
@@ -192,7 +304,9 @@ test("an idle thread asks for nothing that no event caused", { timeout: 120_000 
 
 test("a search hides nobody who needs help, and a lock forgets it", { timeout: 120_000 }, async () => {
   await board.go("board");
+  const before = (await board.names()).length;
   await arrives("help", "please");
+  await board.browser.waitFor((/** @type {number} */ known) => document.querySelectorAll(".rows li").length === known + 1, before);
   await board.sees(board.say("urgency_help_unclaimed"));
   const names = await board.names();
   // Everybody who needs help now, this one and whoever called before.

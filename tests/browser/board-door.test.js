@@ -141,8 +141,10 @@ test("a hostile page in the same browser learns nothing and does nothing", async
     const other = await import("./harness/channel.js");
     const pages = await board.browser.json("list");
     const page = await other.Channel.connect(pages.find((/** @type {any} */ one) => one.id === targetId).webSocketDebuggerUrl);
+    // At first it is an empty page still.
+    const where = async () => (await page.send("Runtime.evaluate", { expression: "location.port + document.readyState" })).result.value;
+    while ((await where()) !== `${port}complete`) await pause(50);
     const tried = async (/** @type {string} */ origin) => {
-      while (document.readyState !== "complete") await new Promise((resolve) => setTimeout(resolve, 50));
       const get = async (/** @type {string} */ at, /** @type {any} */ how) => {
         try {
           const answer = await fetch(origin + at, how);
@@ -157,7 +159,7 @@ test("a hostile page in the same browser learns nothing and does nothing", async
         one.onerror = () => resolve("refused");
         one.src = origin + at;
         document.body.append(one);
-        setTimeout(() => resolve("nothing"), 4000);
+        setTimeout(() => resolve("nothing"), 15_000);
       });
       const framed = await /** @type {any} */ (loads)("iframe", "/");
       const frame = document.querySelector("iframe");
@@ -222,7 +224,7 @@ test("a reload asks for the passphrase and no new link; a lock voids every other
 });
 
 test("without a sign of the worker it locks by itself, and letters are still fetched", async () => {
-  const practice = await Board.open(null, { options: ["--lock-after", "5s"] });
+  const practice = await Board.open(null, { options: ["--lock-after", "12s"] });
   try {
     // With a thread open, which is drawn anew whenever the invented team says something.
     await practice.person(String((await practice.names())[0]));

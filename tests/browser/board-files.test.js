@@ -92,4 +92,4 @@ test("line init, desk join and desk open make nothing that others could open, no
   const all = made(`${dir}/opened`);
   assert.ok(all.some(({ file }) => file.startsWith(`${line.dir}/line/vault/`)), "the board writes its vault");
   assert.deepEqual(open(all), [], "open");
-console.log(all.slice(-30));});
+});

@@ -91,8 +91,11 @@ test("a locked board rings, and tells nothing but counts; so does one that was r
     await board.browser.waitFor(() => /** @type {any} */ (window).heard.tones === 1);
     await arrives(LETTER);
     await board.browser.waitFor(() => document.title === "1 waiting" && /** @type {any} */ (window).heard.tones === 2);
+    await board.browser.waitFor(() => document.querySelectorAll(".rows li").length === 1);
     const [name] = await board.names();
     const id = String(await board.browser.evaluate(() => document.querySelector(".rows li")?.getAttribute("data-row")));
+    assert.ok(name);
+    assert.match(id, /^[0-9a-f]{32}$/);
     const { door, word } = await knock(board);
     await board.key("Ctrl+l");
     await board.sees(board.say("locked"));
@@ -124,7 +127,9 @@ test("a locked board rings, and tells nothing but counts; so does one that was r
     for (const secret of [LETTER, String(name), id]) assert.ok(!page.includes(secret), `the locked page holds ${secret}`);
 
     // Reloaded, the page has nothing but the door word.
+    await board.browser.evaluate(() => void (document.body.dataset["old"] = ""));
     await board.browser.page.send("Page.reload");
+    await board.browser.waitFor(() => document.body.dataset["old"] === undefined);
     await board.sees(board.say("locked"));
     await board.sees(board.say("waiting_count", { n: 2 }));
     await arrives(`${LETTER}, once more`);
@@ -190,6 +195,50 @@ test("a locked page sees that its board is gone, and asks nobody for anything an
     await board.sees(board.say("gone"));
     assert.ok(!(await board.browser.evaluate(() => !!document.querySelector("input"))));
     assert.equal(await board.browser.evaluate(() => sessionStorage.getItem("door")), null);
+  } finally {
+    await board.close();
+  }
+});
+
+/** The answer to a lock comes late, and a look at the board, while that is wanted, is asked late. */
+function late() {
+  const late = { board: false, held: /** @type {(() => void)[]} */ ([]), heard: 0 };
+  Object.assign(window, { late });
+  const real = window.fetch;
+  window.fetch = async (at, how) => {
+    const lock = at === "/lock";
+    if (!lock && !(late.board && String(how?.body).startsWith('{"ask":"board"'))) return real(at, how);
+    const gate = new Promise((resolve) => late.held.push(() => resolve(null)));
+    if (!lock) await gate;
+    const answer = await real(at, how);
+    if (lock) await gate;
+    // Once everything is done that follows from it.
+    const heard = () => setTimeout(() => (late.heard += 1));
+    const json = answer.json.bind(answer);
+    answer.json = () => json().finally(heard);
+    if (!answer.ok) heard();
+    return answer;
+  };
+}
+
+test("what comes late from before a lock does not lock again", async () => {
+  const board = await Board.open(vault(), { first: late });
+  const held = (/** @type {number} */ count) => board.browser.waitFor((/** @type {number} */ wanted) => /** @type {any} */ (window).late.held.length >= wanted, count);
+  try {
+    await board.browser.evaluate(() => {
+      /** @type {any} */ (window).late.board = true;
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    await held(1);
+    await board.key("Ctrl+l");
+    await held(2);
+    await board.sees(board.say("locked"));
+    await board.browser.evaluate(() => void (/** @type {any} */ (window).late.board = false));
+    await board.unlock();
+    const count = await board.browser.evaluate(() => /** @type {any} */ (window).late.held.splice(0).map((/** @type {() => void} */ go) => go()).length);
+    await board.browser.waitFor((/** @type {number} */ wanted) => /** @type {any} */ (window).late.heard === wanted, count);
+    assert.ok(await board.browser.evaluate(() => !!document.querySelector("main.screen-board")), "it is open still");
+    await board.go("rota");
   } finally {
     await board.close();
   }

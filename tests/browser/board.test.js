@@ -119,12 +119,12 @@ test("a night at three boards", { timeout: 600_000 }, async (t) => {
     await one.write("글 잘 받았습니다. 저희가 알아보겠습니다.");
     await one.key("Ctrl+Enter");
     await one.sees(one.say("undo"));
-    await one.picture("undo");
     await one.press(one.say("undo"));
     await one.browser.waitFor(() => /** @type {HTMLTextAreaElement} */ (document.getElementById("answer")).value.startsWith("글 잘"));
     await one.write("글 잘 받았습니다. 천천히 함께 알아봅시다.");
     await one.key("Ctrl+Enter");
     await one.sees(one.say("undo"));
+    await one.picture("undo");
     await one.sees(one.say("answer_with_the_relay"));
     await one.picture("person");
     await reads(her, "글 잘 받았습니다. 천천히 함께 알아봅시다.");
@@ -193,8 +193,7 @@ test("a night at three boards", { timeout: 600_000 }, async (t) => {
     // One Esc throws nothing away; two hide it, and it comes back; a lock keeps it with the program.
     await one.key("Escape");
     await pause(700);
-    await one.key("Escape");
-    await one.key("Escape");
+    await one.escapeTwice();
     await one.sees(one.say("uncover"));
     assert.ok(!(await one.browser.text()).includes("Landlord asks"), "it is under the cover");
     await one.press(one.say("uncover"));

@@ -15,7 +15,7 @@ use crate::shift::{Handle, Shift, now};
 /// How long a goodbye is tried.
 const GOODBYE: Duration = Duration::from_secs(15);
 /// How long a page has to ask how it ended.
-const ASKED_WITHIN: Duration = Duration::from_secs(3);
+const ASKED_WITHIN: Duration = Duration::from_secs(10);
 
 /// How the board ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

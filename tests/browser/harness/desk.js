@@ -10,6 +10,8 @@ const PICTURES = `${WORKSPACE}/target/browsers/screenshots/board`;
 /** Sizes of a page: a worker's laptop, and a narrow window beside something else. */
 export const WIDE = /** @type {const} */ ([1280, 800]);
 export const NARROW = /** @type {const} */ ([480, 800]);
+/** How often at most something that moves away is pressed again. */
+const TRIES = 20;
 /** @type {("en" | "ko" | "zh")[]} */
 export const TONGUES = ["en", "ko", "zh"];
 
@@ -93,8 +95,15 @@ export class Board {
 
   /** @param {"en" | "ko" | "zh"} tongue */
   async speak(tongue) {
+    // The page draws itself anew even if it speaks that already.
+    await this.browser.waitFor(() => {
+      const main = document.querySelector("main");
+      if (main) main.dataset["old"] = "";
+      return !!main;
+    });
     await this.press(this.say(`tongue_${tongue}`));
     this.strings = words(tongue);
+    await this.browser.waitFor(() => !!document.querySelector("main:not([data-old])"));
     await this.browser.waitFor((/** @type {string} */ lang) => document.documentElement.lang.startsWith(lang), tongue);
     await this.sees(this.say("lock"));
   }
@@ -149,25 +158,49 @@ export class Board {
         const text = (one.querySelector("span") || one).textContent;
         return text === wanted && (!open || open.contains(one)) && !(/** @type {HTMLButtonElement} */ (one).disabled) && one.getClientRects().length > 0;
       });
-      const last = made[made.length - 1];
-      if (!last) return null;
-      last.scrollIntoView({ block: "center" });
-      const box = last.getBoundingClientRect();
-      const point = { x: box.left + box.width / 2, y: box.top + box.height / 2 };
-      const met = document.elementFromPoint(point.x, point.y);
-      return met && last.contains(met) ? point : null;
+      return made[made.length - 1];
     };
-    const point = await this.browser.waitFor(found, label, within).catch(async (error) => {
+    await this.click(found, label, within).catch(async (error) => {
       throw new Error(`cannot press ${label}; the page says:\n${await this.browser.text()}\n${error}`);
     });
-    await this.click(/** @type {any} */ (point));
   }
 
-  /** @param {{x: number, y: number}} point */
-  async click({ x, y }) {
-    const event = { x, y, button: "left", clickCount: 1 };
-    await this.browser.page.send("Input.dispatchMouseEvent", { type: "mousePressed", ...event });
-    await this.browser.page.send("Input.dispatchMouseEvent", { type: "mouseReleased", ...event });
+  /**
+   * Clicks on what a function finds in the page. What moves away under the mouse was not clicked, and is clicked again.
+   * @template {any[]} A
+   * @param {(...args: A) => Element | null | undefined} find
+   * @param {A} args
+   */
+  async click(find, ...args) {
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      await this.letGo(await this.down(find, ...args));
+      if (await this.browser.evaluate(() => /** @type {any} */ (window).aim?.click !== false)) return;
+    }
+    throw new Error(`it moved away at every click: ${find}`);
+  }
+
+  /**
+   * Presses the mouse on what a function finds in the page, and holds it down there.
+   * @template {any[]} A
+   * @param {(...args: A) => Element | null | undefined} find
+   * @param {A} args
+   * @returns {Promise<{x: number, y: number}>} where
+   */
+  async down(find, ...args) {
+    const aimed = /** @type {any} */ (new Function("...args", `return (${aim})((${find})(...args))`));
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const point = /** @type {any} */ (await this.browser.waitFor(aimed, ...args));
+      await this.browser.page.send("Input.dispatchMouseEvent", { type: "mousePressed", ...point, button: "left", clickCount: 1 });
+      if (await this.browser.evaluate(() => /** @type {any} */ (window).aim?.pointerdown !== false)) return point;
+      // Something else is there by now: let go elsewhere, it is not clicked.
+      await this.letGo({ x: 0, y: 0 });
+    }
+    throw new Error(`it moved away at every press: ${find}`);
+  }
+
+  /** Lets go the mouse. @param {{x: number, y: number}} point */
+  async letGo(point) {
+    await this.browser.page.send("Input.dispatchMouseEvent", { type: "mouseReleased", ...point, button: "left", clickCount: 1 });
   }
 
   /**
@@ -182,6 +215,11 @@ export class Board {
     const text = key.length === 1 && !ctrl ? { text: key } : key === "Enter" ? { text: "\r" } : {};
     await this.browser.page.send("Input.dispatchKeyEvent", { type: "text" in text ? "keyDown" : "rawKeyDown", ...event, ...text });
     await this.browser.page.send("Input.dispatchKeyEvent", { type: "keyUp", ...event });
+  }
+
+  /** Presses Escape twice, the second time before the first was answered: however busy the machine is, that is at once. */
+  async escapeTwice() {
+    await Promise.all([this.key("Escape"), this.key("Escape")]);
   }
 
   /**
@@ -216,14 +254,7 @@ export class Board {
   /** Opens a caller by her nickname, from the board. @param {string} nickname */
   async person(nickname) {
     if (!(await this.browser.evaluate(() => !!document.querySelector("main.screen-board")))) await this.go("board");
-    const place = (/** @type {string} */ name) => {
-      const row = [...document.querySelectorAll(".rows li .row")].find((one) => one.querySelector(".name b")?.textContent === name);
-      if (!row) return null;
-      row.scrollIntoView({ block: "center" });
-      const box = row.getBoundingClientRect();
-      return { x: box.left + 40, y: box.top + box.height / 2 };
-    };
-    await this.click(/** @type {any} */ (await this.browser.waitFor(place, nickname)));
+    await this.click((/** @type {string} */ name) => [...document.querySelectorAll(".rows li .row")].find((one) => one.querySelector(".name b")?.textContent === name), nickname);
     await this.at("person");
     await this.sees(nickname);
   }
@@ -294,6 +325,26 @@ export class Board {
     await this.browser.dispose();
     await this.program.stop();
   }
+}
+
+/**
+ * In the page: the middle of an element, once it has stayed there since the last look and the mouse would meet it. From then on
+ * `window.aim` says whether it was what was pressed and clicked.
+ * @param {Element | null | undefined} found
+ */
+function aim(found) {
+  const page = /** @type {any} */ (window);
+  const before = page.aim;
+  if (!before) for (const name of ["pointerdown", "click"]) addEventListener(name, (event) => (page.aim[name] = !!page.aim.found?.contains(event.target)), { capture: true });
+  page.aim = { pointerdown: false, click: false };
+  if (!found) return null;
+  found.scrollIntoView({ block: "center" });
+  const box = found.getBoundingClientRect();
+  const point = { x: box.left + box.width / 2, y: box.top + box.height / 2 };
+  const met = document.elementFromPoint(point.x, point.y);
+  if (!met || !found.contains(met)) return null;
+  Object.assign(page.aim, { found, ...point });
+  return before?.found === found && before.x === point.x && before.y === point.y ? point : null;
 }
 
 /** @param {string} tongue @returns {Record<string, string>} */

@@ -33,6 +33,8 @@ export function board() {
   let rows = new Map();
   let total = 0;
   let asked = 0;
+  /** The newest time that the rows in sight were asked for. @type {Promise<void>} */
+  let latest = Promise.resolve();
   /** @type {Map<string, HTMLElement>} */
   const drawn = new Map();
   const list = el("ol", { class: "rows", "aria-label": t("callers") });
@@ -45,13 +47,13 @@ export function board() {
     place.find = input.value;
     place.id = "";
     hold.scrollTop = 0;
-    void refresh();
+    void guarded(refresh);
   });
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter") {
       // The row that has the focus now is not to be opened by the same key.
       event.preventDefault();
-      focusAt(0);
+      void firstFound();
     }
     if (event.key === "Escape") void everybody();
   });
@@ -83,22 +85,33 @@ export function board() {
   /** Asks for the rows in sight anew. */
   async function refresh() {
     const [first] = sight();
-    await fetchRows(Math.max(0, Number(first) - CHUNK / 4), true);
+    latest = fetchRows(Math.max(0, Number(first) - CHUNK / 4), true);
+    await latest;
     if (place.picture) await drawPicture();
   }
 
-  /** @param {number} from @param {boolean} anew */
+  /** @param {number} from @param {boolean} anew @returns {Promise<void>} */
   async function fetchRows(from, anew) {
-    asked += 1;
+    if (anew) asked += 1;
     const mine = asked;
     const told = await net.ask("board", { from, count: CHUNK, find: place.find });
-    if (mine !== asked && anew) return;
+    // Whoever waits for rows that were overtaken waits for the newer ones.
+    if (mine !== asked) return anew ? latest : undefined;
     if (anew) rows = new Map();
     total = told.total;
     settle(hidden, told.urgent_hidden > 0 && el("p", { class: "notice bad" }, `${t("urgent_hidden", { n: told.urgent_hidden })} `, button(t("show_everybody"), () => void urgent(), { class: "main" })));
     told.rows.forEach((/** @type {any} */ row, /** @type {number} */ at) => rows.set(told.from + at, row));
     hear(told.header);
     draw();
+    // Rows that came into sight meanwhile went with the old ones.
+    if (anew) void need();
+  }
+
+  /** To the first that is found, once it is known who is; unless the worker has gone on meanwhile. */
+  async function firstFound() {
+    const wanted = place.find;
+    await latest.catch(() => {});
+    if (place.find === wanted && document.activeElement === input) focusAt(0);
   }
 
   /** Empties the search. */
@@ -111,6 +124,7 @@ export function board() {
   /** To the most urgent, whatever was searched for. */
   async function urgent() {
     await everybody();
+    if (document.activeElement === input) return;
     hold.scrollTop = 0;
     focusAt(0);
   }

@@ -75,7 +75,8 @@ export function composer(id, changed) {
     else begunAfter ||= newest;
     clearTimeout(weighing);
     weighing = setTimeout(() => void weigh(), WEIGH_AFTER);
-    composing ||= setTimeout(() => void compose(), Math.max(0, told + COMPOSE_EVERY - performance.now()));
+    // Not before it is known what was half written earlier.
+    if (begun) composing ||= setTimeout(() => void compose(), Math.max(0, told + COMPOSE_EVERY - performance.now()));
     weighed = null;
     // Other words: whether they fit is to be looked at once more.
     fits.checked = false;
@@ -288,11 +289,11 @@ export function composer(id, changed) {
         begun = true;
         hasCome();
         if (told.quiet_reason) quietReason = told.quiet_reason;
-        // Whoever was quicker than the answer of the program goes on with what is typed.
-        if (told.draft && !area.value) {
-          area.value = told.draft;
-          void weigh();
-        }
+        const quicker = !!area.value;
+        // Whoever was quicker than the answer of the program goes on with what is typed, below what was half written earlier.
+        if (told.draft) area.setRangeText(quicker ? `${told.draft}\n` : told.draft, 0, 0, quicker ? "preserve" : "end");
+        if (quicker) typed();
+        else if (told.draft) void weigh();
         // And has begun after what there was when it came.
         if (area.value.trim()) begunAfter = newest;
       }

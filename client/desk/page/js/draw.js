@@ -186,11 +186,11 @@ export function confirmation(label) {
 /**
  * Asks in a window before everything else. Esc closes it while nothing was typed into it; what was typed is thrown away by its own
  * button alone.
- * @param {{title: string, says?: Kid | Kid[], fields?: HTMLElement[], ok: string, danger?: boolean, cancel?: string, begun?: boolean, typed?: (said: Record<string, string>) => void}} what
- *   `begun` if something stands in it already; `typed` is told whatever stands in it, as it is typed
+ * @param {{title: string, says?: Kid | Kid[], fields?: HTMLElement[], ok: string, danger?: boolean, cancel?: string, earlier?: Promise<Record<string, string> | null>, typed?: (said: Record<string, string>) => void}} what
+ *   `earlier` gives what was half written in it before, which goes above what is typed by then; `typed` is told whatever stands in it, as it is typed
  * @returns {Promise<Record<string, string> | null>} what was typed; null if the worker thought better of it
  */
-export function askFor({ title, says, fields = [], ok, danger, cancel, begun = false, typed }) {
+export function askFor({ title, says, fields = [], ok, danger, cancel, earlier, typed }) {
   return new Promise((resolve) => {
     const close = (/** @type {Record<string, string> | null} */ value) => {
       dialog.remove();
@@ -198,7 +198,8 @@ export function askFor({ title, says, fields = [], ok, danger, cancel, begun = f
       resolve(value);
     };
     const back = /** @type {HTMLElement | null} */ (document.activeElement);
-    let touched = begun;
+    let touched = false;
+    let known = !earlier;
     const said = () => /** @type {Record<string, string>} */ (Object.fromEntries(new FormData(form)));
     const form = /** @type {HTMLFormElement} */ (
       el(
@@ -207,7 +208,9 @@ export function askFor({ title, says, fields = [], ok, danger, cancel, begun = f
           method: "dialog",
           onsubmit: (/** @type {Event} */ event) => {
             event.preventDefault();
-            close(said());
+            // What comes from before is to be seen first.
+            if (known) close(said());
+            else void coming?.then((more) => more || form.requestSubmit());
           },
           oninput: () => {
             touched = true;
@@ -228,6 +231,20 @@ export function askFor({ title, says, fields = [], ok, danger, cancel, begun = f
     const dialog = /** @type {HTMLDialogElement} */ (
       el("dialog", { "aria-labelledby": "dialog-title", oncancel: (/** @type {Event} */ event) => (event.preventDefault(), touched || close(null)) }, form)
     );
+    const empty = said();
+    const coming = earlier?.then((kept) => {
+      known = true;
+      if (!kept || !dialog.isConnected) return false;
+      for (const [name, text] of Object.entries(kept)) {
+        const input = /** @type {HTMLInputElement | null} */ (form.elements.namedItem(name));
+        if (!input || text === empty[name]) continue;
+        if (input.value === empty[name]) input.value = text;
+        else if (!(input instanceof HTMLSelectElement)) input.setRangeText(input instanceof HTMLTextAreaElement ? `${text}\n` : `${text} `, 0, 0);
+      }
+      if (touched) typed?.(said());
+      touched = true;
+      return true;
+    });
     document.body.append(dialog);
     // Under the cover it waits until that is taken away.
     if (document.getElementById("cover")) return;

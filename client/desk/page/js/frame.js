@@ -157,6 +157,7 @@ export async function guarded(work) {
   try {
     return await work();
   } catch (error) {
+    if (error instanceof net.Past) return null;
     if (error instanceof net.Locked) app.locked();
     else if (error instanceof net.Gone) app.gone();
     else if (error instanceof net.Refused) say(refusal(error), "bad");
@@ -221,8 +222,10 @@ export async function lockNow() {
   // What is half written goes to the program first, which keeps it.
   app.screen?.close?.();
   await app.settled();
+  const current = net.session();
   await guarded(() => net.lock());
-  app.locked();
+  // The news of it may have been quicker than the answer, and a worker who unlocks quicker, too.
+  if (current()) app.locked();
 }
 
 /** Every key there is. */

@@ -19,6 +19,8 @@ export class Refused extends Error {
 
 /** The board is locked, or this page was never let in. */
 export class Locked extends Error {}
+/** It was asked in a session that is over; the page may be in another one by now. */
+export class Past extends Error {}
 /** The program has ended. */
 export class Gone extends Error {}
 /** Another program answers in its place. */
@@ -31,12 +33,19 @@ addEventListener("beforeunload", () => (leaving = true));
 /** @type {AbortController | undefined} */
 let listening;
 
+/** Remembers the session. @returns {() => boolean} whether it is the page's still */
+export function session() {
+  const mine = word;
+  return () => mine === word;
+}
+
 /**
  * @param {string} path
  * @param {object} body
  * @returns {Promise<any>}
  */
 async function post(path, body) {
+  const current = session();
   /** @type {Response} */
   let response;
   try {
@@ -51,7 +60,7 @@ async function post(path, body) {
   } catch {
     throw new Gone();
   }
-  if (response.status === 401 || response.status === 423) throw new Locked();
+  if (response.status === 401 || response.status === 423) throw current() ? new Locked() : new Past();
   if (response.status === 429) throw new Refused("wait", {});
   if (response.status === 503) throw new Gone();
   const told = await response.json().catch(() => ({}));

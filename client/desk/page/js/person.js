@@ -168,6 +168,7 @@ export function person(id) {
   }
 
   async function handOver() {
+    if (!shown) return;
     if (await handOverForm(shown.row, (given) => deed("hand_over", given))) say(t("handed_over"));
   }
 
@@ -263,12 +264,13 @@ export function person(id) {
     close: () => write.close(),
     open: async (main) => {
       fill(main, head, el("div", { class: "columns" }, el("div", { class: "left" }, thread, below, write.element), side));
+      // At once: what is typed before the thread has come are words, and no keys.
+      if (wantsReply()) write.focus();
       await kept();
       await refresh();
       thread.scrollTop = thread.scrollHeight;
-      if (wantsReply()) write.focus();
       // Whoever is writing already goes on writing.
-      else if (!write.element.contains(document.activeElement)) thread.focus();
+      if (!write.element.contains(document.activeElement)) thread.focus();
     },
   };
 }

@@ -6,46 +6,50 @@ import { guarded } from "./frame.js";
 /** How often at most the program is told, in milliseconds. */
 const EVERY = 600;
 
-let telling = 0;
-/** @type {Promise<unknown>} */
+/** What was typed in windows and is not told yet. @type {Map<string, {timer: number, said: Record<string, string>}>} */
+const untold = new Map();
+/** One after the other: what was typed later is told later. @type {Promise<unknown>} */
 let told = Promise.resolve();
-/** @type {(() => void) | null} */
-let tellNow = null;
 
 /** When the program has what was half written. */
 export const scrapKept = () => {
-  tellNow?.();
+  for (const [of, { said }] of untold) void keep(of, said);
   return told;
 };
 
+/** @param {string} of */
+function drop(of) {
+  clearTimeout(untold.get(of)?.timer);
+  untold.delete(of);
+}
+
 /** @param {string} of @param {Record<string, string> | null} said */
 function keep(of, said) {
-  clearTimeout(telling);
-  tellNow = null;
-  told = net.act("scrap", { of, text: said && JSON.stringify(said) }).catch(() => {});
+  drop(of);
+  told = told.then(() => net.act("scrap", { of, text: said && JSON.stringify(said) })).catch(() => {});
   return told;
 }
 
 /**
  * Asks in a window, and does what it is for. Until that is done, or thrown away, whatever stands in the window is kept.
+ * The window opens at once: what is typed next is meant for it.
  * @param {string} of names the window
  * @param {Parameters<typeof askFor>[0]} what
  * @param {(given: Record<string, string>) => Promise<any>} act gives something true once it is done
  */
 export async function asking(of, what, act) {
-  const there = await guarded(() => net.ask("scrap", { of }));
-  if (!there) return false;
-  const kept = there.text ? JSON.parse(there.text) : null;
-  for (const field of kept ? what.fields || [] : []) {
-    const input = /** @type {HTMLInputElement | null} */ (field.querySelector("input, textarea, select"));
-    if (input && kept[input.name] !== undefined) input.value = kept[input.name];
-  }
+  let known = false;
+  const earlier = guarded(() => net.ask("scrap", { of })).then((there) => {
+    known = !!there;
+    return there?.text ? JSON.parse(there.text) : null;
+  });
   const typed = (/** @type {Record<string, string>} */ said) => {
-    clearTimeout(telling);
-    tellNow = () => void keep(of, said);
-    telling = setTimeout(tellNow, EVERY);
+    drop(of);
+    untold.set(of, { timer: setTimeout(() => void keep(of, said), EVERY), said });
   };
-  const given = await askFor({ ...what, begun: !!kept, typed });
+  const given = await askFor({ ...what, earlier, typed });
+  // What never came into sight is not thrown away with the window.
+  if (!given && !known) return drop(of), false;
   if (given) await keep(of, given);
   if (given && !(await act(given))) return false;
   await keep(of, null);

@@ -19,7 +19,7 @@ const TOUCH_EVERY = 20_000;
 /** How long after news the screen looks again, so that several at once are one. */
 const SETTLE = 120;
 
-let touched = 0;
+let touched = -TOUCH_EVERY;
 let letters = -1;
 let looking = 0;
 /** Whether the Lock screen is shown. */
