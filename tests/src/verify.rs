@@ -20,11 +20,11 @@ const SCRIPT_TYPES: &str = "tests/browser/node_modules/.bin/tsc -p tests/browser
 /// What the page says and shows: every key in every language, lengths, forbidden words, drawings.
 const PAGE_PARTS: &str = "node --test client/web/strings/check.mjs client/web/pictures/check.mjs client/desk/strings/check.mjs";
 
-/// Two files at once: most of their time is waiting for visits and disks.
-const BROWSER_WAITS: &str = "node --test --test-reporter=spec --test-concurrency=2 tests/browser/leaving.test.js tests/browser/leftovers.test.js tests/browser/traces.test.js";
+/// Two files at once: most of their time is waiting for visits, disks and deadlines.
+const BROWSER_WAITS: &str = "node --test --test-reporter=spec --test-concurrency=2 $(ls tests/browser/*.test.js | grep -E '/(leaving|leftovers|traces|board-(calm|door|files|locked|team|worst))[.]')";
 
-/// One file after the other: what they measure, and browsers of ten years ago, want the machine to themselves.
-const BROWSER_TESTS: &str = "files=$(ls tests/browser/*.test.js | grep -vE '/(leaving|leftovers|traces)[.]') && node --test --test-reporter=spec --test-concurrency=1 $files";
+/// One file after the other: what they measure, browsers of ten years ago, and three boards at once want the machine to themselves.
+const BROWSER_TESTS: &str = "node --test --test-reporter=spec --test-concurrency=1 $(ls tests/browser/*.test.js | grep -vE '/(leaving|leftovers|traces|board-(calm|door|files|locked|team|worst))[.]')";
 
 /// One check.
 struct Step {
@@ -103,7 +103,7 @@ fn steps(leash: &Leash) -> Vec<Step> {
         Step { name: "documents name no machine", act: Act::Paths },
         run("the page's and the board's sentences, and drawings", Program::shell(PAGE_PARTS)),
         run("types of the page, of the board and of the browser tests", Program::shell(SCRIPT_TYPES)),
-        run("real browsers: what is left behind", Program::shell(BROWSER_WAITS)),
+        run("real browsers: what waits, and what is left behind", Program::shell(BROWSER_WAITS)),
         run("real browsers, old and new", Program::shell(BROWSER_TESTS)),
         run("demo", Program::typed("cargo demo --once")),
     ]
