@@ -22,6 +22,33 @@ const SILENT = [
 /** The old ones were built for a place without a zygote; one process is also all they need. */
 const ALONE = ["--single-process", "--no-zygote"];
 
+/** Milliseconds in which a browser that has come up answers, on a busy machine; and how often it is started anew if it does not. */
+const MET_MS = 20_000;
+const STARTS = 3;
+
+/**
+ * A browser that answers. The old ones, all in one process, now and then come up and say nothing: such a one is ended, and another started.
+ * @param {{name: string, alone: boolean}} kind
+ * @param {import("./browser.js").Start} start
+ * @param {() => Program} run
+ * @param {string} home
+ */
+async function met(kind, start, run, home) {
+  for (let nth = 1; ; nth += 1) {
+    const program = run();
+    const [, host] = await program.hears(/DevTools listening on ws:\/\/([^/\s]+)/);
+    const browser = new Chromium(kind.name, home, program, String(host));
+    if (!kind.alone || nth === STARTS) return browser.meet(start).then(() => browser);
+    const late = new Promise((_, reject) => setTimeout(() => reject(new Error(`no answer within ${MET_MS / 1000} s`)), MET_MS).unref());
+    const isMet = await Promise.race([browser.meet(start), late]).then(
+      () => true,
+      (error) => void console.log(`${kind.name} is started anew: ${error}`),
+    );
+    if (isMet) return browser;
+    await browser.kill9();
+  }
+}
+
 /** A Chromium. */
 export class Chromium extends Browser {
   /**
@@ -41,10 +68,7 @@ export class Chromium extends Browser {
       `--user-data-dir=${home}/profile`,
       "about:blank",
     ];
-    const program = new Program(kind.file, args, { env });
-    const [, host] = await program.hears(/DevTools listening on ws:\/\/([^/\s]+)/);
-    const browser = new Chromium(kind.name, home, program, String(host));
-    await browser.meet(start);
+    const browser = await met(kind, start, () => new Program(kind.file, args, { env }), home);
     // The security part must be on for the wish to last.
     if (kind.credulous) await browser.page.send("Security.enable");
     if (kind.credulous) await browser.page.send("Security.setIgnoreCertificateErrors", { ignore: true });
