@@ -21,10 +21,10 @@ const SCRIPT_TYPES: &str = "tests/browser/node_modules/.bin/tsc -p tests/browser
 const PAGE_PARTS: &str = "node --test client/web/strings/check.mjs client/web/pictures/check.mjs client/desk/strings/check.mjs";
 
 /// Two files at once: most of their time is waiting for visits, disks and deadlines.
-const BROWSER_WAITS: &str = "node --test --test-reporter=spec --test-concurrency=2 $(ls tests/browser/*.test.js | grep -E '/(leaving|leftovers|traces|board-(calm|door|files|locked|team|worst))[.]')";
+const BROWSER_WAITS: &str = "node tests/browser/harness/run.js 2 $(ls tests/browser/*.test.js | grep -E '/(leaving|leftovers|traces|board-(calm|door|files|locked|team|worst))[.]')";
 
 /// One file after the other: what they measure, browsers of ten years ago, and three boards at once want the machine to themselves.
-const BROWSER_TESTS: &str = "node --test --test-reporter=spec --test-concurrency=1 $(ls tests/browser/*.test.js | grep -vE '/(leaving|leftovers|traces|board-(calm|door|files|locked|team|worst))[.]')";
+const BROWSER_TESTS: &str = "node tests/browser/harness/run.js 1 $(ls tests/browser/*.test.js | grep -vE '/(leaving|leftovers|traces|board-(calm|door|files|locked|team|worst))[.]')";
 
 /// One check.
 struct Step {
