@@ -25,6 +25,8 @@ const ALONE = ["--single-process", "--no-zygote"];
 /** Milliseconds in which a browser that has come up answers, on a busy machine; and how often it is started anew if it does not. */
 const MET_MS = 20_000;
 const STARTS = 3;
+/** Milliseconds in which a picture is made, on a busy machine. */
+const PICTURE_MS = 10_000;
 
 /**
  * A browser that answers. The old ones, all in one process, now and then come up and say nothing: such a one is ended, and another started.
@@ -222,8 +224,11 @@ export class Chromium extends Browser {
 
   /** @override */
   async picture() {
-    const { data } = await this.page.send("Page.captureScreenshot", { format: "png" });
-    return Buffer.from(data, "base64");
+    const ask = () => this.page.send("Page.captureScreenshot", { format: "png" });
+    // 67 now and then forgets one: asked once more, it draws.
+    const first = ask();
+    const told = (await Promise.race([first, new Promise((resolve) => setTimeout(resolve, PICTURE_MS).unref())])) || (await Promise.any([first, ask()]));
+    return Buffer.from(told.data, "base64");
   }
 
   /**
