@@ -308,3 +308,20 @@ fn a_public_file_that_is_none_is_left_out() {
         assert!(line.board.roster(NOON.seconds()).is_none());
     }
 }
+
+#[tokio::test]
+async fn what_lies_under_no_slots_name_is_counted_and_the_rest_of_the_day_is_shown() {
+    let world = World::new(Arc::new(MemoryStore::new()));
+    let line = world.line();
+    let slot = Timing::PRODUCTION.slow_slot(NOON) + 1;
+    let written = line.slow.write(slot, &Box::new([7; 1024]), porchlight_proto::cert::Role::Worker, NOON);
+    assert_eq!(written, SlotWrite::Written);
+    let sealer = &line.ground.sealer;
+    let epoch = sealer.held(crate::seal::Lane::Slow, &line.settings.id).remove(0);
+    sealer.append(&epoch, &[(RecordKey(7), &[9; 1024])], 1, line.ground.clock.boot()).unwrap();
+    drop(line);
+    let again = world.line();
+    let page = again.slow.page(Timing::PRODUCTION.day(NOON), NOON.plus(2 * 1_800_000)).unwrap();
+    assert_eq!(page.chunks(1024).filter(|shown| *shown == [7; 1024]).count(), 1);
+    assert_eq!(again.ground.counters.damaged_records.count(), 1);
+}
