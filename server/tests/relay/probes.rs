@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::support::*;
 use porchlight_proto::api::Floor;
 use porchlight_proto::time::Seconds;
+use porchlight_relay::config::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Sends raw bytes over TLS, and gives back all that comes until the relay has answered and closed, without the date.
@@ -290,17 +291,19 @@ async fn talk(running: &Running<'_>, shape: &[u8], path: &str) -> (String, bool)
     (text.split("\r\n").filter(|line| !line.starts_with("date: ")).collect::<Vec<_>>().join("\r\n"), is_clean)
 }
 
+/// What stands half said is closed soon, so that how it is closed can be seen.
+fn hasty(site: &Site) -> Settings {
+    let mut settings = site.settings();
+    let short = std::time::Duration::from_millis(700);
+    (settings.deadlines.head, settings.deadlines.body, settings.deadlines.idle) = (short, short, short);
+    settings
+}
+
 /// The same decoy twice: at a relay with a line, and at one without. Whatever shape a request has, a path near a gate, a path nowhere, and a
 /// site that has no line at all answer it alike.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_shape_of_a_request_tells_a_gate_from_a_missing_page() {
     let (site, alone) = (Site::new(33), Site::new(33));
-    let short = std::time::Duration::from_millis(700);
-    let hasty = |site: &Site| {
-        let mut settings = site.settings();
-        (settings.deadlines.head, settings.deadlines.body, settings.deadlines.idle) = (short, short, short);
-        settings
-    };
     let running = site.start_with(&hasty(&site)).await;
     let mut settings = hasty(&alone);
     settings.lines.clear();
@@ -504,12 +507,6 @@ fn about(shape: &[u8], path: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_shape_of_a_request_over_h2_tells_a_gate_from_a_missing_page() {
     let (site, alone) = (Site::new(34), Site::new(34));
-    let short = std::time::Duration::from_millis(700);
-    let hasty = |site: &Site| {
-        let mut settings = site.settings();
-        (settings.deadlines.head, settings.deadlines.body, settings.deadlines.idle) = (short, short, short);
-        settings
-    };
     let running = site.start_with(&hasty(&site)).await;
     let mut settings = hasty(&alone);
     settings.lines.clear();
