@@ -425,7 +425,7 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
     };
     let mut lines = Vec::new();
     for line in &settings.lines {
-        let gate = LineGate::new(line, sealer.life(), Arc::clone(&quota), Arc::clone(&counters));
+        let gate = LineGate::new(line, Arc::clone(chance), Arc::clone(&quota), Arc::clone(&counters));
         let gate = if matches!(settings.tls, Tls::Front(_)) { gate.behind_a_front(line) } else { gate };
         let line = Line::open(line.clone(), &settings.data_dir.join("public"), &ground).map_err(data)?;
         lines.push(Arc::new(Served { line, gate }));

@@ -20,6 +20,7 @@ use porchlight_proto::phrase::Phrase;
 use porchlight_proto::roster::{RosterBody, RosterError};
 use porchlight_proto::seal::{SealingSecret, Use};
 use porchlight_proto::sign::{PublicKey, SecretKey};
+use porchlight_proto::stamp::StampFor;
 use porchlight_proto::time::{Millis, Seconds, Timing};
 use porchlight_proto::visit::{Event, To, VisitError};
 use rand_chacha::ChaCha20Rng;
@@ -100,6 +101,9 @@ struct Model {
     clock_off_ms: i64,
     answers: bool,
     full: bool,
+    /// What stamps must be made with, and how strong they must be.
+    stamps: ([u8; 16], u8),
+    line: LineId,
     posts: Vec<UpPost>,
     fast: Vec<u8>,
     slow: HashMap<u32, Vec<u8>>,
@@ -114,6 +118,8 @@ impl Model {
             clock_off_ms: 0,
             answers: true,
             full: false,
+            stamps: ([3; 16], 0),
+            line: LineId::from_bytes([0; 32]),
             posts: Vec::new(),
             fast,
             slow: HashMap::new(),
@@ -129,11 +135,11 @@ impl Model {
         Notice {
             roster: self.roster.clone(),
             clock_ms: self.clock(),
-            difficulty: 0,
+            difficulty: self.stamps.1,
             up_epoch: 1,
             beat: 0,
             relay_no: 0,
-            stamp_salt: [3; 16],
+            stamp_salt: self.stamps.0,
             timing: TIMING,
             up_ttl_s: 60,
             desk_beat_ms: 33,
@@ -148,9 +154,16 @@ impl Model {
         match path.strip_prefix("/gate/v1/")? {
             "notice" => Some(self.notice().to_bytes().to_vec()),
             "up" => {
-                self.posts.push(UpPost::parse(body).expect("a client posts what the SPEC says"));
-                let outcome = if self.full { UpOutcome::Full } else { UpOutcome::Stored };
-                Some(UpReply { outcome, difficulty: 0, serial: self.serial, clock_ms: self.clock() }.to_bytes().to_vec())
+                let post = UpPost::parse(body).expect("a client posts what the SPEC says");
+                let (salt, difficulty) = self.stamps;
+                let is_paid = StampFor::cell(post.cell.as_slice(), &salt, &self.line, 1).is_paid(&post.stamp, difficulty);
+                self.posts.push(post);
+                let outcome = match self.full {
+                    _ if difficulty > 0 && !is_paid => UpOutcome::Stamp,
+                    true => UpOutcome::Full,
+                    false => UpOutcome::Stored,
+                };
+                Some(UpReply { outcome, difficulty, serial: self.serial, clock_ms: self.clock() }.to_bytes().to_vec())
             }
             "down/fast" => Some(self.fast.clone()),
             day => {
@@ -320,6 +333,33 @@ async fn post_k_goes_to_relay_k_mod_r_and_a_dead_relay_loses_nothing() {
     })
     .await;
     assert!(troubled, "and the trouble is told");
+}
+
+#[tokio::test]
+async fn stamps_are_paid_and_one_of_a_salt_that_is_over_costs_a_beat() {
+    let mut line = Line::new(12);
+    let model = Model::new(Some(line.roster(1, now())));
+    let id = line.id();
+    let set = |stamps| {
+        let mut model = model.lock().expect("no panic");
+        (model.stamps, model.line) = (stamps, id);
+    };
+    set(([3; 16], 8));
+    let server = relay(&model).await;
+    let mut session = open(setting(line.root.public(), &[&server])).await.expect("opens");
+    session.know(Phrase::generate(&mut line.rng).stretch(&line.id()));
+    let first = session.write(&check_in("두부"), To::Desk).expect("takes it");
+    session.begin();
+    until(&mut session, |news| {
+        assert!(event(news, |event| *event == Event::StampAsked).is_none(), "her first stamp is good");
+        event(news, |event| *event == Event::InBox(To::Desk, first))
+    })
+    .await;
+    // Meanwhile the relay draws another salt, and asks for more.
+    set(([4; 16], 12));
+    let second = session.write(&check_in("밥"), To::Desk).expect("takes it");
+    until(&mut session, |news| event(news, |event| *event == Event::StampAsked)).await;
+    until(&mut session, |news| event(news, |event| *event == Event::InBox(To::Desk, second))).await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub(super) fn notice(served: &Served) -> Response {
         up_epoch: line.up_epoch(now.seconds()),
         beat: line.settings.timing.beat(now),
         relay_no: line.settings.relay_no,
-        stamp_salt: *served.gate.stamp_salt(),
+        stamp_salt: served.gate.stamp_salt(now),
         timing: line.settings.timing,
         up_ttl_s: line.settings.up_ttl_s,
         desk_beat_ms: line.settings.desk_beat_ms,

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use porchlight_proto::api::UpPost;
-use porchlight_proto::kdf;
 use porchlight_proto::limits::UP_CELL_LEN;
 use porchlight_proto::line::{DeviceId, LineId};
 use porchlight_proto::time::Millis;
 
+use crate::chance::Chance;
 use crate::clock::BootMillis;
 use crate::config::LineSettings;
 use crate::counters::Counters;
@@ -28,7 +28,7 @@ use self::fair::Share;
 use self::load::Load;
 use self::quota::{Quota, Whose};
 use self::sources::Source;
-use self::stamps::Stamps;
+use self::stamps::{SPENT_MAX, Stamps};
 use self::tokens::Nonces;
 
 /// Devices of a line whose bundles all fit: each posts two team cells every desk beat.
@@ -52,7 +52,6 @@ pub enum Admission {
 /// The gate of one line.
 pub struct LineGate {
     id: LineId,
-    salt: [u8; 16],
     load: Load,
     share: Share<Source>,
     team: Share<DeviceId>,
@@ -66,18 +65,17 @@ pub struct LineGate {
 }
 
 impl LineGate {
-    /// The gate of a line on a relay whose lanes have this life.
+    /// The gate of a line.
     #[must_use]
-    pub fn new(settings: &LineSettings, life: u64, quota: Arc<Quota>, counters: Arc<Counters>) -> Self {
+    pub fn new(settings: &LineSettings, chance: Arc<dyn Chance>, quota: Arc<Quota>, counters: Arc<Counters>) -> Self {
         let beat_cells = 2 * 60_000 / u32::from(settings.desk_beat_ms.max(1));
         Self {
             id: settings.id,
-            salt: stamp_salt(&settings.id, life),
             load: Load::new(settings.cap_per_minute),
             share: Share::new(settings.cap_per_minute),
             team: Share::new(DEVICES * beat_cells),
             beat_cells,
-            stamps: Stamps::default(),
+            stamps: Stamps::new(chance, SPENT_MAX),
             nonces: Nonces::default(),
             quota,
             counters,
@@ -90,10 +88,10 @@ impl LineGate {
         Self { share: Share::of_one(settings.cap_per_minute), ..self }
     }
 
-    /// The salt that stamps are made with.
+    /// The salt that stamps are made with now.
     #[must_use]
-    pub const fn stamp_salt(&self) -> &[u8; 16] {
-        &self.salt
+    pub fn stamp_salt(&self, now: Millis) -> [u8; 16] {
+        self.stamps.salt(now)
     }
 
     /// How many zero bits a stamp must have now.
@@ -106,7 +104,7 @@ impl LineGate {
     #[must_use]
     pub fn admit(&self, post: &UpPost, source: Source, up_epoch: u32, now: Millis) -> Admission {
         let difficulty = self.difficulty(now);
-        if !self.stamps.take(post, &self.id, &self.salt, up_epoch, difficulty) {
+        if !self.stamps.take(post, &self.id, up_epoch, difficulty, now) {
             self.counters.stamps_refused.add(1);
             return Admission::Stamp;
         }
@@ -131,9 +129,7 @@ impl LineGate {
         self.share.tend(now);
         self.team.tend(now);
         self.nonces.tend(boot);
-        if self.difficulty(now) == 0 {
-            self.stamps.forget();
-        }
+        self.stamps.tend(now);
     }
 
     /// Counts a cell that the medium has.
@@ -151,13 +147,6 @@ impl LineGate {
     pub fn admit_desk_bytes(&self, bytes: u64) -> bool {
         self.quota.take(bytes, Whose::Desk)
     }
-}
-
-/// From the life of the keyring, so that a restart under load does not void the stamps being searched for.
-fn stamp_salt(line: &LineId, life: u64) -> [u8; 16] {
-    let hash = kdf::hash("relay/stamp-salt", &[&life.to_be_bytes(), line.as_bytes()]);
-    let (salt, _) = hash.split_first_chunk().unwrap_or((&[0; 16], &[]));
-    *salt
 }
 
 #[cfg(test)]

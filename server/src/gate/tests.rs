@@ -6,6 +6,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::sources::{Source, Sources};
+use super::stamps::SALT_MS;
 use super::*;
 use crate::chance::SeededChance;
 
@@ -113,23 +114,25 @@ fn gate(cap: u32) -> LineGate {
         leave_to: "about:blank".into(),
         other_door: String::new(),
     };
-    LineGate::new(&settings, 9, Quota::new(1 << 30), Arc::default())
+    LineGate::new(&settings, Arc::new(SeededChance::new(u64::from(cap))), Quota::new(1 << 30), Arc::default())
+}
+
+/// A post that shows a stamp of so many bits for that salt and epoch, or one that says nothing.
+fn post(gate: &LineGate, made_for: Option<([u8; 16], u32, u8)>, rng: &mut ChaCha20Rng) -> UpPost {
+    let mut cell = Box::new([0; UP_CELL_LEN]);
+    rng.fill_bytes(cell.as_mut_slice());
+    let stamp =
+        made_for.map_or([0; 32], |(salt, epoch, bits)| StampFor::cell(cell.as_slice(), &salt, &gate.id, epoch).mint(bits, rng));
+    UpPost { stamp, cell }
 }
 
 #[test]
 fn under_load_a_stamp_buys_one_look_and_only_one_of_this_epoch_or_the_last() {
     let gate = gate(4);
-    let mut rng = ChaCha20Rng::seed_from_u64(9);
+    let mut rng = ChaCha20Rng::seed_from_u64(12);
     let (source, now) = (sources(1)[0], Millis(0));
-    let mut post = |stamp_of: Option<(u32, u8)>| {
-        let mut cell = Box::new([0; UP_CELL_LEN]);
-        rng.fill_bytes(cell.as_mut_slice());
-        let stamp = match stamp_of {
-            Some((epoch, bits)) => StampFor::cell(cell.as_slice(), gate.stamp_salt(), &gate.id, epoch).mint(bits, &mut rng),
-            None => [0; 32],
-        };
-        UpPost { stamp, cell }
-    };
+    let salt = gate.stamp_salt(now);
+    let mut post = |stamp_of: Option<(u32, u8)>| post(&gate, stamp_of.map(|(epoch, bits)| (salt, epoch, bits)), &mut rng);
     for _ in 0..3 {
         assert_ne!(gate.admit(&post(None), source, 7, now), Admission::Stamp, "in peace any stamp will do");
     }
@@ -146,9 +149,55 @@ fn under_load_a_stamp_buys_one_look_and_only_one_of_this_epoch_or_the_last() {
 }
 
 #[test]
-fn the_salt_of_stamps_is_the_lines_and_stays_with_the_keyring() {
-    assert_eq!(gate(1).stamp_salt(), gate(2).stamp_salt());
-    let line = LineId::from_bytes([1; 32]);
-    assert_ne!(stamp_salt(&line, 1), stamp_salt(&line, 2));
-    assert_ne!(stamp_salt(&line, 1), stamp_salt(&LineId::from_bytes([2; 32]), 1));
+fn stamps_cannot_be_saved_up() {
+    let gate = gate(4);
+    let mut rng = ChaCha20Rng::seed_from_u64(10);
+    let source = sources(1)[0];
+    let begin = Millis(7 * SALT_MS);
+    let first = gate.stamp_salt(begin);
+    let saved: Vec<UpPost> = (0..4).map(|_| post(&gate, Some((first, 7, 12)), &mut rng)).collect();
+    let now = begin.plus(2 * SALT_MS - 1);
+    // Whether somebody came in between makes no difference.
+    gate.tend(begin.plus(SALT_MS), BootMillis(0));
+    for _ in 0..3 {
+        let _ = gate.admit(&post(&gate, None, &mut rng), source, 7, now);
+    }
+    assert!((1..=12).contains(&gate.difficulty(now)));
+    assert_ne!(gate.admit(&saved[0], source, 7, now), Admission::Stamp, "who was slow is not turned away");
+    assert_eq!(gate.admit(&saved[0], source, 7, now), Admission::Stamp, "spent, though another salt is told meanwhile");
+    assert_eq!(gate.admit(&saved[1], source, 7, begin.plus(2 * SALT_MS)), Admission::Stamp, "its salt is over");
+    let now = begin.plus(2 * SALT_MS);
+    let fresh = post(&gate, Some((gate.stamp_salt(now), 7, 12)), &mut rng);
+    assert_ne!(gate.admit(&fresh, source, 7, now), Admission::Stamp, "a notice later she is served");
+    // After a long silence nothing that was made before it counts.
+    let later = now.plus(100 * SALT_MS);
+    for _ in 0..3 {
+        let _ = gate.admit(&post(&gate, None, &mut rng), source, 7, later);
+    }
+    for old in &saved[2..] {
+        assert_eq!(gate.admit(old, source, 7, later), Admission::Stamp);
+    }
+}
+
+#[test]
+fn a_salt_is_a_lines_own_and_over_when_as_many_stamps_were_spent_of_it_as_are_remembered() {
+    assert_ne!(gate(1).stamp_salt(Millis(0)), gate(2).stamp_salt(Millis(0)), "by chance, not by name");
+    let stamps = Stamps::new(Arc::new(SeededChance::new(11)), 20);
+    let (line, now) = (LineId::from_bytes([1; 32]), Millis(7 * SALT_MS));
+    let mut rng = ChaCha20Rng::seed_from_u64(11);
+    let first = stamps.salt(now);
+    let mut cell = Box::new([0; UP_CELL_LEN]);
+    let mut pay = |salt: [u8; 16]| {
+        rng.fill_bytes(cell.as_mut_slice());
+        UpPost { stamp: StampFor::cell(cell.as_slice(), &salt, &line, 7).mint(10, &mut rng), cell: cell.clone() }
+    };
+    let earliest = pay(first);
+    assert!(stamps.take(&earliest, &line, 7, 10, now));
+    for _ in 1..20 {
+        assert_eq!(stamps.salt(now), first);
+        assert!(stamps.take(&pay(first), &line, 7, 10, now));
+    }
+    assert_ne!(stamps.salt(now), first);
+    assert!(!stamps.take(&earliest, &line, 7, 10, now), "nothing spent is forgotten while its salt counts");
+    assert!(stamps.take(&pay(first), &line, 7, 10, now), "the one before still counts");
 }
