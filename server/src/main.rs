@@ -46,7 +46,7 @@ enum Verb {
     /// Say whether a configuration can be used, and with which pin.
     CheckConfig(ConfigArguments),
     /// Look at this host: swap, core dumps, keyring, clock, permissions, logs. Changes nothing.
-    Doctor(ConfigArguments),
+    Doctor(DoctorArguments),
 }
 
 #[derive(clap::Args)]
@@ -56,6 +56,15 @@ struct RunArguments {
     /// Start although this machine swaps: keys may then be written to a disk. Implied by --dev.
     #[arg(long)]
     allow_swap: bool,
+}
+
+#[derive(clap::Args)]
+struct DoctorArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// A directory of logs besides /var/log: a web server's, or what its hoster keeps. As often as there are more.
+    #[arg(long = "logs", value_name = "DIR")]
+    logs: Vec<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -143,10 +152,10 @@ fn refuse_swap(arguments: &RunArguments) -> Result<(), Failure> {
     Err(Failure(USAGE, format!("{text}: swapoff -a, or give --allow-swap if that is meant")))
 }
 
-fn examine(arguments: &ConfigArguments) -> Result<(), Failure> {
-    let settings = arguments.settings()?;
+fn examine(arguments: &DoctorArguments) -> Result<(), Failure> {
+    let settings = arguments.config.settings()?;
     let root = std::path::Path::new("/");
-    let found = Host { root, settings: &settings, config: &arguments.config }.examine();
+    let found = Host { root, settings: &settings, config: &arguments.config.config, logs: &arguments.logs }.examine();
     let mut out = std::io::stdout();
     for finding in &found {
         let verdict = match finding.verdict {

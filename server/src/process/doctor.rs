@@ -64,6 +64,8 @@ pub struct Host<'a> {
     pub settings: &'a Settings,
     /// The file they came from.
     pub config: &'a Path,
+    /// Directories of logs, beside /var/log. Not below the root.
+    pub logs: &'a [PathBuf],
 }
 
 impl Host<'_> {
@@ -161,6 +163,7 @@ impl Host<'_> {
         }
         let mut search = Search { gates, hits: Vec::new(), unread: Vec::new() };
         search.below(&self.root.join("var/log"));
+        self.logs.iter().for_each(|logs| search.below(logs));
         if let Some(first) = search.hits.first() {
             let says = format!(
                 "{} of {} say which gate was knocked at: callers' visits are written down. Take the gate's paths out of the web server's logs \
@@ -171,8 +174,12 @@ impl Host<'_> {
             return finding(what, Verdict::Bad, says);
         }
         if search.unread.is_empty() {
-            let says = "no gate of this configuration stands in any below /var/log; earlier gates, and logs elsewhere, are yours to look for";
-            return finding(what, Verdict::Fine, says.into());
+            let places = ["/var/log".to_owned()].into_iter().chain(self.logs.iter().map(|logs| logs.display().to_string()));
+            let says = format!(
+                "no gate of this configuration stands in any below {}; earlier gates are yours to look for, and logs elsewhere want --logs",
+                places.collect::<Vec<_>>().join(", ")
+            );
+            return finding(what, Verdict::Fine, says);
         }
         let says = format!(
             "no gate of this configuration stands in those that can be read. Packed, unreadable, or links that lead to no file: {}. Look into them by hand \
@@ -321,11 +328,13 @@ mod tests {
         write("proc/sys/kernel/core_pattern", "core\n");
         write("run/systemd/timesync/synchronized", "");
         write("var/log/nginx/access.log", "GET / 200\n");
+        write("srv/logs/site.log", "GET / 200\n");
         write("relay.toml", TEXT);
         fs::set_permissions(root.path().join("relay.toml"), fs::Permissions::from_mode(0o640)).unwrap();
         change(root.path());
         let settings = Settings::parse(&format!("{TEXT}{lines}"), Path::new("relay.toml"), root.path(), Mode::Dev).unwrap();
-        Host { root: root.path(), settings: &settings, config: &root.path().join("relay.toml") }.examine()
+        let logs = [root.path().join("srv/logs")];
+        Host { root: root.path(), settings: &settings, config: &root.path().join("relay.toml"), logs: &logs }.examine()
     }
 
     fn verdict(found: &[Finding], what: &str) -> Verdict {
@@ -387,6 +396,18 @@ mod tests {
                 "logs",
                 Verdict::Bad,
                 Box::new(write("var/log/nginx/access.log", "192.0.2.1 GET /k3v9q2/v1/notice\n")),
+            ),
+            (
+                "a gate in a log that lies elsewhere",
+                "logs",
+                Verdict::Bad,
+                Box::new(write("srv/logs/site.log", "GET /k3v9q2/v1/notice\n")),
+            ),
+            (
+                "a directory of other logs that is not there",
+                "logs",
+                Verdict::Doubtful,
+                Box::new(|root: &Path| fs::remove_dir_all(root.join("srv/logs")).unwrap()),
             ),
             (
                 "a gate in a packed log that is not packed after all",
