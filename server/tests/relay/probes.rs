@@ -170,7 +170,7 @@ async fn the_decoy_is_an_ordinary_site_and_its_pages_are_the_same_over_h2() {
 }
 
 /// Requests as they go over the wire: what makes them odd, and their bytes, with `@` for the path. None of them is a call.
-fn shapes() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn shapes() -> Vec<(&'static str, Vec<u8>)> {
     let with = |line: &str, headers: &str| format!("{line}\r\nhost: localhost\r\n{headers}\r\n").into_bytes();
     let get = |headers: &str| with("GET @ HTTP/1.1", headers);
     let post = |headers: &str, body: &str| [with("POST @ HTTP/1.1", headers), body.as_bytes().to_vec()].concat();
@@ -275,8 +275,8 @@ fn shapes() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// All that comes back until the relay closes, without dates, and whether it closed as TLS says it should.
-async fn talk(running: &Running<'_>, shape: &[u8], path: &str) -> (String, bool) {
-    let mut stream = tls(running.address(), running.spki, b"http/1.1").await;
+pub(crate) async fn talk(address: SocketAddr, spki: [u8; 32], shape: &[u8], path: &str) -> (String, bool) {
+    let mut stream = tls(address, spki, b"http/1.1").await;
     // Another request behind it shows whether the connection goes on.
     let next = b"GET /index.html HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let mut words = Vec::new();
@@ -288,7 +288,7 @@ async fn talk(running: &Running<'_>, shape: &[u8], path: &str) -> (String, bool)
     let mut reply = Vec::new();
     let is_clean = stream.read_to_end(&mut reply).await.is_ok();
     let text = String::from_utf8_lossy(&reply);
-    (text.split("\r\n").filter(|line| !line.starts_with("date: ")).collect::<Vec<_>>().join("\r\n"), is_clean)
+    (text.split("\r\n").filter(|line| !line.to_lowercase().starts_with("date: ")).collect::<Vec<_>>().join("\r\n"), is_clean)
 }
 
 /// What stands half said is closed soon, so that how it is closed can be seen.
@@ -312,18 +312,18 @@ async fn no_shape_of_a_request_tells_a_gate_from_a_missing_page() {
     let shapes = shapes();
     assert!(shapes.len() >= 60, "{} shapes", shapes.len());
     for (name, shape) in &shapes {
-        let nowhere = talk(&running, shape, NOWHERE).await;
-        assert_eq!(talk(&bare, shape, NOWHERE).await, nowhere, "{name}: nowhere");
+        let nowhere = talk(running.address(), running.spki, shape, NOWHERE).await;
+        assert_eq!(talk(bare.address(), bare.spki, shape, NOWHERE).await, nowhere, "{name}: nowhere");
         for path in &paths {
-            assert_eq!(talk(&running, shape, path).await, nowhere, "{name}: {path}");
-            assert_eq!(talk(&bare, shape, path).await, nowhere, "{name}: {path}, without a line");
+            assert_eq!(talk(running.address(), running.spki, shape, path).await, nowhere, "{name}: {path}");
+            assert_eq!(talk(bare.address(), bare.spki, shape, path).await, nowhere, "{name}: {path}, without a line");
         }
     }
     println!("{} shapes at {} paths", shapes.len(), paths.len());
 }
 
 /// What is said on a fresh h2 connection after its preface, with `@` for the path in heads. None of them is a call.
-fn h2_shapes() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn h2_shapes() -> Vec<(&'static str, Vec<u8>)> {
     use crate::frames::*;
     type Headers<'a> = &'a [(&'a [u8], &'a [u8])];
     let ends = END_HEADERS | END_STREAM;
@@ -503,21 +503,12 @@ fn about(shape: &[u8], path: &str) -> Vec<u8> {
     said
 }
 
-/// As over HTTP/1.1: a path near a gate, a path nowhere, and a site without any line answer alike, frame for frame.
-#[tokio::test(flavor = "multi_thread")]
-async fn no_shape_of_a_request_over_h2_tells_a_gate_from_a_missing_page() {
-    let (site, alone) = (Site::new(34), Site::new(34));
-    let running = site.start_with(&hasty(&site)).await;
-    let mut settings = hasty(&alone);
-    settings.lines.clear();
-    let bare = alone.start_with(&settings).await;
-    let ends = [(running.address(), running.spki), (bare.address(), bare.spki)];
-    // All of one length: how long a head is shows in the answers to heads that are too long.
-    let nowhere = "/assets/none/here".to_owned();
-    let paths = [nowhere, format!("/{GATE}/v1/nothin"), format!("/{GATE}/v1/deskup"), "/wrong1/v1/notice".to_owned()];
-    assert!(paths.iter().all(|path| path.len() == paths[0].len()));
-    let shapes = h2_shapes();
-    assert!(shapes.len() >= 60, "{} shapes", shapes.len());
+/// Every shape gets the same at each of the paths and from each of the ends.
+pub(crate) async fn alike_over_h2(shapes: &[(&'static str, Vec<u8>)], paths: &[String], ends: &[(SocketAddr, [u8; 32])]) {
+    assert!(
+        paths.iter().all(|path| path.len() == paths[0].len()),
+        "how long a head is shows in the answers to heads that are too long"
+    );
     for batch in shapes.chunks(12) {
         let mut unequal: Vec<&(&str, Vec<u8>)> = batch.iter().collect();
         // The date is packed into the head, and a second may end between two replies. What tells a gate tells it every time.
@@ -525,7 +516,7 @@ async fn no_shape_of_a_request_over_h2_tells_a_gate_from_a_missing_page() {
             let mut talks = tokio::task::JoinSet::new();
             for (nth, (_, shape)) in unequal.iter().enumerate() {
                 for (at, path) in paths.iter().enumerate() {
-                    for (address, spki) in ends {
+                    for (address, spki) in ends.iter().copied() {
                         let said = about(shape, path);
                         talks.spawn(async move { (nth, at, talk_h2(address, spki, said).await) });
                     }
@@ -544,6 +535,22 @@ async fn no_shape_of_a_request_over_h2_tells_a_gate_from_a_missing_page() {
         let names: Vec<&str> = unequal.iter().map(|(name, _)| *name).collect();
         assert!(names.is_empty(), "told apart every time: {names:?}");
     }
+}
+
+/// As over HTTP/1.1: a path near a gate, a path nowhere, and a site without any line answer alike, frame for frame.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_shape_of_a_request_over_h2_tells_a_gate_from_a_missing_page() {
+    let (site, alone) = (Site::new(34), Site::new(34));
+    let running = site.start_with(&hasty(&site)).await;
+    let mut settings = hasty(&alone);
+    settings.lines.clear();
+    let bare = alone.start_with(&settings).await;
+    let ends = [(running.address(), running.spki), (bare.address(), bare.spki)];
+    let nowhere = "/assets/none/here".to_owned();
+    let paths = [nowhere, format!("/{GATE}/v1/nothin"), format!("/{GATE}/v1/deskup"), "/wrong1/v1/notice".to_owned()];
+    let shapes = h2_shapes();
+    assert!(shapes.len() >= 60, "{} shapes", shapes.len());
+    alike_over_h2(&shapes, &paths, &ends).await;
     // The control: a gate that is knocked at rightly is told apart.
     let call = crate::frames::frame(
         crate::frames::HEADERS,
