@@ -261,9 +261,23 @@ impl Settings {
     }
 }
 
+/// Bytes that a store in memory takes unless it is told otherwise, and at most: beside the relay's own they must fit into what the unit allows.
+const MEMORY_USUAL: u64 = 128 << 20;
+const MEMORY_MAX: u64 = 256 << 20;
+
 fn syntax(name: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
-    ConfigError::Syntax { path: name.to_path_buf(), line: before.matches('\n').count() + 1, what: error.message().to_owned() }
+    ConfigError::Syntax { path: name.to_path_buf(), line: before.matches('\n').count() + 1, what: unquoted(error.message()) }
+}
+
+/// What the parser says without the value it says it of: `invalid type: string "…", expected a sequence`.
+fn unquoted(message: &str) -> String {
+    let kind = ["invalid type", "invalid value", "invalid length"].into_iter().find(|kind| message.starts_with(kind));
+    match (kind, message.rsplit_once(", expected ")) {
+        (Some(kind), Some((_, expected))) => format!("{kind}, expected {expected}"),
+        (Some(kind), None) => kind.to_owned(),
+        (None, _) => message.to_owned(),
+    }
 }
 
 fn wrong<T>(key: impl Into<String>, hint: impl Into<String>) -> Result<T, ConfigError> {
@@ -291,7 +305,7 @@ impl FileTable {
             keyring_dir,
             keyring_medium,
             store: self.store.unwrap_or(StoreKind::Sled),
-            quota_bytes: check_quota(self.quota_bytes)?,
+            quota_bytes: check_quota(self.quota_bytes, self.store.unwrap_or(StoreKind::Sled))?,
             epoch_s,
             decoy,
             admin_listen: self.admin_listen.as_deref().map(check_admin).transpose()?,
@@ -473,10 +487,17 @@ fn check_epoch(value: Option<u64>) -> Result<u32, ConfigError> {
     }
 }
 
-fn check_quota(value: Option<u64>) -> Result<u64, ConfigError> {
-    match value.unwrap_or(1 << 30) {
+fn check_quota(value: Option<u64>, store: StoreKind) -> Result<u64, ConfigError> {
+    let (usual, most) = match store {
+        StoreKind::Sled => (8 << 30, u64::MAX),
+        StoreKind::Memory => (MEMORY_USUAL, MEMORY_MAX),
+    };
+    match value.unwrap_or(usual) {
+        quota if quota > most => {
+            wrong("quota_bytes", "store = \"memory\" takes 268435456 (256 MiB) at most: the unit ends a relay with 512")
+        }
         quota if quota >= 1 << 20 => Ok(quota),
-        _ => wrong("quota_bytes", "must be at least 1048576 (1 MiB); 1073741824 (1 GiB) is usual"),
+        _ => wrong("quota_bytes", format!("must be at least 1048576 (1 MiB); {usual} is usual")),
     }
 }
 

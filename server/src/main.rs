@@ -243,7 +243,7 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
         (
             before.is_full,
             now.is_full,
-            "warning: the disk or quota_bytes is full: posts are refused until cells die. Make room, or raise quota_bytes",
+            "warning: the disk or quota_bytes is full, or nearly: posts are refused until cells die. Make room, or raise quota_bytes",
             "there is room again: posts are taken",
         ),
         (

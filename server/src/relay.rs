@@ -121,7 +121,7 @@ pub struct Trouble {
     pub unreadable_shelf_count: usize,
     /// Records were found altered or gone since the start. They were skipped.
     pub has_skipped: bool,
-    /// The disk or the quota is full: posts are refused until cells die.
+    /// The disk, the quota or a line's part of it is full, or nearly: posts are refused until cells die.
     pub is_full: bool,
     /// The store or the keyring refused something within the last minute.
     pub is_failing: bool,
@@ -194,6 +194,7 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     for writer in rooms.lines.iter().filter_map(|served| served.line.up.writer()) {
         keeping.spawn(writer.run(closing.clone()));
     }
+    keeping.spawn(tend_memory(Arc::clone(&rooms), closing.clone()));
     keeping.spawn(tend(Arc::clone(&rooms), closing));
     let sources = Arc::clone(&rooms.sources);
     let accepting = tokio::spawn(accept(listener, hall, sources, settings.max_connections, Arc::clone(&rooms.clock)));
@@ -252,7 +253,11 @@ impl Relay {
     /// Lets go of what has died, now and not within a second: for tests that move the clock.
     pub async fn tend(&self) {
         let rooms = Arc::clone(&self.rooms);
-        let _ = tokio::task::spawn_blocking(move || rooms.tend(0)).await;
+        let _ = tokio::task::spawn_blocking(move || {
+            rooms.tend_memory();
+            rooms.tend(0);
+        })
+        .await;
     }
 
     /// Accepts nothing more, finishes what is in flight within a short deadline, and ends.
@@ -266,16 +271,23 @@ impl Relay {
 }
 
 impl Rooms {
+    /// What must be let go of, however long the disk that holds cells keeps somebody waiting: keys, and who came.
+    fn tend_memory(&self) {
+        self.counters.epochs_forgotten.add(self.sealer.expire_keys(self.clock.boot()) as u64);
+        self.sources.tend(self.clock.now());
+        for served in &self.lines {
+            served.gate.tend(self.clock.now(), self.clock.boot(), &served.line.up.held());
+        }
+    }
+
     fn tend(&self, round: u32) {
         // What stays is tried again and said, apart from failures to write what came.
         if let Ok(count) = self.sealer.expire(self.clock.boot()) {
             self.counters.epochs_forgotten.add(count as u64);
         }
-        self.sources.tend(self.clock.now());
         for served in &self.lines {
             served.line.tend();
             served.line.forget_below_floor();
-            served.gate.tend(self.clock.now(), self.clock.boot());
         }
         if round.is_multiple_of(MEASURE_ROUNDS) {
             self.ballast.trim(self.sealer.store().free());
@@ -296,10 +308,24 @@ impl Rooms {
         Trouble {
             unreadable_shelf_count: self.sealer.store().unreadable_count(),
             has_skipped: self.counters.damaged_records.count() > 0,
-            is_full: self.quota.is_full(),
+            is_full: self.quota.is_full() || self.lines.iter().any(|served| served.gate.is_full()),
             is_failing: failures > 0 && calm_rounds < CALM_ROUNDS,
             unforgotten_count: self.sealer.unforgotten_count(),
         }
+    }
+}
+
+/// Keys die by a task of their own: the disk may hang.
+async fn tend_memory(rooms: Arc<Rooms>, mut closing: watch::Receiver<bool>) {
+    let mut ticks = interval(TEND_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = closing.wait_for(|closes| *closes) => return,
+        }
+        let tended = Arc::clone(&rooms);
+        let _ = tokio::task::spawn_blocking(move || tended.tend_memory()).await;
     }
 }
 
@@ -425,7 +451,8 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
     };
     let mut lines = Vec::new();
     for line in &settings.lines {
-        let gate = LineGate::new(line, Arc::clone(chance), Arc::clone(&quota), Arc::clone(&counters));
+        let room = settings.quota_bytes / settings.lines.len().max(1) as u64;
+        let gate = LineGate::new(line, room, Arc::clone(chance), Arc::clone(&quota), Arc::clone(&counters));
         let gate = if matches!(settings.tls, Tls::Front(_)) { gate.behind_a_front(line) } else { gate };
         let line = Line::open(line.clone(), &settings.data_dir.join("public"), &ground).map_err(data)?;
         lines.push(Arc::new(Served { line, gate }));

@@ -25,7 +25,7 @@ fn what_is_left_out_has_the_usual_value() {
     let settings = parse(&format!("{TOP}{TLS}{}", gates(""))).unwrap();
     assert_eq!(settings.listen, Listen::Tcp("127.0.0.1:0".parse().unwrap()));
     assert_eq!((settings.data_dir, settings.keyring_dir), ("/etc/porchlight/data".into(), "/run/x".into()));
-    assert_eq!((settings.store, settings.quota_bytes, settings.epoch_s), (StoreKind::Sled, 1 << 30, 3600));
+    assert_eq!((settings.store, settings.quota_bytes, settings.epoch_s), (StoreKind::Sled, 8 << 30, 3600));
     assert_eq!(
         (settings.keyring_medium, settings.max_connections, settings.max_per_address),
         (KeyringMedium::RamOnly, 8192, 256)
@@ -126,6 +126,13 @@ fn a_wrong_configuration_is_refused_with_its_key() {
         ("a short root", format!("{TOP}{TLS}{}", whole.replace("root = \"01", "root = \"")), "line[0].root: must be 64"),
         ("no gate", format!("{TOP}{TLS}{}", line(1, "gates = []")), "line[0].gates: give one to eight"),
         ("a gate that is not closed", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2")), "relay.toml, line "),
+        ("gates that are one text", format!("{TOP}{TLS}{}", line(1, "gates = \"k3v9q2\"")), "invalid type, expected a sequence"),
+        ("a gate for a number", format!("{TOP}{TLS}{}", gates("relay_no = \"k3v9q2\"")), "invalid type, expected "),
+        (
+            "a memory that takes all",
+            format!("{TOP}store = \"memory\"\nquota_bytes = 300000000\n{TLS}{whole}"),
+            "quota_bytes: store = \"memory\"",
+        ),
         ("a bad gate", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2\", \"A/b\"]")), "line[0].gates[1]: is not 4 to 32"),
         (
             "a gate twice",

@@ -102,7 +102,8 @@ async fn beat(served: Arc<Served>, access: &Access, knock: &Knock) -> Option<Res
         }
     };
     let team_cell_count = u32::try_from(team_cells.len()).unwrap_or(u32::MAX);
-    let are_taken = served.gate.admit_team(access.device, team_cell_count, now) && line.up.post(team_cells.into()).await.is_ok();
+    let are_taken = served.gate.admit_team(access.device, team_cell_count, line.up_epoch(now.seconds()), now)
+        && line.up.post(team_cells.into()).await.is_ok();
     let outcome = if are_taken && slow != SlotWrite::Refused { DeskOutcome::Done } else { DeskOutcome::Full };
     served.gate.beat_taken();
     Some(desk_reply(&served, outcome, slot_outcome(fast), slot_outcome(slow)))

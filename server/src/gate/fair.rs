@@ -74,11 +74,11 @@ impl<Who: Eq + Hash> Share<Who> {
         drop(self.minute(now));
     }
 
-    /// Takes a cell's place for `who`, if one is free now and they have not had their share.
+    /// Takes a cell's place for `who`, if one is free now and they have not had their share. Never more than `most` in this minute.
     #[must_use]
-    pub fn take(&self, who: Who, now: Millis) -> bool {
+    pub fn take(&self, who: Who, most: u64, now: Millis) -> bool {
         let mut minute = self.minute(now);
-        let come_free = (self.cap * (now.0 % MINUTE_MS + BURST_MS)).div_ceil(MINUTE_MS + BURST_MS);
+        let come_free = (self.cap.min(most) * (now.0 % MINUTE_MS + BURST_MS)).div_ceil(MINUTE_MS + BURST_MS);
         let free = come_free.saturating_sub(minute.total);
         if free == 0 {
             return false;

@@ -15,7 +15,7 @@ const BITS_STEP: u32 = 4;
 
 /// The posts of the last minute, and the difficulty that follows.
 ///
-/// 0 up to half the line's cap; from there 8 bits, and 4 more for each doubling, up to 20.
+/// 0 up to half the line's cap, or what the gate's noise makes of it; from there 8 bits, and 4 more for each doubling, up to 20.
 pub struct Load {
     calm: u64,
     window: Mutex<Window>,
@@ -35,23 +35,24 @@ impl Load {
         Self { calm: (u64::from(cap_per_minute) / 2).max(1), window: Mutex::default() }
     }
 
-    /// Counts a post that paid its stamp. One that did not costs us nothing and must not make others pay.
+    /// Counts a post that was let in. One that was not costs others nothing, and must not make them pay.
     pub fn count(&self, now: Millis) {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         window.roll(now);
         window.count += 1;
     }
 
-    /// The difficulty now.
-    pub fn difficulty(&self, now: Millis) -> u8 {
+    /// The difficulty now, where calm ends at so many thousandths of half the cap.
+    pub fn difficulty(&self, now: Millis, calm_permille: u64) -> u8 {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         window.roll(now);
         let left = MINUTE_MS - now.0 % MINUTE_MS;
         let rate = window.count + window.before * left / MINUTE_MS;
-        if rate <= self.calm {
+        let calm = self.calm.saturating_mul(calm_permille).div_ceil(1000).max(1);
+        if rate <= calm {
             return 0;
         }
-        let doublings = (rate / self.calm).max(1).ilog2();
+        let doublings = (rate / calm).max(1).ilog2();
         u8::try_from(BITS_FIRST + BITS_STEP * doublings).map_or(STAMP_BITS_MAX, |bits| bits.min(STAMP_BITS_MAX))
     }
 }

@@ -1,17 +1,17 @@
 //! The room that may refuse: who may spend disk, and who is a device of the line.
 //!
-//! A caller's cell passes, in this order: a *stamp* if there is load, its source's *fair share* of the line's cap, the *quota* of the
-//! medium. A device shows a *token*; its team cells have a cap and a part of the quota that callers cannot use.
+//! A caller's cell passes, in this order: a *stamp* if there is load, its source's *fair share* of the line's cap, the line's *room* for
+//! callers, the *quota* of the medium. A device shows a *token*; its team cells have a cap and a room of their own.
 //! Everything here is in memory and forgotten within the hour.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use porchlight_proto::api::UpPost;
 use porchlight_proto::limits::UP_CELL_LEN;
 use porchlight_proto::line::{DeviceId, LineId};
 use porchlight_proto::time::Millis;
 
-use crate::chance::Chance;
+use crate::chance::{Chance, draw};
 use crate::clock::BootMillis;
 use crate::config::LineSettings;
 use crate::counters::Counters;
@@ -20,6 +20,7 @@ pub mod fair;
 pub mod load;
 pub mod owing;
 pub mod quota;
+pub mod room;
 pub mod sources;
 pub mod stamps;
 pub mod tokens;
@@ -27,6 +28,7 @@ pub mod tokens;
 use self::fair::Share;
 use self::load::Load;
 use self::quota::{Quota, Whose};
+use self::room::Room;
 use self::sources::Source;
 use self::stamps::{SPENT_MAX, Stamps};
 use self::tokens::Nonces;
@@ -52,6 +54,7 @@ pub enum Admission {
 /// The gate of one line.
 pub struct LineGate {
     id: LineId,
+    cap: u32,
     load: Load,
     share: Share<Source>,
     team: Share<DeviceId>,
@@ -60,26 +63,60 @@ pub struct LineGate {
     stamps: Stamps,
     /// Nonces of device tokens that were used.
     pub nonces: Nonces,
+    room: Room,
     quota: Arc<Quota>,
+    noise: Mutex<Noise>,
+    chance: Arc<dyn Chance>,
     counters: Arc<Counters>,
 }
 
+/// How the bounds of a minute differ from what is configured. Whoever knows the gate could otherwise post until a bound is met and so count what
+/// others post, each minute, to the cell.
+#[derive(Clone, Copy)]
+struct Noise {
+    minute: u64,
+    /// Where calm ends, in thousandths of where it should.
+    calm: u64,
+    /// What of the cap can be used, in thousandths.
+    cap: u64,
+}
+
 impl LineGate {
-    /// The gate of a line.
+    /// The gate of a line that may take so much of the store.
     #[must_use]
-    pub fn new(settings: &LineSettings, chance: Arc<dyn Chance>, quota: Arc<Quota>, counters: Arc<Counters>) -> Self {
+    pub fn new(
+        settings: &LineSettings,
+        room_bytes: u64,
+        chance: Arc<dyn Chance>,
+        quota: Arc<Quota>,
+        counters: Arc<Counters>,
+    ) -> Self {
         let beat_cells = 2 * 60_000 / u32::from(settings.desk_beat_ms.max(1));
         Self {
             id: settings.id,
+            cap: settings.cap_per_minute,
             load: Load::new(settings.cap_per_minute),
             share: Share::new(settings.cap_per_minute),
             team: Share::new(DEVICES * beat_cells),
             beat_cells,
-            stamps: Stamps::new(chance, SPENT_MAX),
+            stamps: Stamps::new(Arc::clone(&chance), SPENT_MAX),
             nonces: Nonces::default(),
+            room: Room::new(room_bytes, settings.up_ttl_s),
             quota,
+            noise: Mutex::new(Noise { minute: u64::MAX, calm: 0, cap: 0 }),
+            chance,
             counters,
         }
+    }
+
+    fn noise(&self, now: Millis) -> Noise {
+        let mut noise = self.noise.lock().unwrap_or_else(PoisonError::into_inner);
+        let minute = now.0 / 60_000;
+        if noise.minute != minute {
+            let [calm, cap] = draw::<2>(self.chance.as_ref()).map(u64::from);
+            *noise = Noise { minute, calm: 750 + calm * 500 / 255, cap: 800 + cap * 200 / 255 };
+        }
+        *noise
     }
 
     /// The same behind a website, where all callers come from one place: the website shares out what each may send.
@@ -97,7 +134,7 @@ impl LineGate {
     /// How many zero bits a stamp must have now.
     #[must_use]
     pub fn difficulty(&self, now: Millis) -> u8 {
-        self.load.difficulty(now)
+        self.load.difficulty(now, self.noise(now).calm)
     }
 
     /// Whether a caller's cell may go on to the lane.
@@ -108,8 +145,14 @@ impl LineGate {
             self.counters.stamps_refused.add(1);
             return Admission::Stamp;
         }
+        let most = self.room.rate().min(u64::from(self.cap) * self.noise(now).cap / 1000);
+        if !self.share.take(source, most.max(1), now) {
+            self.counters.cells_refused.add(1);
+            return Admission::Full;
+        }
+        // What had no share cannot make others pay for it.
         self.load.count(now);
-        if self.share.take(source, now) && self.quota.take(UP_CELL_LEN as u64, Whose::Callers) {
+        if self.room.take(Whose::Callers, up_epoch, 1) && self.quota.take(UP_CELL_LEN as u64, Whose::Callers) {
             return Admission::Admitted;
         }
         self.counters.cells_refused.add(1);
@@ -118,18 +161,29 @@ impl LineGate {
 
     /// Whether `cell_count` team cells of `device` may go on to the lane.
     #[must_use]
-    pub fn admit_team(&self, device: DeviceId, cell_count: u32, now: Millis) -> bool {
+    pub fn admit_team(&self, device: DeviceId, cell_count: u32, up_epoch: u32, now: Millis) -> bool {
         let bytes = u64::from(cell_count) * UP_CELL_LEN as u64;
         let each = BESIDE.saturating_mul(self.beat_cells);
-        self.team.take_many(device, cell_count, each, now) && self.quota.take(bytes, Whose::Desk)
+        self.team.take_many(device, cell_count, each, now)
+            && self.room.take(Whose::Desk, up_epoch, u64::from(cell_count))
+            && self.quota.take(bytes, Whose::Desk)
     }
 
     /// Forgets who posted what, once it serves nothing any more, whether or not somebody comes.
-    pub fn tend(&self, now: Millis, boot: BootMillis) {
+    ///
+    /// `lane` is what the up lane holds, by epoch.
+    pub fn tend(&self, now: Millis, boot: BootMillis, lane: &[(u32, u64)]) {
+        self.room.measure(lane);
         self.share.tend(now);
         self.team.tend(now);
         self.nonces.tend(boot);
         self.stamps.tend(now);
+    }
+
+    /// Whether callers have next to no room left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.room.is_full()
     }
 
     /// Counts a cell that the medium has.

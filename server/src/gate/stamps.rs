@@ -59,14 +59,24 @@ impl Stamps {
         if difficulty == 0 {
             return true;
         }
+        let cell_hash = kdf::digest(post.cell.as_slice());
         let is_paid = |salt: &[u8; 16]| {
             let epochs = [up_epoch, up_epoch.wrapping_sub(1)];
-            epochs.iter().any(|epoch| StampFor::cell(post.cell.as_slice(), salt, line, *epoch).is_paid(&post.stamp, difficulty))
+            epochs.into_iter().any(|up_epoch| StampFor { salt, cell_hash, line, up_epoch }.is_paid(&post.stamp, difficulty))
         };
         // Counted without holding others up.
         let salts = self.terms(now).each_ref().map(|term| term.salt);
         let Some(salt) = salts.iter().find(|salt| is_paid(salt)) else { return false };
-        self.terms(now).iter_mut().find(|term| term.salt == *salt).is_some_and(|term| term.spent.insert(spent_id(post)))
+        let mut terms = self.terms(now);
+        let Some(term) = terms.iter_mut().find(|term| term.salt == *salt) else { return false };
+        let is_new = term.spent.insert(spent_id(post));
+        // Of the last one's there may be as many still to come: then it is over.
+        if let [_, last] = &mut *terms
+            && last.spent.len() > self.most
+        {
+            *last = Term::begin(now, self.chance.as_ref());
+        }
+        is_new
     }
 
     /// Draws a new salt when it is time, whether or not somebody comes, and forgets with the old one what was spent of it.

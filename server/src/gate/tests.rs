@@ -29,13 +29,13 @@ fn failures(flooders: u32, minutes: u64, rng: &mut ChaCha20Rng) -> u32 {
             let now = Millis(minute * MINUTE + tick * 100);
             for _ in 0..100 {
                 let source = bad[usize::try_from(rng.next_u32()).unwrap() % bad.len()];
-                let _ = share.take(source, now);
+                let _ = share.take(source, u64::MAX, now);
             }
             if tick % 100 == 50 {
                 tries = 3;
             }
             if tries > 0 && tick % 10 == 0 {
-                let is_in = share.take(*good, now);
+                let is_in = share.take(*good, u64::MAX, now);
                 tries = if is_in { 0 } else { tries - 1 };
                 failed += u32::from(!is_in && tries == 0);
             }
@@ -61,16 +61,18 @@ fn a_cap_is_a_cap_and_ends_with_its_minute() {
     let mut taken: HashMap<Source, u32> = HashMap::new();
     for round in 0..50_000_usize {
         let source = all[round % all.len()];
-        if share.take(source, Millis(u64::try_from(round).unwrap())) {
+        if share.take(source, u64::MAX, Millis(u64::try_from(round).unwrap())) {
             *taken.entry(source).or_default() += 1;
         }
     }
     assert!(taken.values().sum::<u32>() <= 300);
     assert!(taken.values().sum::<u32>() >= 240, "the cap is used");
-    assert!(share.take(all[0], Millis(MINUTE)), "another minute");
+    assert!(share.take(all[0], u64::MAX, Millis(MINUTE)), "another minute");
     let alone = Share::of_one(300);
     let late = Millis(MINUTE - 1);
-    assert_eq!((0..400).filter(|_| alone.take(all[0], late)).count(), 300, "behind a front the whole cap is used");
+    let scarce: Share<Source> = Share::of_one(300);
+    assert_eq!((0..400).filter(|_| scarce.take(all[0], 20, late)).count(), 20, "where room is scarce that much and no more");
+    assert_eq!((0..400).filter(|_| alone.take(all[0], u64::MAX, late)).count(), 300, "behind a front the whole cap is used");
     let team = Share::new(7);
     let take = |device, count, at| team.take_many(DeviceId([device; 8]), count, 4, Millis(at));
     assert!(take(1, 2, 0) && take(1, 2, 0) && !take(1, 1, 0), "one device has its own end");
@@ -88,7 +90,7 @@ fn stamps_get_dearer_with_each_doubling_and_cheap_again_when_it_is_calm() {
             load.count(at);
             count += 1;
         }
-        load.difficulty(at)
+        load.difficulty(at, 1000)
     };
     for (posts, difficulty) in [(0, 0), (500, 0), (501, 8), (999, 8), (1000, 12), (2000, 16), (4000, 20), (100_000, 20)] {
         assert_eq!(count_to(posts), difficulty, "{posts} posts in this minute");
@@ -96,7 +98,7 @@ fn stamps_get_dearer_with_each_doubling_and_cheap_again_when_it_is_calm() {
     let load = Load::new(1000);
     (0..1000).for_each(|_| load.count(at));
     for (later, difficulty) in [(MINUTE, 12), (MINUTE + 29_000, 8), (MINUTE + 31_000, 0), (2 * MINUTE, 0)] {
-        assert_eq!(load.difficulty(at.plus(later)), difficulty, "{later} ms later");
+        assert_eq!(load.difficulty(at.plus(later), 1000), difficulty, "{later} ms later");
     }
 }
 
@@ -114,7 +116,7 @@ fn gate(cap: u32) -> LineGate {
         leave_to: "about:blank".into(),
         other_door: String::new(),
     };
-    LineGate::new(&settings, Arc::new(SeededChance::new(u64::from(cap))), Quota::new(1 << 30), Arc::default())
+    LineGate::new(&settings, 1 << 30, Arc::new(SeededChance::new(u64::from(cap))), Quota::new(1 << 30), Arc::default())
 }
 
 /// A post that shows a stamp of so many bits for that salt and epoch, or one that says nothing.
@@ -126,56 +128,96 @@ fn post(gate: &LineGate, made_for: Option<([u8; 16], u32, u8)>, rng: &mut ChaCha
     UpPost { stamp, cell }
 }
 
+/// Posts that say nothing, until they would have to.
+fn keep_busy(gate: &LineGate, source: Source, now: Millis, rng: &mut ChaCha20Rng) {
+    for _ in 0..60 {
+        if gate.difficulty(now) > 0 {
+            return;
+        }
+        assert_eq!(gate.admit(&post(gate, None, rng), source, 7, now), Admission::Admitted, "in peace any stamp will do");
+    }
+    panic!("sixty posts of a cap of sixty are no load");
+}
+
 #[test]
 fn under_load_a_stamp_buys_one_look_and_only_one_of_this_epoch_or_the_last() {
-    let gate = gate(4);
+    let gate = gate(60);
     let mut rng = ChaCha20Rng::seed_from_u64(12);
-    let (source, now) = (sources(1)[0], Millis(0));
+    let (all, now) = (sources(2), Millis(MINUTE - 1));
+    let [source, flooder] = all[..] else { panic!() };
     let salt = gate.stamp_salt(now);
+    keep_busy(&gate, source, now, &mut rng);
     let mut post = |stamp_of: Option<(u32, u8)>| post(&gate, stamp_of.map(|(epoch, bits)| (salt, epoch, bits)), &mut rng);
-    for _ in 0..3 {
-        assert_ne!(gate.admit(&post(None), source, 7, now), Admission::Stamp, "in peace any stamp will do");
-    }
-    assert_eq!(gate.difficulty(now), 8);
+    let difficulty = gate.difficulty(now);
+    assert!([8, 12].contains(&difficulty), "{difficulty}");
     let (weak, early, stale, good, last) =
         (post(None), post(Some((8, 20))), post(Some((5, 20))), post(Some((7, 12))), post(Some((6, 12))));
     for (name, post) in [("weak", &weak), ("of a later epoch", &early), ("of an epoch before the last", &stale)] {
         assert_eq!(gate.admit(post, source, 7, now), Admission::Stamp, "{name}");
     }
-    assert_eq!(gate.difficulty(now), 8, "posts that did not pay make nobody else pay more");
+    assert_eq!(gate.difficulty(now), difficulty, "posts that did not pay make nobody else pay more");
     assert_ne!(gate.admit(&good, source, 7, now), Admission::Stamp);
     assert_eq!(gate.admit(&good, source, 7, now), Admission::Stamp, "spent");
     assert_ne!(gate.admit(&last, source, 7, now), Admission::Stamp);
+    // Whoever pays and has had their share makes nobody pay more either.
+    for _ in 0..500 {
+        let _ = gate.admit(&post(Some((7, 12))), flooder, 7, now);
+    }
+    assert!(gate.difficulty(now) <= 12, "{}", gate.difficulty(now));
 }
 
 #[test]
 fn stamps_cannot_be_saved_up() {
-    let gate = gate(4);
-    let mut rng = ChaCha20Rng::seed_from_u64(10);
+    let gate = gate(60);
+    let mut rng = ChaCha20Rng::seed_from_u64(14);
     let source = sources(1)[0];
     let begin = Millis(7 * SALT_MS);
     let first = gate.stamp_salt(begin);
     let saved: Vec<UpPost> = (0..4).map(|_| post(&gate, Some((first, 7, 12)), &mut rng)).collect();
     let now = begin.plus(2 * SALT_MS - 1);
     // Whether somebody came in between makes no difference.
-    gate.tend(begin.plus(SALT_MS), BootMillis(0));
-    for _ in 0..3 {
-        let _ = gate.admit(&post(&gate, None, &mut rng), source, 7, now);
-    }
-    assert!((1..=12).contains(&gate.difficulty(now)));
+    gate.tend(begin.plus(SALT_MS), BootMillis(0), &[]);
+    keep_busy(&gate, source, now, &mut rng);
     assert_ne!(gate.admit(&saved[0], source, 7, now), Admission::Stamp, "who was slow is not turned away");
     assert_eq!(gate.admit(&saved[0], source, 7, now), Admission::Stamp, "spent, though another salt is told meanwhile");
-    assert_eq!(gate.admit(&saved[1], source, 7, begin.plus(2 * SALT_MS)), Admission::Stamp, "its salt is over");
-    let now = begin.plus(2 * SALT_MS);
+    let now = begin.plus(2 * SALT_MS + MINUTE - 1);
+    keep_busy(&gate, source, now, &mut rng);
+    assert_eq!(gate.admit(&saved[1], source, 7, now), Admission::Stamp, "its salt is over");
     let fresh = post(&gate, Some((gate.stamp_salt(now), 7, 12)), &mut rng);
     assert_ne!(gate.admit(&fresh, source, 7, now), Admission::Stamp, "a notice later she is served");
     // After a long silence nothing that was made before it counts.
-    let later = now.plus(100 * SALT_MS);
-    for _ in 0..3 {
-        let _ = gate.admit(&post(&gate, None, &mut rng), source, 7, later);
-    }
+    let later = now.plus(100 * SALT_MS + MINUTE - 1);
+    keep_busy(&gate, source, later, &mut rng);
     for old in &saved[2..] {
         assert_eq!(gate.admit(old, source, 7, later), Admission::Stamp);
+    }
+}
+
+#[test]
+fn nobody_can_count_others_by_posting_until_a_bound_is_met() {
+    // Somebody who knows the gate posts alone, minute after minute, and looks when they must pay and when they are refused.
+    let gate = gate(300);
+    let mut rng = ChaCha20Rng::seed_from_u64(13);
+    let source = sources(1)[0];
+    let (mut pays, mut refused) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+    for minute in 1..=16 {
+        // Every other minute, so that the one before counts for nothing.
+        let now = Millis(2 * minute * MINUTE - 1);
+        let mut count = 0;
+        while gate.difficulty(now) == 0 {
+            assert_eq!(gate.admit(&post(&gate, None, &mut rng), source, 7, now), Admission::Admitted);
+            count += 1;
+        }
+        pays.insert(count);
+        let salt = gate.stamp_salt(now);
+        while gate.admit(&post(&gate, Some((salt, 7, gate.difficulty(now))), &mut rng), source, 7, now) == Admission::Admitted {
+            count += 1;
+        }
+        refused.insert(count);
+    }
+    for (what, counts) in [("must pay", pays), ("is refused", refused)] {
+        let (first, last) = (counts.first().unwrap(), counts.last().unwrap());
+        assert!(counts.len() > 10 && last - first > 30, "when somebody {what} tells how many others there are: {counts:?}");
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use porchlight_proto::bulletin::Bulletin;
 use porchlight_proto::kdf;
@@ -43,7 +43,9 @@ pub struct Board {
     path: PathBuf,
     root: PublicKey,
     timing: Timing,
-    hung: Mutex<Hung>,
+    hung: RwLock<Arc<Hung>>,
+    /// Held while something is put up. Whoever reads never waits for a disk.
+    putting: Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -67,11 +69,27 @@ impl Board {
         };
         let hung = read(&bytes, &settings.root, settings.timing)
             .unwrap_or_else(|| Hung { rosters: Rosters::new(), bulletin: [0; BULLETIN_LEN] });
-        Ok(Self { path, root: settings.root, timing: settings.timing, hung: Mutex::new(hung) })
+        Ok(Self {
+            path,
+            root: settings.root,
+            timing: settings.timing,
+            hung: RwLock::new(Arc::new(hung)),
+            putting: Mutex::default(),
+        })
     }
 
-    fn hung(&self) -> MutexGuard<'_, Hung> {
-        self.hung.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hung(&self) -> Arc<Hung> {
+        Arc::clone(&self.hung.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn putting(&self) -> MutexGuard<'_, ()> {
+        self.putting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hang(&self, fresh: Hung) -> io::Result<()> {
+        self.save(&fresh)?;
+        *self.hung.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+        Ok(())
     }
 
     /// Puts up a roster. May block on the medium.
@@ -81,16 +99,14 @@ impl Board {
     /// [`BoardError`]; what hung there is then still there.
     pub fn put_roster(&self, bytes: &[u8], now: Seconds) -> Result<(), BoardError> {
         let roster = self.believe(bytes).filter(|roster| roster.not_after() > now).ok_or(BoardError::Refused)?;
-        let mut hung = self.hung();
-        let mut fresh = hung.clone();
+        let _putting = self.putting();
+        let mut fresh = Hung::clone(&self.hung());
         fresh.rosters.forget_before(now);
         fresh.rosters.insert(roster, now).map_err(|_| BoardError::Refused)?;
         if fresh.rosters.iter().count() > ROSTERS_MAX {
             return Err(BoardError::Refused);
         }
-        self.save(&fresh)?;
-        *hung = fresh;
-        Ok(())
+        Ok(self.hang(fresh)?)
     }
 
     fn believe(&self, bytes: &[u8]) -> Option<SignedRoster> {
@@ -103,17 +119,18 @@ impl Board {
     ///
     /// As [`Board::put_roster`].
     pub fn put_bulletin(&self, bytes: &[u8; BULLETIN_LEN], now: Seconds) -> Result<(), BoardError> {
-        let mut hung = self.hung();
+        let _putting = self.putting();
+        let hung = self.hung();
         let roster = hung.rosters.in_force(now).ok_or(BoardError::Refused)?;
         let bulletin = Bulletin::check(bytes, roster, now).ok().flatten().ok_or(BoardError::Refused)?;
         let standing = Bulletin::check(&hung.bulletin, roster, now).ok().flatten();
-        if hung.bulletin != *bytes && standing.is_some_and(|old| old.time >= bulletin.time) {
+        if hung.bulletin == *bytes {
+            return Ok(());
+        }
+        if standing.is_some_and(|old| old.time >= bulletin.time) {
             return Err(BoardError::Refused);
         }
-        let fresh = Hung { bulletin: *bytes, ..hung.clone() };
-        self.save(&fresh)?;
-        *hung = fresh;
-        Ok(())
+        Ok(self.hang(Hung { bulletin: *bytes, ..Hung::clone(&hung) })?)
     }
 
     /// The roster in force; if none is, the newest that has begun, so that a reader sees what has expired.

@@ -56,6 +56,10 @@ impl FastTrack {
             return SlotWrite::NotOpen;
         }
         let mut state = self.state();
+        // It may have begun while this waited: what was shown does not change.
+        if state.page.as_ref().is_some_and(|(made, _)| *made >= self.timing.beat_of(slot)) {
+            return SlotWrite::NotOpen;
+        }
         if state.written.contains_key(&slot) {
             return SlotWrite::Taken;
         }

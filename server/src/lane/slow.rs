@@ -82,6 +82,11 @@ impl SlowTrack {
         if day.written.contains_key(&slot) {
             return Ok(SlotWrite::Taken);
         }
+        // It may have begun while this waited: what was shown does not change.
+        let shown = u64::try_from(day.shown.len() / DOWN_CELL_LEN).unwrap_or(u64::MAX);
+        if slot % SLOTS_PER_DAY < shown {
+            return Ok(SlotWrite::NotOpen);
+        }
         match self.append(day, slot, cell) {
             Err(SealError::Store(StoreError::Unreadable)) => {
                 day.epochs.push(self.begin(day_of(slot), day.epochs.len(), now)?);

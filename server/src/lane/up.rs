@@ -162,6 +162,11 @@ impl UpLane {
         self.held.state().epochs.retain(|epoch| boot < epoch.death);
     }
 
+    /// Cells held now, by the number of their epoch.
+    pub fn held(&self) -> Vec<(u32, u64)> {
+        self.held.state().epochs.iter().map(|epoch| (epoch.name.number, epoch.count)).collect()
+    }
+
     /// Cells held now.
     pub fn cell_count(&self) -> u64 {
         self.held.state().epochs.iter().map(|epoch| epoch.count).sum()

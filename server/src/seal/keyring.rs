@@ -215,10 +215,10 @@ impl Keyring {
         self.find(epoch).filter(|held| now < held.epoch.death).map(|held| Arc::clone(&held.key))
     }
 
-    pub(super) fn count(&mut self, epoch: &Epoch, more: u64) -> io::Result<()> {
-        let Some(total) = self.find(epoch).map(|held| held.epoch.count.saturating_add(more)) else { return Ok(()) };
+    pub(super) fn count(&mut self, epoch: &Epoch, more: u64) -> Result<(), SealError> {
+        let total = self.find(epoch).map(|held| held.epoch.count.saturating_add(more)).ok_or(SealError::Dead)?;
         if let Some(file) = &self.file {
-            file.write_all_at(&total.to_be_bytes(), at_of(epoch.slot) + COUNT_AT as u64)?;
+            file.write_all_at(&total.to_be_bytes(), at_of(epoch.slot) + COUNT_AT as u64).map_err(SealError::Keyring)?;
         }
         if let Some(Some(held)) = self.epochs.get_mut(epoch.slot) {
             held.epoch.count = total;
@@ -226,15 +226,15 @@ impl Keyring {
         Ok(())
     }
 
-    /// Wipes a key here at once, and from the file. What the file refuses is done by the next [`Keyring::wipe_file`] that it lets.
-    pub(super) fn wipe(&mut self, epoch: &Epoch) -> io::Result<()> {
-        if self.find(epoch).is_none() {
-            return Ok(());
+    /// Wipes keys here at once, and then from the file. What the file refuses is done by the next [`Keyring::wipe_file`] that it lets.
+    pub(super) fn wipe(&mut self, epochs: &[Epoch]) -> io::Result<()> {
+        let known: Vec<usize> = epochs.iter().filter(|epoch| self.find(epoch).is_some()).map(|epoch| epoch.slot).collect();
+        for slot in known {
+            if let Some(held) = self.epochs.get_mut(slot) {
+                *held = None;
+            }
+            self.unwiped.insert(slot);
         }
-        if let Some(held) = self.epochs.get_mut(epoch.slot) {
-            *held = None;
-        }
-        self.unwiped.insert(epoch.slot);
         self.wipe_file()
     }
 

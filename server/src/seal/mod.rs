@@ -123,6 +123,8 @@ pub struct Sealer {
     store: Arc<dyn Store>,
     chance: Arc<dyn Chance>,
     bad_shelves: Mutex<HashSet<ShelfId>>,
+    /// Whose keys are dead, and whose records nobody has tried to remove yet.
+    dead: Mutex<BTreeSet<Place>>,
     /// Whose keys are dead, and whose records the store could not remove yet.
     unremoved: Mutex<BTreeSet<Place>>,
 }
@@ -136,11 +138,22 @@ impl Sealer {
         let left = store.keep_only(&keyring.places());
         // No epoch of such a shelf is known any more. Any name stands for all of them.
         let unremoved = left.into_iter().map(|shelf| Place { shelf, epoch: EpochId([0; 8]) }).collect();
-        Self { keyring: Mutex::new(keyring), store, chance, bad_shelves: Mutex::default(), unremoved: Mutex::new(unremoved) }
+        Self {
+            keyring: Mutex::new(keyring),
+            store,
+            chance,
+            bad_shelves: Mutex::default(),
+            dead: Mutex::default(),
+            unremoved: Mutex::new(unremoved),
+        }
     }
 
     fn keyring(&self) -> MutexGuard<'_, Keyring> {
         self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dead(&self) -> MutexGuard<'_, BTreeSet<Place>> {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unremoved(&self) -> MutexGuard<'_, BTreeSet<Place>> {
@@ -195,16 +208,21 @@ impl Sealer {
         // The store may open a shelf now, and would take along what lies on the stack.
         let records: Vec<Record> = stack::wiped(|| plain.iter().map(seal).collect());
         self.store.append(epoch.place, &records).map_err(|error| self.note(epoch, error))?;
-        self.count(epoch, cell_count)
+        self.count(epoch, cell_count).inspect_err(|error| {
+            // It died under the writing, and its shelf may be there again.
+            if matches!(error, SealError::Dead) {
+                self.dead().insert(epoch.place);
+            }
+        })
     }
 
     /// Counts `cell_count` more positions of the epoch as given out, whether or not the store has them.
     ///
     /// # Errors
     ///
-    /// [`SealError::Keyring`].
+    /// [`SealError::Keyring`]; [`SealError::Dead`], since nobody can read what a dead key sealed.
     pub fn count(&self, epoch: &Epoch, cell_count: u64) -> Result<(), SealError> {
-        self.keyring().count(epoch, cell_count).map_err(SealError::Keyring)
+        self.keyring().count(epoch, cell_count)
     }
 
     /// Opens records, beginning with the last one at or before `from`.
@@ -252,10 +270,21 @@ impl Sealer {
     /// [`SealError::Keyring`] if the key could not be wiped from the file; [`SealError::Store`] if the records could not be
     /// removed, which are unreadable by then. Either is tried again by [`Sealer::expire`].
     pub fn forget(&self, epoch: &Epoch) -> Result<(), SealError> {
-        let wiped = self.keyring().wipe(epoch).map_err(SealError::Keyring);
+        let wiped = self.keyring().wipe(std::slice::from_ref(epoch)).map_err(SealError::Keyring);
         // A key that stays in the file is one reason more for its records to go.
         let removed = self.remove(epoch.place);
         wiped.and(removed)
+    }
+
+    /// Forgets the key of every epoch whose time is up, all of them in RAM before any file is touched; their records are left to
+    /// [`Sealer::expire`]. Says how many there were. Never waits for the disk that holds cells.
+    pub fn expire_keys(&self, now: BootMillis) -> usize {
+        let mut keyring = self.keyring();
+        let dead = keyring.dead(now);
+        self.dead().extend(dead.iter().map(|epoch| epoch.place));
+        // What the file refuses stays counted there, and is tried again.
+        let _ = keyring.wipe(&dead);
+        dead.len()
     }
 
     /// Forgets every epoch whose time is up, and what could not be forgotten before. Says how many epochs there were.
@@ -264,13 +293,13 @@ impl Sealer {
     ///
     /// As [`Sealer::forget`], after having tried all of them; so for as long as anything that should be gone is not.
     pub fn expire(&self, now: BootMillis) -> Result<usize, SealError> {
-        let dead = self.keyring().dead(now);
+        let count = self.expire_keys(now);
         let wiped = self.keyring().wipe_file().map_err(SealError::Keyring);
-        let left: Vec<Place> = self.unremoved().iter().copied().collect();
+        let mut left = std::mem::take(&mut *self.dead());
+        left.extend(self.unremoved().iter());
         let mut results = vec![wiped];
         results.extend(left.into_iter().map(|place| self.remove(place)));
-        results.extend(dead.iter().map(|epoch| self.forget(epoch)));
-        results.into_iter().collect::<Result<Vec<()>, _>>().map(|_| dead.len())
+        results.into_iter().collect::<Result<Vec<()>, _>>().map(|_| count)
     }
 
     /// How many keys and shelves should be gone and are not: a disk refused.

@@ -267,3 +267,37 @@ fn what_the_store_did_not_remove_is_tried_again_until_it_is_gone() {
     store.hold_on(true);
     assert_eq!(sealer.expire(BootMillis(10)).unwrap(), 0, "what is gone is not tried again");
 }
+
+#[test]
+fn keys_die_on_time_though_the_disk_hangs_and_their_records_go_when_it_lets_them() {
+    let store = FaultyStore::new();
+    let sealer = Arc::new(Sealer::new(Keyring::in_memory(chance().as_ref()), Arc::clone(&store) as Arc<dyn Store>, chance()));
+    let begin = |number, life| {
+        let epoch = sealer.begin(name(number), 1, BootMillis(0), BootMillis(life)).unwrap();
+        sealer.append(&epoch, &[(RecordKey(1), b"cell")], 1, BootMillis(0)).unwrap();
+        epoch
+    };
+    let [first, second, third] = [begin(1, HOUR), begin(30, 2 * HOUR), begin(60, 3 * HOUR)];
+    let disk = store.hangs.lock().unwrap();
+    let waiting = {
+        let sealer = Arc::clone(&sealer);
+        std::thread::spawn(move || sealer.expire(BootMillis(HOUR)).unwrap())
+    };
+    // Whoever removes records has wiped the key before.
+    while sealer.held(Lane::Up, &line(1)).contains(&first) {
+        std::thread::yield_now();
+    }
+    assert_eq!(sealer.expire_keys(BootMillis(2 * HOUR)), 1, "while the other one waits for the disk");
+    let held: Vec<_> = sealer.held(Lane::Up, &line(1)).iter().map(|epoch| epoch.place).collect();
+    assert_eq!(held, [third.place]);
+    assert!(matches!(sealer.count(&second, 1), Err(SealError::Dead)), "nothing is acknowledged that nobody can read");
+    assert_ne!(store.bytes(), 0);
+    drop(disk);
+    assert_eq!(waiting.join().unwrap(), 1);
+    assert_eq!((sealer.expire(BootMillis(2 * HOUR)).unwrap(), sealer.unforgotten_count()), (0, 0));
+    let alive = sealer.read(&third, RecordKey(1), 100, BootMillis(2 * HOUR)).unwrap();
+    assert_eq!(alive.records.len(), 1);
+    for dead in [&first, &second] {
+        assert_eq!(store.read(dead.place, RecordKey(1), 100).unwrap(), Vec::new());
+    }
+}

@@ -12,12 +12,20 @@ pub(crate) struct FaultyStore {
     fault: Mutex<Option<StoreError>>,
     keeps: AtomicBool,
     holds_on: AtomicBool,
+    /// Held by a test: then removing hangs.
+    pub(crate) hangs: Mutex<()>,
 }
 
 impl FaultyStore {
     /// One that refuses nothing.
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { inner: MemoryStore::new(), fault: Mutex::default(), keeps: false.into(), holds_on: false.into() })
+        Arc::new(Self {
+            inner: MemoryStore::new(),
+            fault: Mutex::default(),
+            keeps: false.into(),
+            holds_on: false.into(),
+            hangs: Mutex::default(),
+        })
     }
 
     /// What the next write or reading is refused with; the one after that works again.
@@ -60,6 +68,7 @@ impl Store for FaultyStore {
     }
 
     fn forget(&self, place: Place, rest: &[Place]) -> Result<(), StoreError> {
+        drop(self.hangs.lock());
         if self.holds_on.load(Ordering::Relaxed) {
             return Err(StoreError::Medium(io::ErrorKind::Other.into()));
         }

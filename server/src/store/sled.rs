@@ -124,7 +124,7 @@ impl Store for SledStore {
 
     fn read(&self, place: Place, from: RecordKey, limit: usize) -> Result<Vec<Record>, StoreError> {
         let shelf = self.shelf(place.shelf);
-        if !shelf.path.exists() {
+        if !shelf.path.try_exists()? {
             return Ok(Vec::new());
         }
         shelf.with(|open| read_tree(&open.db.open_tree(place.epoch.0)?, from, limit))
@@ -177,12 +177,16 @@ impl Shelf {
 
     fn with<T>(&self, work: impl FnOnce(&Open) -> sled::Result<T>) -> Result<T, StoreError> {
         self.used.store(true, Ordering::Relaxed);
-        self.open_if_closed()?;
-        let result = match &*self.read_state() {
-            State::Open(open) => fenced(|| work(open)),
-            State::Closed | State::Unreadable => return Err(StoreError::Unreadable),
-        };
-        result.map_err(|damage| self.judge(damage))
+        loop {
+            self.open_if_closed()?;
+            let result = match &*self.read_state() {
+                State::Open(open) => fenced(|| work(open)),
+                // Somebody closed it in between: it rested, or the medium refused somebody else. That is no damage.
+                State::Closed => continue,
+                State::Unreadable => return Err(StoreError::Unreadable),
+            };
+            return result.map_err(|damage| self.judge(damage));
+        }
     }
 
     fn open_if_closed(&self) -> Result<(), StoreError> {
@@ -325,6 +329,30 @@ mod tests {
         });
         assert!(matches!(result, Err(Damage::Data)));
         assert_eq!((seen.get(), holds_off_panics()), (true, false));
+    }
+
+    #[test]
+    fn a_shelf_that_rests_while_it_is_used_is_not_taken_for_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SledStore::open(dir.path()).unwrap();
+        let place = Place { shelf: ShelfId([1; 16]), epoch: super::super::EpochId([2; 8]) };
+        let record = |number| Record { key: RecordKey(number), sealed: vec![7; 100] };
+        store.append(place, &[record(0)]).unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    // At every second call it closes what has not been used since.
+                    store.rest();
+                }
+            });
+            for _ in 0..30 {
+                let read = store.read(place, RecordKey(0), 1000);
+                assert_eq!(read.as_ref().ok().map(Vec::len), Some(1), "{read:?}");
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(store.unreadable_count(), 0);
     }
 
     #[test]
