@@ -488,7 +488,7 @@ async fn told_apart(
 ) -> Vec<(&'static str, Vec<u8>)> {
     let mut talks = JoinSet::new();
     for (nth, (_, shape)) in shapes.iter().enumerate() {
-        for path in paths.iter().cloned() {
+        for path in paths {
             for (address, spki) in ends.iter().copied() {
                 let (shape, path) = (shape.clone(), path.clone());
                 talks.spawn(async move { (nth, probes::talk(address, spki, &shape, &path).await) });
