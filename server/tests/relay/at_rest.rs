@@ -5,10 +5,11 @@ use std::path::Path;
 
 use crate::disk::Disk;
 use crate::support::*;
-use porchlight_proto::api::{Floor, UpOutcome};
-use porchlight_proto::limits::{BLOB_LEN, UP_CELL_LEN};
-use porchlight_proto::time::Timing;
+use porchlight_proto::api::{DeskOutcome, Floor, SlotOutcome, UpOutcome};
+use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN, UP_CELL_LEN};
+use porchlight_proto::time::{Millis, Seconds, Timing};
 use porchlight_relay::StartError;
+use porchlight_relay::clock::SetClock;
 use porchlight_relay::seal::Lane;
 use porchlight_relay::seal::copy::{Found, open_copy};
 
@@ -169,18 +170,170 @@ async fn the_wall_clock_neither_prolongs_nor_shortens_a_life() {
     running.post(&mut client, &site.line.post()).await;
     // 1970, ten days either way, and back.
     for wall in [0, NOON.0 - 10 * 86_400_000, NOON.0 + 10 * 86_400_000, NOON.0] {
-        site.clock.set_wall(porchlight_proto::time::Millis(wall));
+        site.clock.set_wall(Millis(wall));
         running.relay.tend().await;
         let life = running.page_at(&mut client, NOON.seconds()).await;
         assert_eq!(life.cells.len(), 1, "nothing is deleted early with the wall clock at {wall}");
     }
-    site.clock.set_wall(porchlight_proto::time::Millis(0));
+    site.clock.set_wall(Millis(0));
     site.clock.pass((60 + UP_TTL_S) * 1000);
-    let now = porchlight_proto::time::Seconds(NOON.seconds().0 + 60 + UP_TTL_S);
+    let now = Seconds(NOON.seconds().0 + 60 + UP_TTL_S);
     assert!(
         running.page_at(&mut client, now).await.cells.is_empty(),
         "nothing is served past its time, even before the relay has tidied up"
     );
+}
+
+const HOUR: u64 = 3_600_000;
+
+/// Keys that a keyring file holds, of whatever lane.
+fn key_count(site: &Site) -> usize {
+    std::fs::read(site.path("keys/keyring")).unwrap()[64..].chunks(160).filter(|slot| matches!(slot[0], 1..=3)).count()
+}
+
+/// Waits until the relay has tidied up by itself, which it does each second: nobody tells it to.
+async fn until_keys_are(site: &Site, count: usize, name: &str) {
+    let patience = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    while key_count(site) != count {
+        assert!(tokio::time::Instant::now() < patience, "{name}: {} keys are kept, {count} should be", key_count(site));
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+/// What lies in a day at a slot; nothing if there is no such day.
+async fn slow_cell(client: &mut Client, slot: u64) -> Option<Vec<u8>> {
+    let reply = client.get(&format!("down/slow/{}", slot / 48)).await;
+    let at = usize::try_from(slot % 48).unwrap() * DOWN_CELL_LEN;
+    reply.status.is_success().then(|| reply.body[at..at + DOWN_CELL_LEN].to_vec())
+}
+
+fn slow_of(found: &[Found]) -> BTreeSet<Vec<u8>> {
+    found.iter().filter(|found| found.lane == Lane::Slow).map(|found| found.plain.clone()).collect()
+}
+
+/// The machine sleeps: `CLOCK_BOOTTIME` counts on, no timer of the process does, and the wall clock comes along or stays where it was.
+#[tokio::test]
+async fn what_died_while_the_machine_slept_is_not_there_when_it_wakes_and_what_lives_is() {
+    for (seed, is_wall_left_behind) in [(25, false), (26, true)] {
+        let name = format!("the wall clock was left behind: {is_wall_left_behind}");
+        let mut site = Site::new(seed);
+        site.top += "epoch_s = 3600\n";
+        site.more = format!("up_ttl_s = {}\nslow_days = 1", 12 * 3600);
+        let running = site.start().await;
+        let mut client = running.client(Http::Two).await;
+        let [dies, lives, later] = [(); 3].map(|()| site.line.post());
+        assert_eq!(running.post(&mut client, &dies).await.outcome, UpOutcome::Stored);
+        // 15:00. Today ends in the night, and tomorrow begins in it.
+        site.clock.pass(3 * HOUR);
+        assert_eq!(running.post(&mut client, &lives).await.outcome, UpOutcome::Stored);
+        let tomorrow = u64::from(Timing::PRODUCTION.day(NOON) + 1) * 48;
+        let fast = Timing::PRODUCTION.fast_slot(Timing::PRODUCTION.beat(site.line_now()) + 1, 0);
+        let [today, at_night, in_the_morning] = [tomorrow - 16, tomorrow + 1, tomorrow + 4];
+        let beats = [today, at_night, in_the_morning].map(|slot| site.line.beat(Some(fast), Some(slot), Floor::default()));
+        for beat in &beats {
+            let reply = running.beat(&mut client, &site.line.worker, beat).await;
+            assert_eq!((reply.outcome, reply.slow), (DeskOutcome::Done, SlotOutcome::Written), "{name}");
+        }
+        assert_eq!(key_count(&site), 4, "{name}: two epochs and two days");
+
+        let wall = site.line_now();
+        site.clock.pass(10 * HOUR + HOUR / 2);
+        if is_wall_left_behind {
+            site.clock.set_wall(wall);
+        }
+        // The first moment: every call of it before the relay has been told to do anything.
+        let notice = running.notice(&mut client).await;
+        let cells = running.page_at(&mut client, notice.clock_ms.seconds()).await.cells;
+        let alive: BTreeSet<Vec<u8>> =
+            beats.iter().flat_map(|beat| &beat.team_cells).chain([&lives.cell]).map(|cell| cell.to_vec()).collect();
+        assert_eq!(cells.iter().map(|cell| cell.to_vec()).collect::<BTreeSet<_>>(), alive, "{name}");
+        assert_eq!(slow_cell(&mut client, today).await, None, "{name}: that day is over");
+        assert_eq!(
+            slow_cell(&mut client, at_night).await.unwrap(),
+            beats[1].slow_cell.as_slice(),
+            "{name}: it came in the night"
+        );
+        assert_eq!(slow_cell(&mut client, in_the_morning).await.unwrap(), [0; DOWN_CELL_LEN], "{name}: it has not come yet");
+        let fast = client.get("down/fast").await.ok();
+        assert!(fast.chunks(DOWN_CELL_LEN).all(|shown| shown != beats[0].fast_cell.as_slice()), "{name}: its beat is over");
+
+        until_keys_are(&site, 2, &name).await;
+        let found = opened(&site, "data/cells", "keys");
+        assert_eq!(cells_of(&found), alive, "{name}: kept");
+        assert_eq!(slow_of(&found), beats[1..].iter().map(|beat| beat.slow_cell.to_vec()).collect(), "{name}: kept");
+
+        // It goes on as if it had been awake: new cells are taken, and what lived on dies on time.
+        assert_eq!(running.post(&mut client, &later).await.outcome, UpOutcome::Stored, "{name}");
+        site.clock.pass(2 * HOUR + HOUR / 2);
+        let now = running.notice(&mut client).await.clock_ms.seconds();
+        let cells = running.page_at(&mut client, now).await.cells;
+        assert_eq!(cells, [later.cell], "{name}: the others died at four");
+        assert_eq!(
+            slow_cell(&mut client, in_the_morning).await.unwrap(),
+            beats[2].slow_cell.as_slice(),
+            "{name}: it has come by now"
+        );
+    }
+}
+
+/// A machine without a battery shows 1970 when it starts. The relay serves and forgets by the time since then, whether somebody sets the
+/// clock afterwards or not, and so does the one that is started next.
+#[tokio::test]
+async fn a_relay_that_starts_in_1970_serves_and_forgets_on_time() {
+    for (seed, is_set_right) in [(27, true), (28, false)] {
+        let name = format!("the clock is set right: {is_set_right}");
+        let mut site = site(seed);
+        let ever = (Seconds(0), Seconds(2 * NOON.seconds().0));
+        (site.line, site.clock) = (TestLine::of_life(seed, NOON.seconds(), ever), SetClock::new(Millis(5000)).into());
+        site.more += "\nslow_days = 1";
+        let running = site.start().await;
+        let mut client = running.client(Http::Two).await;
+        let [first, second] = [(); 2].map(|()| site.line.post());
+        assert_eq!(running.post(&mut client, &first).await.outcome, UpOutcome::Stored, "{name}");
+        let beat = site.line.beat(None, Some(1), Floor::default());
+        assert_eq!(running.beat(&mut client, &site.line.worker, &beat).await.slow, SlotOutcome::Written, "{name}");
+        let page = running.page(&mut client, 0, 0, 0).await;
+        assert_eq!((page.first, page.cells.len()), (1, 3), "{name}: the post and the team cells");
+        assert_eq!(slow_cell(&mut client, 1).await.unwrap(), [0; DOWN_CELL_LEN], "{name}: not before its slot");
+
+        site.clock.pass(HOUR / 2);
+        let page = running.page(&mut client, 0, 0, 0).await;
+        assert_eq!((page.first, page.cells.len()), (4, 0), "{name}: dead");
+        assert_eq!(slow_cell(&mut client, 1).await.unwrap(), beat.slow_cell.as_slice(), "{name}: shown on time");
+        until_keys_are(&site, 1, &name).await;
+        assert_eq!(cells_of(&opened(&site, "data/cells", "keys")), BTreeSet::new(), "{name}: nothing is kept");
+
+        assert_eq!(running.post(&mut client, &second).await.outcome, UpOutcome::Stored, "{name}");
+        let then = running.notice(&mut client).await.clock_ms.seconds();
+        site.clock.set_wall(if is_set_right { NOON } else { Millis(0) });
+        running.relay.tend().await;
+        assert_eq!(running.page_at(&mut client, then).await.cells, [second.cell.clone()], "{name}: nothing early");
+        drop(client);
+        running.relay.stop().await;
+        let running = site.start().await;
+        let mut client = running.client(Http::Two).await;
+        let page = running.page(&mut client, 0, 0, 0).await;
+        assert_eq!((page.first, page.cells), (4, vec![second.cell.clone()]), "{name}: the next relay holds it");
+        let now = site.line_now();
+        let next = Timing::PRODUCTION.slow_slot(now) + 2;
+        let other = site.line.beat(None, Some(next), Floor::default());
+        assert_eq!(running.beat(&mut client, &site.line.worker, &other).await.slow, SlotOutcome::Written, "{name}");
+        if is_set_right {
+            assert_eq!(slow_cell(&mut client, 1).await, None, "{name}: 1970 is over");
+        }
+
+        site.clock.pass((60 + UP_TTL_S) * 1000);
+        assert_eq!(running.page(&mut client, 0, 0, 0).await.cells, [], "{name}: dead on time");
+        site.clock.pass(HOUR);
+        assert_eq!(slow_cell(&mut client, next).await.unwrap(), other.slow_cell.as_slice(), "{name}");
+        until_keys_are(&site, if is_set_right { 2 } else { 1 }, &name).await;
+        // A day after the machine started, and a day after this relay did.
+        site.clock.pass(24 * HOUR);
+        assert_eq!(slow_cell(&mut client, 1).await, None, "{name}: the first day is over");
+        assert_eq!(slow_cell(&mut client, next).await, None, "{name}: and this one");
+        running.relay.tend().await;
+        assert_eq!(slow_of(&opened(&site, "data/cells", "keys")), BTreeSet::new(), "{name}: nothing is kept");
+    }
 }
 
 /// A relay on two disks that can refuse: one for the store, one for the keyring.

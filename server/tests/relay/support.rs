@@ -63,11 +63,15 @@ const YEAR: u64 = 31_536_000;
 
 impl TestLine {
     pub(crate) fn new(seed: u64, now: Seconds) -> Self {
+        Self::of_life(seed, now, (Seconds(now.0 - YEAR), Seconds(now.0 + YEAR)))
+    }
+
+    /// With certificates that hold from one moment to another.
+    pub(crate) fn of_life(seed: u64, now: Seconds, life: (Seconds, Seconds)) -> Self {
         println!("line seed {seed}");
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let [root, desk, seat] = [(); 3].map(|()| SecretKey::generate(&mut rng));
         let id = LineId::from_root(&root.public());
-        let life = (Seconds(now.0 - YEAR), Seconds(now.0 + YEAR));
         let desk_cert = DeskCert::sign(&root, &desk.public(), 1, life.0, life.1);
         let mut device = |role, seat| {
             let key = SecretKey::generate(&mut rng);
