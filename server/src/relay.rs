@@ -289,7 +289,8 @@ impl Rooms {
             served.line.tend();
             served.line.forget_below_floor();
         }
-        if round.is_multiple_of(MEASURE_ROUNDS) {
+        // A medium that refuses may be full: what is held can be read again as soon as the ballast makes room for that.
+        if round.is_multiple_of(MEASURE_ROUNDS) || self.has_new_failures() {
             self.ballast.trim(self.sealer.store().free());
             self.quota.measure(&self.sealer);
         }
@@ -298,6 +299,10 @@ impl Rooms {
         }
         let trouble = self.look();
         self.trouble.send_if_modified(|held| std::mem::replace(held, trouble) != trouble);
+    }
+
+    fn has_new_failures(&self) -> bool {
+        self.counters.store_failures.count() != self.failures.lock().unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn look(&self) -> Trouble {

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::binary::until;
 use crate::disk::Disk;
 use crate::support::*;
 use porchlight_proto::api::{DeskOutcome, Floor, SlotOutcome, UpOutcome};
-use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN, UP_CELL_LEN};
+use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN};
 use porchlight_proto::time::{Millis, Seconds, Timing};
 use porchlight_relay::StartError;
 use porchlight_relay::clock::SetClock;
 use porchlight_relay::seal::Lane;
-use porchlight_relay::seal::copy::{Found, open_copy};
+use porchlight_relay::seal::copy::Found;
 
 /// Days of the carousel end before the cells of this line do.
 const UP_TTL_S: u64 = 600;
@@ -21,32 +22,6 @@ fn site(seed: u64) -> Site {
     site.top += "epoch_s = 60\n";
     site.more = format!("up_ttl_s = {UP_TTL_S}");
     site
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-fn opened(site: &Site, cells: &str, keys: &str) -> Vec<Found> {
-    // sled writes when it opens: every look has a copy of its own.
-    let look = site.path("look");
-    let _ = std::fs::remove_dir_all(&look);
-    copy(&site.path(cells), &look);
-    open_copy(&look, &site.path(keys)).unwrap()
-}
-
-fn cells_of(found: &[Found]) -> BTreeSet<Vec<u8>> {
-    let up = found.iter().filter(|found| found.lane == Lane::Up);
-    up.flat_map(|found| found.plain.chunks(UP_CELL_LEN).map(<[u8]>::to_vec)).collect()
 }
 
 #[tokio::test]
@@ -193,11 +168,7 @@ fn key_count(site: &Site) -> usize {
 
 /// Waits until the relay has tidied up by itself, which it does each second: nobody tells it to.
 async fn until_keys_are(site: &Site, count: usize, name: &str) {
-    let patience = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
-    while key_count(site) != count {
-        assert!(tokio::time::Instant::now() < patience, "{name}: {} keys are kept, {count} should be", key_count(site));
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    until(&format!("{name}: {count} keys"), || key_count(site) == count).await;
 }
 
 /// What lies in a day at a slot; nothing if there is no such day.

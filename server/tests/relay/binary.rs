@@ -109,6 +109,24 @@ impl Drop for Process {
     }
 }
 
+/// Waits until the relay has said all of these, in whatever order.
+pub(crate) fn hear_all(process: &Process, texts: &[&str]) {
+    let mut missing = texts.to_vec();
+    while !missing.is_empty() {
+        let line = process.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never said {missing:?}"));
+        missing.retain(|text| !line.contains(text));
+    }
+}
+
+/// Waits for what somebody else does.
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = SystemClock.boot();
+    while !is_so() {
+        assert!(u128::from(SystemClock.boot().since(began)) < PATIENCE.as_millis(), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 pub(crate) async fn desk(
     process: &Process,
     client: &mut Client,

@@ -1,5 +1,6 @@
 //! A line, its devices, a relay for it, and clients that speak to that.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use porchlight_proto::api::{DeskBeat, DeskReply, Floor, LanePage, Notice, UpPost
 use porchlight_proto::bulletin::{Bulletin, Code};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
 use porchlight_proto::kdf;
+use porchlight_proto::limits::UP_CELL_LEN;
 use porchlight_proto::line::{DeviceId, LineId, Seat};
 use porchlight_proto::roster::{RosterBody, SignedRoster};
 use porchlight_proto::seal::SealingSecret;
@@ -23,6 +25,8 @@ use porchlight_relay::chance::SystemChance;
 use porchlight_relay::clock::{Clock, SetClock};
 use porchlight_relay::config::{Mode, Settings};
 use porchlight_relay::door::listen::Bound;
+use porchlight_relay::seal::Lane;
+use porchlight_relay::seal::copy::{Found, open_copy};
 use porchlight_relay::{Relay, World, start};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -438,4 +442,45 @@ impl ServerCertVerifier for Pin {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Copies a directory and all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// What somebody can open who copied the store and the keyring.
+pub(crate) fn opened(site: &Site, cells: &str, keys: &str) -> Vec<Found> {
+    // sled writes when it opens: every look has a copy of its own.
+    let look = site.path("look");
+    let _ = std::fs::remove_dir_all(&look);
+    copy(&site.path(cells), &look);
+    open_copy(&look, &site.path(keys)).unwrap()
+}
+
+/// The cells for the desk among it.
+pub(crate) fn cells_of(found: &[Found]) -> BTreeSet<Vec<u8>> {
+    let up = found.iter().filter(|found| found.lane == Lane::Up);
+    up.flat_map(|found| found.plain.chunks(UP_CELL_LEN).map(<[u8]>::to_vec)).collect()
+}
+
+/// The names of the shelves that a keyring has keys to.
+pub(crate) fn shelves_in(keys: &Path, lane: Lane) -> BTreeSet<String> {
+    let code = match lane {
+        Lane::Up => 1,
+        Lane::Slow => 2,
+        Lane::Blob => 3,
+    };
+    let keyring = std::fs::read(keys.join("keyring")).unwrap();
+    let slots = keyring[64..].chunks(160).filter(|slot| slot[0] == code);
+    slots.map(|slot| data_encoding::HEXLOWER.encode(&slot[40..56])).collect()
 }
