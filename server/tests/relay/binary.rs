@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::support::*;
 use porchlight_proto::api::{LanePage, UpOutcome, UpPost, UpReply};
+use porchlight_proto::limits::DOWN_CELL_LEN;
 use porchlight_proto::time::Seconds;
 use porchlight_relay::clock::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
@@ -135,9 +136,21 @@ pub(crate) async fn desk(
     call: (&str, &str),
     body: &[u8],
 ) -> Reply {
+    try_desk(process, client, line, device, call, body).await.unwrap()
+}
+
+/// A device's call to a relay that may be killed meanwhile.
+pub(crate) async fn try_desk(
+    process: &Process,
+    client: &mut Client,
+    line: &TestLine,
+    device: &Device,
+    call: (&str, &str),
+    body: &[u8],
+) -> hyper::Result<Reply> {
     let path = format!("/v1/{}", call.1);
     let token = line.token(device, &process.spki, (call.0, &path), body, now());
-    client.send(call.0, &format!("/{GATE}{path}"), Some(&token), body).await
+    client.try_send(call.0, &format!("/{GATE}{path}"), Some(&token), body).await
 }
 
 /// The outcome of one post.
@@ -148,7 +161,12 @@ pub(crate) async fn post(client: &mut Client, post: &UpPost) -> UpOutcome {
 
 /// Every cell that a desk reads.
 pub(crate) async fn held(process: &Process, client: &mut Client, line: &TestLine) -> BTreeSet<Vec<u8>> {
-    let (mut cells, mut after, mut life) = (BTreeSet::new(), 0, 0);
+    held_in_order(process, client, line).await.into_iter().collect()
+}
+
+/// Every cell that a desk reads, as often as it does.
+pub(crate) async fn held_in_order(process: &Process, client: &mut Client, line: &TestLine) -> Vec<Vec<u8>> {
+    let (mut cells, mut after, mut life) = (Vec::new(), 0, 0);
     loop {
         let call = format!("desk/up?after={life:016x}-{after}&wait=0");
         let page = LanePage::parse(&desk(process, client, line, &line.worker, ("GET", &call), &[]).await.ok()).unwrap();
@@ -159,6 +177,17 @@ pub(crate) async fn held(process: &Process, client: &mut Client, line: &TestLine
         (life, after) = (page.life, page.last());
         cells.extend(page.cells.iter().map(|cell| cell.to_vec()));
     }
+}
+
+/// A number from the environment, or the usual one.
+pub(crate) fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap())
+}
+
+/// Where in a day a slow slot lies.
+pub(crate) fn in_day(slot: u64) -> std::ops::Range<usize> {
+    let at = usize::try_from(slot % 48).unwrap() * DOWN_CELL_LEN;
+    at..at + DOWN_CELL_LEN
 }
 
 pub(crate) fn site(seed: u64) -> Site {
