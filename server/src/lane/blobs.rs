@@ -87,6 +87,9 @@ impl Blobs {
         let found = |epoch: &Epoch| {
             let wanted = self.ground.sealer.mark(epoch, &name.0, boot).ok()?;
             let opened = self.ground.sealer.read(epoch, wanted, 1, boot).ok()?;
+            // Blobs were counted, and the store has none: lost, even where it does not say so.
+            let is_empty = opened.last.is_none() && epoch.count > 0;
+            self.ground.counters.damaged_records.add(opened.damaged_count as u64 + u64::from(is_empty));
             let exact = |(key, bytes): (RecordKey, Vec<u8>)| (key == wanted).then_some(bytes);
             opened.records.into_iter().find_map(exact)
         };

@@ -185,8 +185,10 @@ impl SlowTrack {
         }
         let slot = |(key, bytes): (RecordKey, Vec<u8>)| Some((*slots.get(&key)?, bytes.into_boxed_slice().try_into().ok()?));
         let written: BTreeMap<_, _> = opened.records.into_iter().filter_map(slot).collect();
-        // One that opens and lies under no slot's name is lost as well: another version wrote it.
-        self.ground.counters.damaged_records.add((held - written.len()) as u64);
+        // One that opens and lies under no slot's name is lost as well: another version wrote it. And what was counted and does not come, even
+        // where the store does not say so.
+        let lost = epoch.count.max(held as u64).saturating_sub(written.len() as u64);
+        self.ground.counters.damaged_records.add(lost);
         Ok(written)
     }
 
