@@ -13,6 +13,7 @@ use porchlight_proto::api::{LanePage, UpOutcome, UpPost, UpReply};
 use porchlight_proto::limits::DOWN_CELL_LEN;
 use porchlight_proto::time::Seconds;
 use porchlight_relay::clock::{Clock, SystemClock};
+use porchlight_relay::seal::Lane;
 use rustix::process::{Pid, Signal, kill_process};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_porchlight-relay");
@@ -204,4 +205,16 @@ pub(crate) fn output(verb: &str, config: &Path, more: &[&str]) -> Output {
 pub(crate) fn files_under(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] }).collect()
+}
+
+/// The names of the shelves that a keyring has keys to.
+pub(crate) fn shelves_in(keys: &Path, lane: Lane) -> BTreeSet<String> {
+    let code = match lane {
+        Lane::Up => 1,
+        Lane::Slow => 2,
+        Lane::Blob => 3,
+    };
+    let keyring = std::fs::read(keys.join("keyring")).unwrap();
+    let slots = keyring[64..].chunks(160).filter(|slot| slot[0] == code);
+    slots.map(|slot| data_encoding::HEXLOWER.encode(&slot[40..56])).collect()
 }

@@ -472,15 +472,3 @@ pub(crate) fn cells_of(found: &[Found]) -> BTreeSet<Vec<u8>> {
     let up = found.iter().filter(|found| found.lane == Lane::Up);
     up.flat_map(|found| found.plain.chunks(UP_CELL_LEN).map(<[u8]>::to_vec)).collect()
 }
-
-/// The names of the shelves that a keyring has keys to.
-pub(crate) fn shelves_in(keys: &Path, lane: Lane) -> BTreeSet<String> {
-    let code = match lane {
-        Lane::Up => 1,
-        Lane::Slow => 2,
-        Lane::Blob => 3,
-    };
-    let keyring = std::fs::read(keys.join("keyring")).unwrap();
-    let slots = keyring[64..].chunks(160).filter(|slot| slot[0] == code);
-    slots.map(|slot| data_encoding::HEXLOWER.encode(&slot[40..56])).collect()
-}
