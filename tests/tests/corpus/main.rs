@@ -1,8 +1,16 @@
-//! Replays the fuzzer's corpus: what once broke a parser, or nearly did, is tried again in every run of the tests.
+//! Replays the fuzzer's corpus: what once broke a parser, or nearly did, is tried again in every run of the tests; and [`mutations`] of it.
 //!
 //! `docs/TESTING.md` says how to fuzz. A finding's input is kept in `tests/fuzz/corpus/TARGET/`, and replayed here from then on.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails says so by panicking")]
-#[path = "../fuzz/src/lib.rs"]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test that fails says so by panicking; whether a target hangs is a matter of real time"
+)]
+mod mutations;
+#[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
 use std::{
