@@ -394,7 +394,8 @@ impl LanePage {
     ///
     /// # Errors
     ///
-    /// [`BadBytes`] if the length does not fit the count of cells, there are more than 512, or bytes that must be zero are not.
+    /// [`BadBytes`] if the length does not fit the count of cells, there are more than 512, no position would be left after them, or
+    /// bytes that must be zero are not.
     pub fn parse(bytes: &[u8]) -> Result<Self, BadBytes> {
         let (header, body) = bytes.split_first_chunk::<LANE_PAGE_LEN>().ok_or(BadBytes)?;
         let fields = Fields(header);
@@ -402,8 +403,11 @@ impl LanePage {
         if count > LANE_PAGE_MAX_CELLS || bytes.len() != Self::len_with(count) || !fields.is_zero(lane_page::zero) {
             return Err(BadBytes);
         }
+        let first = fields.u64(lane_page::first);
+        // Else its last cell would lie before its first, and nothing could come after them.
+        first.checked_add(count as u64).ok_or(BadBytes)?;
         let cells = body.chunks_exact(UP_CELL_LEN).take(count).map(sized::<UP_CELL_LEN>).collect::<Result<_, _>>()?;
-        Ok(Self { life: fields.u64(lane_page::life), first: fields.u64(lane_page::first), cells })
+        Ok(Self { life: fields.u64(lane_page::life), first, cells })
     }
     /// The position after which to read on.
     #[must_use]

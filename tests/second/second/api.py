@@ -41,6 +41,7 @@ def parse_lane_page(data: bytes) -> dict:
     count = number(head["cells"])
     insist(not any(head["zero"]), "malformed", "zero")
     insist(count <= PAGE_MOST, "malformed", "too many cells")
+    insist(number(head["first"]) + count < 1 << 64, "malformed", "no position is left")
     body = data[layout.length :]
     insist(len(body) == (count + -count % GROUP) * CELL, "malformed", "the page's length")
     cells = [body[at * CELL : (at + 1) * CELL] for at in range(count)]
