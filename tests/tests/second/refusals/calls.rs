@@ -135,6 +135,11 @@ pub(super) fn bodies(table: &mut Table, rng: &mut ChaCha20Rng, python: &mut Pyth
             table.refused(&format!("{name}: {} bytes", wrong.len()), body_here(name, wrong), body_there(name, wrong, python));
         }
     }
+    // Of one cell, at the last position after which there is another, and at the last of all.
+    let page = |last| [&[9; 8][..], &[0xff; 7], &[last], &[0, 0, 0, 1, 0, 0, 0, 0], &[7; 8 * 2048]].concat();
+    let (sound, past) = (page(0xfe), page(0xff));
+    table.taken("lane-page: near the end", body_here("lane-page", &sound), body_there("lane-page", &sound, python));
+    table.refused("lane-page: at the end", body_here("lane-page", &past), body_there("lane-page", &past, python));
 }
 
 /// A body's layout, its sound bytes, and what spoils it: a byte's place and value.
