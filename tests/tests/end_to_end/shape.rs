@@ -5,15 +5,18 @@
 //! something was fetched, when) goes to classifiers, which must do no better than chance. One byte planted in one post has to be
 //! seen by all of them, else the run says nothing.
 
+mod auc;
 mod callers;
 mod desks;
 mod frames;
 mod odds;
+mod streams;
 mod tap;
 
 use std::collections::BTreeSet;
 
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use odds::Sample;
 use tap::{Notes, Record};
@@ -23,6 +26,17 @@ use crate::site::{Plan, Running, Site};
 /// Samples of each kind: `SHAPE_VISITS`, else 20.
 fn samples_wanted() -> usize {
     std::env::var("SHAPE_VISITS").ok().and_then(|count| count.parse().ok()).unwrap_or(20)
+}
+
+/// What so many samples of each kind took, and what more would take.
+fn say_how_long(taken: Duration, samples: usize) {
+    let minutes = |count: usize| taken.as_secs_f64() / samples as f64 * count as f64 / 60.0;
+    println!(
+        "{samples} of each in {:.1} min; SHAPE_VISITS=200 would take {:.0} min, 1000 {:.0} min",
+        minutes(samples),
+        minutes(200),
+        minutes(1_000)
+    );
 }
 
 /// Quick, but so that a beat can be kept by a machine that is busy.

@@ -10,9 +10,11 @@ const PADDED: u8 = 8;
 /// No other DATA of a caller or a desk is as long as the shortest post.
 const POST_LEN: usize = 2080;
 
-/// A frame's header, without its stream: those only count upwards.
+/// A frame's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
+    /// Which request it belongs to, and 0 for the connection's own.
+    pub stream: u32,
     pub kind: u8,
     pub flags: u8,
     pub length: usize,
@@ -26,8 +28,14 @@ pub struct Frames {
 }
 
 impl Frames {
+    /// Of a client.
     pub fn new() -> Self {
         Self { preface: PREFACE_LEN, header: Vec::new(), left: 0 }
+    }
+
+    /// Of a relay, which begins with a frame.
+    pub fn of_replies() -> Self {
+        Self { preface: 0, ..Self::new() }
     }
 
     /// What is to be passed on of a piece: the same bytes, but for the post at which `leak`, which counts down with each, comes to
@@ -62,7 +70,8 @@ impl Frames {
 
 fn parsed(header: &[u8]) -> Frame {
     let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
-    Frame { kind: header[3], flags: header[4], length: usize::try_from(length).unwrap() }
+    let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]);
+    Frame { stream, kind: header[3], flags: header[4], length: usize::try_from(length).unwrap() }
 }
 
 /// The first of `bytes`, at most `wanted` of them; both are that much shorter afterwards.

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -32,7 +32,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::LONG;
 use super::frames::{Frame, Frames};
-use crate::site::Site;
+use crate::site::{PATIENCE, Site};
 
 /// More than a TLS record holds.
 const PIECE: usize = 65_536;
@@ -48,6 +48,17 @@ pub struct Record {
     pub length: usize,
 }
 
+/// What was in one TLS record of a program or its relay, read by whoever has the key.
+#[derive(Debug, Clone)]
+pub struct Content {
+    pub at: Instant,
+    pub upward: bool,
+    /// Bytes, as they were said.
+    pub length: usize,
+    /// The frames that begin in it; the one that leaks is a byte longer than was said.
+    pub frames: Vec<Frame>,
+}
+
 /// A request as the relay reads it.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -61,8 +72,12 @@ pub struct Asked {
 #[derive(Debug, Default)]
 pub struct Notes {
     pub connections: usize,
+    /// Of these, how many have not ended.
+    open: usize,
     pub near: Vec<Record>,
     pub far: Vec<Record>,
+    /// What is in those that carry anything, near upwards and far downwards: as it was said.
+    pub contents: Vec<Content>,
     pub frames: Vec<(Instant, Frame)>,
     pub asked: Vec<Asked>,
     /// Which post from now on gets a byte more; 0 for none.
@@ -83,6 +98,7 @@ impl Notes {
             frames: self.frames.iter().filter(|(at, _)| within(*at)).copied().collect(),
             asked: self.asked.iter().filter(|asked| asked_from <= asked.at && asked.at < asked_until).cloned().collect(),
             near: Vec::new(),
+            contents: self.contents.iter().filter(|content| within(content.at)).cloned().collect(),
             ..*self
         })
     }
@@ -99,45 +115,76 @@ type Shared = Arc<Mutex<Notes>>;
 pub struct Tap {
     /// As `--socks5` takes it.
     pub address: String,
-    notes: Shared,
+    /// Of the connections that are made from now on.
+    notes: Arc<Mutex<Shared>>,
 }
 
 impl Tap {
     /// Lays one before a site's relay, which has run once.
     pub async fn lay(site: &Site, relay: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, notes) = (listener.local_addr().unwrap().to_string(), Shared::default());
+        let (address, notes) = (listener.local_addr().unwrap().to_string(), Arc::new(Mutex::new(Shared::default())));
         let file = |name: &str| -> PathBuf { site.machine.path("data/tls").join(name) };
         let identity = tls::of_files(&file("cert.pem"), &file("key.pem")).unwrap();
         let connector = TlsConnector::from(Arc::new(authority::client_config(Some(Key::from_bytes(identity.spki))).unwrap()));
-        let between = Between { relay, acceptor: TlsAcceptor::from(identity.config), connector, notes: Arc::clone(&notes) };
+        let acceptor = TlsAcceptor::from(identity.config);
+        let current = Arc::clone(&notes);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let between = between.clone();
-                // A connection that breaks has ended: programs are killed, too.
-                tokio::spawn(async move { drop(between.carry(near).await) });
+                let notes = Arc::clone(&*current.lock().unwrap());
+                let between = Between { relay, acceptor: acceptor.clone(), connector: connector.clone(), notes };
+                tokio::spawn(async move {
+                    let notes = Arc::clone(&between.notes);
+                    notes.lock().unwrap().open += 1;
+                    // A connection that breaks has ended: programs are killed, too.
+                    drop(between.carry(near).await);
+                    notes.lock().unwrap().open -= 1;
+                });
             }
         });
         Self { address, notes }
     }
 
-    /// Begins anew: what was seen so far is forgotten.
+    /// Begins with connections that are made from now on: the farewell of an earlier one is not seen.
+    pub fn begin_with_new(&self, leak: usize) {
+        *self.notes.lock().unwrap() = Arc::new(Mutex::new(Notes { leak, ..Notes::default() }));
+    }
+
+    /// Begins anew with the connections there are: what was seen so far is forgotten.
     pub fn begin(&self, leak: usize) {
-        *self.notes.lock().unwrap() = Notes { leak, ..Notes::default() };
+        let notes = self.current();
+        let mut notes = notes.lock().unwrap();
+        *notes = Notes { leak, open: notes.open, ..Notes::default() };
+    }
+
+    fn current(&self) -> Shared {
+        Arc::clone(&*self.notes.lock().unwrap())
     }
 
     /// How many posts were seen so far.
     pub fn posts(&self) -> usize {
-        self.notes.lock().unwrap().posts()
+        self.current().lock().unwrap().posts()
     }
 
     /// What was seen since.
     pub fn end(&self) -> Notes {
-        std::mem::take(&mut self.notes.lock().unwrap())
+        let notes = self.current();
+        let mut notes = notes.lock().unwrap();
+        let open = notes.open;
+        std::mem::replace(&mut *notes, Notes { open, ..Notes::default() })
+    }
+
+    /// The same once every connection has ended, its farewell included.
+    pub fn end_with_all(&self) -> Notes {
+        let (notes, until) = (self.current(), Instant::now() + PATIENCE);
+        while notes.lock().unwrap().open > 0 {
+            assert!(Instant::now() < until, "a connection does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::mem::take(&mut *notes.lock().unwrap())
     }
 }
 
-#[derive(Clone)]
 struct Between {
     relay: SocketAddr,
     acceptor: TlsAcceptor,
@@ -154,7 +201,7 @@ impl Between {
         self.notes.lock().unwrap().connections += 1;
         let mut near = self.acceptor.accept(Seen::of(near, &self.notes, Side::Near)).await?;
         let mut far = self.connector.connect(ServerName::from(self.relay.ip()), Seen::of(far, &self.notes, Side::Far)).await?;
-        let (mut frames, mut reader) = (Frames::new(), reader(Arc::clone(&self.notes)));
+        let (mut frames, mut replies, mut reader) = (Frames::new(), Frames::of_replies(), reader(Arc::clone(&self.notes)));
         loop {
             tokio::select! {
                 said = record(&mut near) => {
@@ -172,6 +219,7 @@ impl Between {
                     if said.is_empty() {
                         return near.shutdown().await;
                     }
+                    self.replied(&mut replies, &said);
                     near.write_all(&said).await?;
                     near.flush().await?;
                 }
@@ -182,8 +230,21 @@ impl Between {
     /// What the program said, its frames noted, and leaking if it is to.
     fn noted(&self, frames: &mut Frames, said: &[u8]) -> Vec<u8> {
         let mut notes = self.notes.lock().unwrap();
-        let Notes { frames: told, leak, .. } = &mut *notes;
-        frames.pass(said, leak, |frame| told.push((Instant::now(), frame)))
+        let Notes { frames: told, leak, contents, .. } = &mut *notes;
+        let mut content = Content { at: Instant::now(), upward: true, length: said.len(), frames: Vec::new() };
+        let passed = frames.pass(said, leak, |frame| {
+            told.push((Instant::now(), frame));
+            content.frames.push(frame);
+        });
+        contents.push(content);
+        passed
+    }
+
+    /// Notes the frames of what the relay said.
+    fn replied(&self, frames: &mut Frames, said: &[u8]) {
+        let mut content = Content { at: Instant::now(), upward: false, length: said.len(), frames: Vec::new() };
+        frames.pass(said, &mut 0, |frame| content.frames.push(frame));
+        self.notes.lock().unwrap().contents.push(content);
     }
 }
 
