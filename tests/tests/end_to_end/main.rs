@@ -14,12 +14,15 @@
 mod at_rest;
 mod away;
 mod carousel;
+#[path = "../../../server/tests/relay/disk.rs"]
+mod disk;
 mod exchange;
 mod leads;
 mod mistakes;
 mod moving;
 mod night;
 mod operating;
+mod power;
 mod safeguarding;
 mod shape;
 mod shift;
