@@ -151,3 +151,73 @@ fn are_filled(notes: &Notes) {
         assert!(said == preface + frames || is_cut, "upward {upward}: {said} bytes said, {frames} in frames");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::Instant;
+
+    use super::*;
+
+    const POST: Told = (DATA, END, 2080);
+
+    fn frame(stream: u32, (kind, flags, length): Told) -> Frame {
+        Frame { stream, kind, flags, length }
+    }
+
+    /// A record as a program says it, with these frames.
+    fn said(upward: bool, preface: usize, frames: &[Frame]) -> Content {
+        let length = preface + frames.iter().map(|frame| HEADER_LEN + frame.length).sum::<usize>();
+        Content { at: Instant::now(), upward, length, frames: frames.to_vec() }
+    }
+
+    /// A connection with one post, in whose record another request began, of these lengths.
+    fn notes(asked: usize, posted: usize, head: usize, reply: usize) -> Notes {
+        let other = frame(3, (HEADERS, 5, 22));
+        let contents = vec![
+            said(true, PREFACE_LEN, &[frame(1, (HEADERS, 4, asked))]),
+            said(true, 0, &[other, frame(1, (DATA, END, posted))]),
+            said(false, 0, &[frame(1, (HEADERS, 4, head)), frame(1, (DATA, END, reply))]),
+        ];
+        let records = |upward: bool| {
+            let own = contents.iter().filter(move |content| content.upward == upward);
+            let lengths = own.map(|content| content.length + RECORD_LEN).collect::<Vec<_>>();
+            [&[517, 6][..], &lengths, &[24]]
+                .concat()
+                .into_iter()
+                .map(|length| Record { at: Instant::now(), upward, length })
+                .collect()
+        };
+        Notes { near: records(true), far: records(false), contents, ..Notes::default() }
+    }
+
+    #[test]
+    fn a_byte_more_in_any_frame_is_seen_and_a_date_is_not() {
+        let model = Streams::of(&notes(24, POST.2, 9, 16));
+        let is_like = |notes: Notes| catch_unwind(AssertUnwindSafe(|| Streams::of(&notes).are_like(&model, "it"))).is_ok();
+        assert!(is_like(notes(24, POST.2, 9, 16)) && is_like(notes(24, POST.2, 32, 16)));
+        for (what, other) in [
+            ("the head of what is asked", notes(25, POST.2, 9, 16)),
+            ("a post", notes(24, POST.2 + 1, 9, 16)),
+            ("the head of a reply, by something that is no date", notes(24, POST.2, 19, 16)),
+            ("a reply", notes(24, POST.2, 9, 17)),
+        ] {
+            assert!(!is_like(other), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_holds_more_than_its_frames_is_seen() {
+        for upward in [true, false] {
+            let mut padded = notes(24, POST.2, 9, 16);
+            let records = if upward { &mut padded.near } else { &mut padded.far };
+            records[2].length += 1;
+            assert!(catch_unwind(|| Streams::of(&padded)).is_err(), "upward {upward}");
+        }
+    }
+
+    #[test]
+    fn a_post_is_as_long_whoever_shares_its_record() {
+        assert_eq!(posts_alone(&notes(24, POST.2, 9, 16).contents), [RECORD_LEN + HEADER_LEN + POST.2]);
+    }
+}

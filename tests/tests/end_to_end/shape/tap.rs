@@ -73,7 +73,7 @@ pub struct Asked {
 pub struct Notes {
     pub connections: usize,
     /// Of these, how many have not ended.
-    open: usize,
+    pub open: usize,
     pub near: Vec<Record>,
     pub far: Vec<Record>,
     /// What is in those that carry anything, near upwards and far downwards: as it was said.
