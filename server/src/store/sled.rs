@@ -16,6 +16,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
 
 use super::{Place, Record, RecordKey, ShelfId, Store, StoreError};
 
@@ -240,12 +242,8 @@ impl Shelf {
 impl Open {
     fn at(path: &Path) -> sled::Result<Self> {
         crate::files::make_private_dir(path)?;
-        let db = sled::Config::new()
-            .path(path)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None)
-            .print_profile_on_drop(false)
-            .open()?;
+        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None).print_profile_on_drop(false);
+        let db = open_when_let_go(&config)?;
         let file = File::open(path.join("db"))?;
         // sled syncs neither its settings nor the names of its files: half of the one or none of the other is a shelf that cannot be opened
         // (found by cutting the power, server/tests/relay/power.rs).
@@ -253,6 +251,24 @@ impl Open {
         crate::files::sync_dir(path)?;
         Ok(Self { db, file })
     }
+}
+
+/// How often a shelf that was just closed is tried again, and what lies between: a second in all.
+const TRIES: u32 = 100;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+
+/// Opens what may have been closed a moment ago: sled's own threads let go of the file only when they get to it. Nobody else has it open, for
+/// the data directory is locked.
+fn open_when_let_go(config: &sled::Config) -> sled::Result<sled::Db> {
+    for _ in 0..TRIES {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().starts_with("could not acquire lock") => {
+                thread::sleep(BETWEEN_TRIES)
+            }
+            opened => return opened,
+        }
+    }
+    config.open()
 }
 
 fn read_tree(tree: &sled::Tree, from: RecordKey, limit: usize) -> sled::Result<Vec<Record>> {
