@@ -593,7 +593,7 @@ async fn live_through(dir: &Path, line: &TestLine, fixture: &Fixture, case: &Cas
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_to_any_file_costs_what_it_held_and_nothing_else() {
     /// Cases that are lived through at once: most of each is waiting for the relay to say what it lost.
-    const AT_ONCE: usize = 4;
+    const AT_ONCE: usize = 6;
     let seed = number("PORCHLIGHT_SEED", 58);
     let flips = std::env::var("PORCHLIGHT_FLIPS").ok().map(|count| count.parse().unwrap());
     println!("seed {seed}");
