@@ -1,12 +1,19 @@
 //! Nobody holds a place by doing nothing. Deadlines here are short; what is looked at is only that each one passes.
 
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::binary::{BINARY, Process, site};
 use crate::support::*;
+use porchlight_proto::api::{LanePage, UpOutcome, UpReply};
 use porchlight_relay::config::{Deadlines, Settings};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{interval, timeout};
+use tokio_rustls::client::TlsStream;
 
 /// Long enough for a busy machine, short enough to notice a connection that is never closed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -69,6 +76,74 @@ async fn half_a_body_is_not_waited_for_wherever_it_was_going() {
     }
 }
 
+/// A post whose body comes in forty pieces, a piece each 20 ms; gives what was answered until the connection ended or had nothing more to say.
+async fn trickled(running: &Running<'_>) -> Vec<u8> {
+    let mut stream = tls(running.address(), running.spki, b"http/1.1").await;
+    let head = format!("POST /{GATE}/v1/up HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 2080\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut beats = interval(Duration::from_millis(20));
+    for piece in running.site.line.post().to_bytes().chunks(52) {
+        beats.tick().await;
+        if stream.write_all(piece).await.is_err() || stream.flush().await.is_err() {
+            break;
+        }
+    }
+    let mut reply = Vec::new();
+    // A connection that was cut may also end without TLS's goodbye; one that is never ended is what must not be.
+    let _cut = timeout(PATIENCE, stream.read_to_end(&mut reply)).await.expect("the connection was ended");
+    reply
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_ended_with_the_whole_request_though_each_byte_comes_in_time() {
+    let site = Site::new(45);
+    let running = site.start().await;
+    let reply = trickled(&running).await;
+    let (head, body) = reply.split_at(reply.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4);
+    assert!(head.starts_with(b"HTTP/1.1 200"), "VOID: such a body is taken where there is time for it");
+    assert_eq!(UpReply::parse(body).unwrap().outcome, UpOutcome::Stored, "VOID");
+    running.relay.stop().await;
+
+    // No other deadline than that of the request can pass here.
+    let running = site.start_with(&hasty(&site, |deadlines| *deadlines = only_request(*deadlines))).await;
+    assert_eq!(trickled(&running).await, b"");
+    assert_eq!(running.relay.counters().deadlines_passed.count(), 1);
+    let mut good = running.client(Http::Two).await;
+    assert_eq!(running.post(&mut good, &site.line.post()).await.outcome, UpOutcome::Stored, "others are served");
+}
+
+/// The usual deadlines, none of which passes while a test runs, but for that of a whole request.
+fn only_request(usual: Deadlines) -> Deadlines {
+    let long = Duration::from_secs(600);
+    Deadlines { head: long, body: long, request: SHORT, reply: long, idle: long, age: long, ..usual }
+}
+
+/// A handler that waits: a desk's long poll, which here is allowed to wait for longer than a request may take.
+#[tokio::test]
+async fn a_handler_that_waits_too_long_is_ended_and_its_connection_serves_on() {
+    let site = Site::new(46);
+    let running = site.start_with(&hasty(&site, |deadlines| *deadlines = only_request(*deadlines))).await;
+    let poll = |wait: u32| format!("/v1/desk/up?after={:016x}-0&wait={wait}", 0);
+    let ask = |wait| {
+        let now = site.line_now().seconds();
+        (format!("/{GATE}{}", poll(wait)), site.line.token(&site.line.worker, &running.spki, ("GET", &poll(wait)), &[], now))
+    };
+    for http in [Http::One, Http::Two] {
+        let mut client = running.client(http).await;
+        let (path, token) = ask(0);
+        let page = client.send("GET", &path, Some(&token), &[]).await.ok();
+        assert!(LanePage::parse(&page).unwrap().cells.is_empty(), "VOID: one that need not wait is answered");
+        let before = running.relay.counters().deadlines_passed.count();
+        let (path, token) = ask(30);
+        let waited = timeout(PATIENCE, client.try_send("GET", &path, Some(&token), &[])).await.expect("it was ended");
+        assert!(waited.is_err(), "{http:?}: no reply, rather than a page");
+        assert_eq!(running.relay.counters().deadlines_passed.count(), before + 1, "{http:?}");
+        // On h2 it was one stream of many; on HTTP/1.1 the connection is all there is.
+        let again = client.try_send("GET", "/", None, &[]).await;
+        assert_eq!(again.is_ok(), matches!(http, Http::Two), "{http:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_a_busy_one_when_it_is_old() {
     let site = Site::new(43);
@@ -106,4 +181,115 @@ async fn connections_beyond_the_cap_are_turned_away_and_let_in_when_there_is_roo
         }
     };
     assert!(timeout(PATIENCE, again).await.is_ok());
+}
+
+/// A network of its own with nothing but a loopback in it, on which other addresses lie. It ends with the process that holds it.
+struct Network(Child);
+
+impl Network {
+    /// Needs root.
+    fn with(addresses: &[&str]) -> Self {
+        assert!(rustix::process::geteuid().is_root(), "this test makes a network of its own: run it as root");
+        let mut holder = Command::new("unshare")
+            .args(["--net", "--", "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare comes with util-linux");
+        // The echo of a byte says that it is there.
+        holder.stdin.as_mut().unwrap().write_all(b".").unwrap();
+        let there = holder.stdout.as_mut().unwrap().read_exact(&mut [0]);
+        assert!(there.is_ok(), "the kernel gives no network namespace (CONFIG_NET_NS, CAP_SYS_ADMIN)");
+        let network = Self(holder);
+        network.ip("link set lo up");
+        addresses.iter().for_each(|address| network.ip(&format!("addr add {address} dev lo")));
+        network
+    }
+
+    fn path(&self) -> String {
+        format!("/proc/{}/ns/net", self.0.id())
+    }
+
+    fn ip(&self, line: &str) {
+        let ran = Command::new("nsenter").arg(format!("--net={}", self.path())).args(["--", "ip"]).args(line.split(' ')).output();
+        let ran = ran.unwrap();
+        assert!(ran.status.success(), "ip {line}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    /// Does something in it, on a thread that stays there; so do the programs that it starts.
+    fn within<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
+        let namespace = std::fs::File::open(self.path()).unwrap();
+        let work = move || {
+            move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network)).unwrap();
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+        };
+        std::thread::scope(|scope| scope.spawn(work).join()).unwrap()
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// A connection from an address, if the relay lets it in: a place is refused before TLS.
+async fn seat(from: &str, to: SocketAddr, spki: [u8; 32]) -> Option<TlsStream<TcpStream>> {
+    let from: IpAddr = from.parse().unwrap();
+    let socket = if from.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let stream = socket.connect(to).await.unwrap();
+    assert_eq!(stream.local_addr().unwrap().ip(), from, "VOID");
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let greeting = tokio_rustls::TlsConnector::from(client_config(spki, b"http/1.1")).connect(name, stream);
+    timeout(PATIENCE, greeting).await.expect("served or refused, not left waiting").ok()
+}
+
+async fn is_served(stream: TlsStream<TcpStream>) -> Client {
+    let mut client = Client::over(stream, Http::One).await;
+    client.get("notice").await.ok();
+    client
+}
+
+const PLACES: usize = 3;
+
+/// Needs root: this machine's own addresses are exempt, so the relay gets a network in which it has others.
+#[test]
+fn one_address_has_so_many_places_and_another_its_own() {
+    for (listen, own, alike, other) in [
+        ("192.0.2.1:0", "192.0.2.7", "192.0.2.7", "192.0.2.8"),
+        // Whoever has one address of IPv6 has all of its /64.
+        ("[2001:db8::1]:0", "2001:db8:0:1::7", "2001:db8:0:1::8", "2001:db8:0:2::7"),
+    ] {
+        let ends = ["192.0.2.1/32", "192.0.2.7/32", "192.0.2.8/32"].map(str::to_owned).into_iter().chain(
+            ["2001:db8::1", "2001:db8:0:1::7", "2001:db8:0:1::8", "2001:db8:0:2::7"].map(|end| format!("{end}/128 nodad")),
+        );
+        let ends: Vec<String> = ends.collect();
+        let network = Network::with(&ends.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut site = site(47);
+        site.top = site.top.replace("127.0.0.1:0", listen) + &format!("max_per_address = {PLACES}\n");
+        std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+        network.within(async {
+            let mut command = Command::new(BINARY);
+            command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
+            let process = Process::spawn(command);
+            let seat = |from: &'static str| seat(from, process.address, process.spki);
+            let mut seated = Vec::new();
+            for _ in 0..PLACES {
+                seated.push(is_served(seat(own).await.expect("there is a place")).await);
+            }
+            for _ in 0..5 {
+                assert!(seat(alike).await.is_none(), "{listen}: one more of the same address");
+            }
+            is_served(seat(other).await.expect("somebody else's places are free")).await;
+            for client in &mut seated {
+                client.get("notice").await.ok();
+            }
+            seated.pop();
+            let again = async { while seat(alike).await.is_none() {} };
+            assert!(timeout(PATIENCE, again).await.is_ok(), "{listen}: a place that was given back is had again");
+            process.stop().await;
+        });
+    }
 }
