@@ -11,8 +11,10 @@ use crate::frames::*;
 use crate::support::*;
 use porchlight_proto::api::{Notice, UpOutcome};
 use porchlight_relay::config::Deadlines;
+use porchlight_relay::gate::owing::ROOM;
 use rustix::process::setpriority_process;
 use tokio::io::{AsyncWriteExt, split};
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 /// Long enough for a busy machine; an attack that is not cut goes on for ever.
@@ -243,4 +245,74 @@ async fn a_reply_that_is_not_taken_is_not_kept() {
     assert!(running.relay.counters().deadlines_passed.count() >= 4);
     let mut good = running.client(Http::Two).await;
     running.notice(&mut good).await;
+}
+
+/// Bodies that are announced and do not come, and replies that are not taken, each from one address: what they fill is that address's part of
+/// the room for them, and whoever wants more is sent away. Others are served meanwhile, and so is that address when it lets go.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_fills_the_room_for_bodies_and_replies_is_sent_away_and_others_are_served() {
+    let site = Site::new(83);
+    let mut settings = site.settings();
+    // Nothing is let go of because it took long: only the room is looked at.
+    let long = Duration::from_secs(600);
+    settings.deadlines = Deadlines { body: long, request: long, reply: long, ..settings.deadlines };
+    let running = site.start_with(&settings).await;
+    let counters = running.relay.counters();
+    let body = head("POST", format!("/{GATE}/v1/desk/blob/{:032x}", 0).as_bytes(), &[(b"content-length", b"65536")]);
+    let notice = head("GET", format!("/{GATE}/v1/notice").as_bytes(), &[]);
+    // A quarter of what is free of 48 MiB, of which this address holds the rest: 9.6 MiB.
+    let part = ROOM / 5;
+    for (name, settings, block, flags, each) in
+        [("bodies", Vec::new(), &body, END_HEADERS, 65_536), ("replies", setting(4, 0), &notice, END_HEADERS | END_STREAM, 4_240)]
+    {
+        let before = counters.requests_shed.count();
+        let fits = part / each;
+        let asks: Vec<u8> = (0..STREAMS).flat_map(|nth| frame(HEADERS, flags, stream(nth), block)).collect();
+        let mut holding = Vec::new();
+        let mut asked = 0;
+        let filling = async {
+            while counters.requests_shed.count() == before {
+                let mut connection = begun(running.address(), running.spki, &settings).await;
+                connection.write_all(&asks).await.unwrap();
+                connection.flush().await.unwrap();
+                holding.push(connection);
+                asked += usize::try_from(STREAMS).unwrap();
+                assert!(asked < 2 * fits, "{name}: {asked} were let in where {fits} fit");
+            }
+        };
+        assert!(timeout(PATIENCE, filling).await.is_ok(), "{name}: nobody was sent away");
+        println!("{name}: {asked} asked for, {fits} fit");
+        assert!(asked >= fits, "{name}: {asked} filled what {fits} fit in");
+        // Of the same address nobody has as much any more, a good client as little: it cannot be told from them.
+        let mut alike = running.client(Http::Two).await;
+        let whole = if each == 65_536 {
+            alike.try_send("POST", &format!("/{GATE}/v1/desk/blob/{:032x}", 0), None, &[0; 65_536]).await
+        } else {
+            alike.try_send("GET", &format!("/{GATE}/v1/notice"), None, &[]).await
+        };
+        assert!(whole.is_err(), "{name}: one more");
+        let mut good = good_client(&running).await;
+        for _ in 0..3 {
+            assert_eq!(running.post(&mut good, &site.line.post()).await.outcome, UpOutcome::Stored, "{name}: from elsewhere");
+        }
+        assert!(counters.requests_shed.count() > before + 1, "{name}: each is counted");
+        drop(holding);
+        let again = async {
+            while alike.try_send("POST", &format!("/{GATE}/v1/up"), None, site.line.post().to_bytes().as_slice()).await.is_err() {
+            }
+        };
+        assert!(timeout(PATIENCE, again).await.is_ok(), "{name}: the same address, when the room is free");
+        assert_eq!(running.post(&mut alike, &site.line.post()).await.outcome, UpOutcome::Stored, "{name}");
+    }
+}
+
+/// Streams of one connection that are open at once.
+const STREAMS: u32 = 32;
+
+/// Somebody at another address than all the rest.
+async fn good_client(running: &Running<'_>) -> Client {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 99], 0).into()).unwrap();
+    let stream = socket.connect(running.address()).await.unwrap();
+    Client::over(tls_over(stream, running.spki, b"h2").await, Http::Two).await
 }
