@@ -1,7 +1,8 @@
 //! What the process does to itself before it serves, and what an operator can ask of it.
 
-use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
@@ -10,6 +11,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::binary::*;
 use crate::support::*;
+use porchlight_proto::api::UpOutcome;
 use porchlight_relay::process::confine::{Held, Reach, confine};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -121,6 +123,182 @@ fn a_confined_thread_reaches_its_own_directories_and_nothing_else() {
         held
     });
     assert_eq!(confined.join().unwrap(), Held::Whole, "this kernel has the Landlock that is asked for");
+}
+
+/// What the relay says when it panics.
+const BUG_TEXT: &str = "porchlight-relay: stopped by a bug in this program; nothing about it was recorded";
+
+/// An account that nobody else of this machine has, so that a limit of its threads is the relay's alone.
+const ACCOUNT: &str = "64123";
+
+/// Needs root, to run the relay under an account that may have one thread only: tokio panics where the system gives it none.
+#[test]
+fn a_panic_says_one_fixed_line_and_ends_with_two() {
+    assert!(rustix::process::geteuid().is_root(), "this test runs the relay under another account: run it as root");
+    let mut site = site(78);
+    let program = site.path("relay");
+    std::fs::copy(BINARY, &program).unwrap();
+    std::fs::set_permissions(site.dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::create_dir(site.path("own")).unwrap();
+    std::os::unix::fs::chown(site.path("own"), Some(64_123), Some(64_123)).unwrap();
+    site.top = site.top.replace("\"data\"", "\"own/data\"").replace("\"keys\"", "\"own/keys\"");
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let command = |threads: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups", "prlimit", threads]).arg(&program);
+        command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
+        command.env("RUST_BACKTRACE", "full").env("RUST_LIB_BACKTRACE", "1").env("RUST_LOG", "trace");
+        command
+    };
+    // The control: the same with room for threads starts and serves.
+    let mut process = Process::spawn(command("--nproc=500:500"));
+    process.signal(Signal::TERM);
+    assert_eq!(process.child.wait().unwrap().code(), Some(0), "VOID: with room for threads it runs");
+    let panicked = command("--nproc=1:1").stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(panicked.stderr).unwrap();
+    assert_eq!((panicked.status.code(), panicked.stdout.as_slice()), (Some(2), b"".as_slice()), "{said}");
+    // What it says of its configuration before comes from the start that it did not get through.
+    let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with("porchlight-relay: warning: ")).collect();
+    assert_eq!(lines, [BUG_TEXT], "{said}");
+    for telling in [".rs", "panicked", "backtrace", "thread '", "tokio", &site.dir.path().display().to_string()] {
+        assert!(!said.contains(telling), "{telling:?} in {said}");
+    }
+}
+
+/// The addresses that a process of this network listens on over TCP and IPv4, as the kernel has them.
+fn listening(pid: u32) -> Vec<SocketAddr> {
+    let links =
+        std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    let sockets: Vec<String> =
+        links.filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+    let listening = |table: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap();
+        let rows = text.lines().skip(1).map(|row| row.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        rows.filter(|row| row[3] == "0A" && sockets.contains(&row[9])).map(|row| row[1].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(listening("tcp6"), [""; 0], "nothing listens on IPv6");
+    let address = |hex: String| {
+        let (ip, port) = hex.split_once(':').unwrap();
+        let ip = Ipv4Addr::from(u32::from_str_radix(ip, 16).unwrap().to_le_bytes());
+        SocketAddr::from((ip, u16::from_str_radix(port, 16).unwrap()))
+    };
+    listening("tcp").into_iter().map(address).collect()
+}
+
+/// A request over plain HTTP/1.1, and all that comes back.
+fn asked(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+/// The numbers of a text as Prometheus reads it (its exposition format 0.0.4), strictly: each with one HELP and one TYPE before it, no labels, no
+/// times, no name twice.
+fn numbers(text: &str) -> BTreeMap<String, u64> {
+    assert!(text.ends_with('\n'), "the last line ends");
+    let lines: Vec<&str> = text.lines().collect();
+    let mut numbers = BTreeMap::new();
+    for three in lines.chunks(3) {
+        let [help, kind, sample] = three else { panic!("three lines each: {three:?}") };
+        let (name, number) = sample.split_once(' ').unwrap();
+        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "a name and no labels: {sample}");
+        assert!(help.strip_prefix(&format!("# HELP {name} ")).is_some_and(|help| !help.trim().is_empty()), "{help}");
+        let is_counter = name.ends_with("_total");
+        assert_eq!(*kind, format!("# TYPE {name} {}", if is_counter { "counter" } else { "gauge" }));
+        let number = number.parse().unwrap_or_else(|_| panic!("a number and no time: {sample}"));
+        assert_eq!(numbers.insert(name.to_owned(), number), None, "{name} twice");
+    }
+    numbers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_counters_are_rounded_say_nothing_of_anybody_and_are_for_this_machine_alone() {
+    let mut site = site(79);
+    // On every address of this machine, so that it shows which of the two listeners is.
+    site.top = site.top.replace("127.0.0.1:0", "0.0.0.0:0") + "admin_listen = \"127.0.0.1:0\"\n";
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let process = Process::start(&site.path("relay.toml"));
+    let (open, own): (Vec<_>, Vec<_>) =
+        listening(process.child.id()).into_iter().partition(|address| address.port() == process.address.port());
+    assert_eq!(open.iter().map(SocketAddr::ip).collect::<Vec<_>>(), [Ipv4Addr::UNSPECIFIED]);
+    let [admin] = own[..] else { panic!("one listener for counters: {own:?}") };
+    assert_eq!(admin.ip(), Ipv4Addr::LOCALHOST);
+    for (address, port, is_there) in [("127.0.0.2", process.address.port(), true), ("127.0.0.2", admin.port(), false)] {
+        assert_eq!(TcpStream::connect((address, port)).is_ok(), is_there, "{address}:{port}");
+    }
+
+    let mut client = process.client().await;
+    for _ in 0..137 {
+        assert_eq!(post(&mut client, &site.line.post()).await, UpOutcome::Stored);
+    }
+    held(&process, &mut client, &site.line).await;
+    client.send("GET", "/marker-of-a-path", None, &[]).await;
+    let scrape = || asked(admin, "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n");
+    let reply = scrape();
+    let (head, text) = reply.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.to_lowercase().contains("\r\ncontent-type: text/plain; version=0.0.4\r\n"), "{head}");
+    let shown = numbers(text);
+    println!("{} numbers, {:?}", shown.len(), shown.get("porchlight_cells_stored_total"));
+    assert_eq!(shown["porchlight_cells_stored_total"], 130, "137, with two digits");
+    assert_eq!(shown["porchlight_cells_held"], 130);
+    assert!(shown["porchlight_store_bytes"] > 0 && shown["porchlight_connections_total"] < 20);
+    for (name, number) in &shown {
+        let digits = number.to_string();
+        assert!(
+            number % 10 == 0 && digits.trim_end_matches('0').len() <= 2,
+            "{name} {number} tells more than two digits, or single acts"
+        );
+    }
+    let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+    let base64 = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
+    let line = &site.line;
+    let mut telling = vec![GATE.to_owned(), "127.0".into(), "marker".into(), "v1".into(), process.address.port().to_string()];
+    for bytes in
+        [line.id.as_bytes().as_slice(), line.root.public().as_bytes(), line.worker.key.public().as_bytes(), &process.spki]
+    {
+        telling.extend([hex(&bytes[..4]), base64(&bytes[..6])]);
+    }
+    // The control: this search finds each of them where it is.
+    let planted = format!("{text}{}", telling.join(" "));
+    for word in &telling {
+        assert!(!reply.contains(word.as_str()), "{word} in {reply}");
+        assert!(planted.contains(word.as_str()), "VOID");
+    }
+    for (name, request) in [
+        ("another method", "POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"),
+        ("another path", "GET / HTTP/1.1\r\nhost: a\r\n\r\n"),
+        ("a call", &format!("GET /{GATE}/v1/notice HTTP/1.1\r\nhost: a\r\n\r\n")),
+    ] {
+        let reply = asked(admin, request);
+        assert!(reply.starts_with("HTTP/1.1 404 ") && reply.ends_with("\r\n\r\n"), "{name}: {reply}");
+    }
+
+    // What strangers reach knows nothing of it: the same bytes as for any path that is not there.
+    for http in [Http::One, Http::Two] {
+        let mut client = Client::connect(process.address, process.spki, http).await;
+        let nowhere = client.send("GET", "/nowhere", None, &[]).await;
+        assert_eq!(nowhere.status, 404, "VOID");
+        for path in ["/metrics", &format!("/{GATE}/metrics"), &format!("/{GATE}/v1/metrics")] {
+            assert_eq!(client.send("GET", path, None, &[]).await, nowhere, "{path} over {http:?}");
+        }
+    }
+    process.stop().await;
+    assert!(TcpStream::connect(admin).is_err(), "it ends with the relay");
+
+    for address in ["0.0.0.0:9100", "192.0.2.1:9100", "[::]:9100", "[2001:db8::1]:9100", "[::ffff:192.0.2.1]:9100"] {
+        let text = site.text().replace("127.0.0.1:0", address);
+        std::fs::write(site.path("relay.toml"), text).unwrap();
+        for verb in ["check-config", "run"] {
+            let output = output(verb, &site.path("relay.toml"), &["--dev"]);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{verb} with {address}: {said}");
+            assert!(said.contains("admin_listen: must be a loopback address"), "{said}");
+        }
+    }
 }
 
 /// The certificate's bytes that a new connection is shown.
