@@ -31,6 +31,7 @@ use crate::gate::quota::Quota;
 use crate::gate::sources::Sources;
 use crate::lane::{Ground, Line};
 use crate::seal::{self, Keyring, KeyringError, Sealer};
+use crate::stack;
 use crate::store::{Ballast, MemoryStore, SledStore, Store};
 
 /// How often what has died is let go.
@@ -254,8 +255,10 @@ impl Relay {
     pub async fn tend(&self) {
         let rooms = Arc::clone(&self.rooms);
         let _ = tokio::task::spawn_blocking(move || {
-            rooms.tend_memory();
-            rooms.tend(0);
+            stack::wiped(|| {
+                rooms.tend_memory();
+                rooms.tend(0);
+            });
         })
         .await;
     }
@@ -330,7 +333,7 @@ async fn tend_memory(rooms: Arc<Rooms>, mut closing: watch::Receiver<bool>) {
             _ = closing.wait_for(|closes| *closes) => return,
         }
         let tended = Arc::clone(&rooms);
-        let _ = tokio::task::spawn_blocking(move || tended.tend_memory()).await;
+        let _ = tokio::task::spawn_blocking(move || stack::wiped(|| tended.tend_memory())).await;
     }
 }
 
@@ -344,7 +347,8 @@ async fn tend(rooms: Arc<Rooms>, mut closing: watch::Receiver<bool>) {
             _ = closing.wait_for(|closes| *closes) => return,
         }
         let tended = Arc::clone(&rooms);
-        let _ = tokio::task::spawn_blocking(move || tended.tend(round)).await;
+        // What looks through ids of devices, to forget them in time, leaves them where it looked.
+        let _ = tokio::task::spawn_blocking(move || stack::wiped(|| tended.tend(round))).await;
         round = round.wrapping_add(1);
     }
 }

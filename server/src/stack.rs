@@ -10,19 +10,30 @@ use std::hint::black_box;
 /// Bytes that are wiped. What handles cells and keys goes less deep: reading a request, sealing and opening records.
 const DEPTH: usize = 32 * 1024;
 
-/// Overwrites what functions called from here before have left on the stack, down to [`DEPTH`].
+/// Bytes that are wiped after a signature was checked. Tables of points make that deeper than anything else, most of all in a build for tests:
+/// device keys and signatures were found below [`DEPTH`] (`server/tests/relay/forensics.rs`).
+const DEPTH_OF_SIGNATURES: usize = 8 * DEPTH;
+
+/// Overwrites what functions called from here before have left on the stack, down to so many bytes.
 #[inline(never)]
-fn wipe() {
+fn wipe<const BYTES: usize>() {
     // Lies where their frames lay; `mut`, or it would be a constant that lies nowhere. That somebody might look at it keeps it from being left
     // out.
-    let mut zeros = [0_u8; DEPTH];
+    let mut zeros = [0_u8; BYTES];
     black_box(&mut zeros);
 }
 
 /// Does some work, and leaves nothing of it on the stack.
 pub(crate) fn wiped<T>(work: impl FnOnce() -> T) -> T {
     let result = work();
-    wipe();
+    wipe::<DEPTH>();
+    result
+}
+
+/// The same for work that checks signatures, which goes deeper.
+pub(crate) fn wiped_of_signatures<T>(work: impl FnOnce() -> T) -> T {
+    let result = work();
+    wipe::<DEPTH_OF_SIGNATURES>();
     result
 }
 

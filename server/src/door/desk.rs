@@ -20,6 +20,7 @@ use crate::lane::SlotWrite;
 use crate::lane::blobs::BlobName;
 use crate::lane::board::BoardError;
 use crate::lane::up::Page;
+use crate::stack;
 
 impl Door {
     pub(super) async fn desk(&self, served: Arc<Served>, call: &Call, knock: &Knock) -> Option<Response> {
@@ -44,7 +45,9 @@ impl Door {
         // From `/v1/` on: the gate is the one thing on the way that the token does not say.
         let path = whole.get(whole.get(1..)?.find('/')? + 1..)?;
         let request = Request { method: knock.parts.method.as_str(), path, body_hash: kdf::digest(&knock.body) };
-        tokens::check(header, &request, self.spki.as_ref()?, &served.line, &served.gate.nonces, self.clock.boot())
+        let (spki, gate, boot) = (self.spki.as_ref()?, &served.gate, self.clock.boot());
+        // Who called is to be found where nonces are kept, for as long as they are, and nowhere else.
+        stack::wiped_of_signatures(|| tokens::check(header, &request, spki, &served.line, &gate.nonces, boot))
     }
 
     /// GET `desk/up`: answers as soon as there is a cell, or with none after `wait`.
