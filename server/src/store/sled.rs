@@ -355,7 +355,7 @@ mod tests {
         let record = |number| Record { key: RecordKey(number), sealed: vec![7; 100] };
         store.append(place, &[record(0)]).unwrap();
         let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
                     // At every second call it closes what has not been used since.
