@@ -22,14 +22,24 @@ use crate::gate::owing::Held;
 /// is lost and an answer takes more than half a second.
 const SLOWEST: u64 = 512;
 
-/// Bytes that a connection may send besides its requests: settings, windows, pings.
-const SPARE: u64 = 128 * 1024;
+/// Bytes that a connection may send besides its requests: settings, windows, pings, the head of the first.
+const SPARE: u64 = 32 * 1024;
+
+/// Pieces that each request may come in, a piece being a record of TLS or a turn's part of one. A browser needs two.
+const PIECES: u64 = 256;
+
+/// Pieces besides: settings, windows, pings, the head of the first request.
+const SPARE_PIECES: u64 = 32;
+
+/// Bytes that are read from one connection before the others have their turn. A record of TLS holds a thousand pings, which would keep
+/// everybody else on that thread waiting for milliseconds.
+const TURN: usize = 1024;
 
 /// Bytes that each request may need: the longest body, its head, and what h2 says about the reply.
 const EACH: u64 = BODY_MAX as u64 + 32 * 1024;
 
 /// Requests that a connection may give up before they are answered. A browser that is closed gives up a few, a rapid reset thousands.
-const GIVEN_UP_MAX: u64 = 100;
+const GIVEN_UP_MAX: u64 = 40;
 
 /// What a connection has been doing, in milliseconds since it was born.
 pub(super) struct Pulse {
@@ -45,6 +55,7 @@ pub(super) struct Pulse {
     /// When the first byte after the last request came; 0 if none has.
     head_since: AtomicU64,
     read: AtomicU64,
+    pieces: AtomicU64,
     asked: AtomicU64,
     given_up: AtomicU64,
     /// When the last byte went out.
@@ -63,7 +74,7 @@ struct Due {
 
 impl Pulse {
     pub(super) fn new(deadlines: Deadlines, speech: Speech) -> Self {
-        let [quiet_since, head_since, read, asked, given_up, written_at] = [0; 6].map(AtomicU64::new);
+        let [quiet_since, head_since, read, pieces, asked, given_up, written_at] = [0; 7].map(AtomicU64::new);
         let (in_flight, has_spoken) = (AtomicUsize::new(0), AtomicBool::new(false));
         let born = Instant::now();
         Self {
@@ -75,6 +86,7 @@ impl Pulse {
             quiet_since,
             head_since,
             read,
+            pieces,
             asked,
             given_up,
             written_at,
@@ -105,6 +117,7 @@ impl Pulse {
 
     fn read(&self, count: usize) {
         self.read.fetch_add(count as u64, Ordering::Relaxed);
+        self.pieces.fetch_add(1, Ordering::Relaxed);
         if self.in_flight.load(Ordering::Relaxed) == 0 {
             let _ = self.head_since.compare_exchange(0, self.now(), Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -124,8 +137,10 @@ impl Pulse {
 
     /// Whether the peer has sent more than its requests can need, or given up too many of them.
     pub(super) fn is_overdrawn(&self) -> bool {
-        let granted = SPARE.saturating_add(self.asked.load(Ordering::Relaxed).saturating_mul(EACH));
-        self.read.load(Ordering::Relaxed) > granted || self.given_up.load(Ordering::Relaxed) > GIVEN_UP_MAX
+        let asked = self.asked.load(Ordering::Relaxed);
+        self.read.load(Ordering::Relaxed) > SPARE.saturating_add(asked.saturating_mul(EACH))
+            || self.pieces.load(Ordering::Relaxed) > SPARE_PIECES.saturating_add(asked.saturating_mul(PIECES))
+            || self.given_up.load(Ordering::Relaxed) > GIVEN_UP_MAX
     }
 
     /// When the connection must have moved on, if it does not before; `None` while a request is being answered.
@@ -227,11 +242,13 @@ impl Drop for Owed {
 pub(super) struct Felt<S> {
     stream: S,
     pulse: Arc<Pulse>,
+    /// Bytes read in this turn.
+    read: usize,
 }
 
 impl<S> Felt<S> {
     pub(super) const fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse }
+        Self { stream, pulse, read: 0 }
     }
 }
 
@@ -240,9 +257,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Felt<S> {
         if self.pulse.is_overdrawn() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let count = buf.filled().len().saturating_sub(before);
+        if self.read >= TURN {
+            self.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let room = buf.remaining().min(TURN - self.read);
+        let mut some = ReadBuf::new(buf.initialize_unfilled_to(room));
+        let polled = Pin::new(&mut self.stream).poll_read(cx, &mut some);
+        let count = some.filled().len();
+        buf.advance(count);
+        self.read = if polled.is_ready() { self.read + count } else { 0 };
         if count > 0 {
             self.pulse.read(count);
         }

@@ -1,6 +1,7 @@
 //! h2 attacks: each ends its own connection and nobody else's.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -12,7 +13,6 @@ use crate::support::*;
 use porchlight_proto::api::{Notice, UpOutcome};
 use porchlight_relay::config::Deadlines;
 use porchlight_relay::gate::owing::ROOM;
-use rustix::process::setpriority_process;
 use tokio::io::{AsyncWriteExt, split};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
@@ -150,7 +150,9 @@ async fn beats(address: SocketAddr, spki: [u8; 32], count: usize) -> Vec<u128> {
 fn again<W: Future<Output = ()>>(stop: &Arc<AtomicBool>, work: impl Fn() -> W + Send + 'static) -> JoinHandle<()> {
     let stop = Arc::clone(stop);
     std::thread::spawn(move || {
-        setpriority_process(None, 19).unwrap();
+        // Idle, not only nice: else the system does not take the processor for free and lets the relay's threads wait for each other.
+        let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+        assert!(Command::new("chrt").args(["--idle", "--pid", "0", &thread]).status().unwrap().success());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         while !stop.load(Ordering::Relaxed) {
             runtime.block_on(work());
@@ -211,8 +213,13 @@ async fn attacks_on_h2_are_cut_soon() {
             failed.push(attack.name);
         }
     }
-    println!("p99 of others at worst {worst} µs (aim: {}, twice what it is alone)", 2 * calm);
+    println!(
+        "p99 of others at worst {worst} µs (pass: {}, twice what it is beside that peer; twice what it is alone is {})",
+        2 * beside,
+        2 * calm
+    );
     assert_eq!(failed, Vec::<&str>::new());
+    assert!(worst <= 2 * beside);
     process.stop().await;
 }
 
