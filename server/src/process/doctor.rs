@@ -133,18 +133,21 @@ impl Host<'_> {
 
     fn permissions(&self) -> Vec<Finding> {
         let settings = self.settings;
+        let mut found = Vec::new();
         let mut files = vec![("configuration", self.config.to_path_buf(), 0o027), ("data_dir", settings.data_dir.clone(), 0o077)];
         if settings.store == StoreKind::Sled {
             files.push(("keyring_dir", settings.keyring_dir.join(seal::KEYRING_FILE), 0o077));
         }
         match &settings.tls {
-            Tls::Files { key, .. } => files.push(("tls.key", key.clone(), 0o037)),
+            Tls::Files { key, .. } if key.exists() => files.push(("tls.key", key.clone(), 0o037)),
+            Tls::Files { key, .. } => found.push(sealed("tls.key", key)),
             Tls::SelfSigned if !matches!(settings.listen, Listen::Unix(_)) => {
                 files.push(("tls.key", settings.data_dir.join("tls/key.pem"), 0o077))
             }
             Tls::SelfSigned | Tls::Front(_) => {}
         }
-        files.into_iter().map(|(what, path, refused)| private(what, &path, refused)).collect()
+        found.extend(files.into_iter().map(|(what, path, refused)| private(what, &path, refused)));
+        found
     }
 
     /// A log that holds a gate's path holds who knocked there and when.
@@ -275,6 +278,20 @@ fn data_from(file: &File, at: u64) -> io::Result<Option<u64>> {
 
 fn finding(what: &'static str, verdict: Verdict, says: String) -> Finding {
     Finding { what, verdict, says }
+}
+
+/// A certificate's key that is not where the configuration says: then the unit takes it from beside there, encrypted for this machine
+/// (deploy/porchlight-relay.service).
+fn sealed(what: &'static str, key: &Path) -> Finding {
+    let sealed = PathBuf::from(format!("{}.cred", key.display()));
+    if sealed.exists() {
+        return finding(
+            what,
+            Verdict::Fine,
+            format!("{} is encrypted for one machine, and no other key lies there", sealed.display()),
+        );
+    }
+    finding(what, Verdict::Doubtful, format!("neither {} nor {} is there yet", key.display(), sealed.display()))
 }
 
 /// Whether the bits of `refused` are off; what is not there yet is made the right way.
@@ -491,6 +508,17 @@ mod tests {
             assert_eq!(verdict(&sound, what), Verdict::Fine, "{what}");
         }
         assert_eq!(verdict(&sound, "keyring"), Verdict::Bad, "the keyring of this test lies where the data lies");
+    }
+
+    #[test]
+    fn the_key_of_a_certificate_may_lie_there_sealed() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("key.pem");
+        assert_eq!(sealed("tls.key", &key).verdict, Verdict::Doubtful);
+        fs::write(dir.path().join("key.pem.cred"), "x").unwrap();
+        let found = sealed("tls.key", &key);
+        assert_eq!(found.verdict, Verdict::Fine);
+        assert!(found.says.contains("key.pem.cred"), "{}", found.says);
     }
 
     /// Wherever it lies: the parts that are looked at together overlap.

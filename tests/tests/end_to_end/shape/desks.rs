@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rand_chacha::ChaCha20Rng;
+
 use super::odds::{Sample, odds};
 use super::streams::posts_alone;
 use super::tap::{Notes, Tap};
@@ -241,6 +243,20 @@ async fn a_busy_desk_and_an_idle_one_look_the_same() {
     let mut rng = texts::rng("shape of desks");
     let wanted = samples_wanted();
     let (place, _running) = place().await;
+    for nth in 1.. {
+        let told = judged(&place, wanted, &mut rng);
+        if told.is_empty() {
+            return;
+        }
+        println!("told apart {}", told.join(", "));
+        // A machine that had other work in the middle of one kind of samples shows in when pages were fetched. What tells a busy desk tells it
+        // every time.
+        assert!(nth < 2, "a busy desk is told apart twice: {told:?}");
+    }
+}
+
+/// Takes samples, and says where and by what a busy desk is told apart.
+fn judged(place: &Place, wanted: usize, rng: &mut ChaCha20Rng) -> Vec<String> {
     let began = Instant::now();
     let seen: Vec<Seen> = tokio::task::block_in_place(|| {
         let mut seen = Vec::new();
@@ -258,6 +274,7 @@ async fn a_busy_desk_and_an_idle_one_look_the_same() {
     super::say_how_long(began.elapsed(), wanted);
     place.was_busy();
     are_alike(&seen);
+    let mut told = Vec::new();
     for (of, measure) in
         [("at the wire", (|sample| &sample.wire) as fn(&Seen) -> &Sample), ("at the relay", |sample| &sample.relay)]
     {
@@ -265,13 +282,17 @@ async fn a_busy_desk_and_an_idle_one_look_the_same() {
             let [ones, others] = [Kind::Idle, other].map(|kind| -> Vec<Sample> {
                 seen.iter().filter(|sample| sample.kind == kind).map(|sample| measure(sample).clone()).collect()
             });
-            let odds = odds(&ones, &others, &mut rng);
+            let odds = odds(&ones, &others, rng);
             odds.say(&format!("{of}, {} × Idle against {} × {other:?}", ones.len(), others.len()));
             odds
         };
         compared(Kind::Leaks).is_plain(of);
         let found = compared(Kind::Busy);
-        assert!(!found.tell(), "a busy desk is told apart {of} by {}", found.gap_of);
-        found.is_bounded(&format!("a busy desk {of}"));
+        if found.tell() {
+            told.push(format!("{of} by {}", found.gap_of));
+        } else {
+            found.is_bounded(&format!("a busy desk {of}"));
+        }
     }
+    told
 }
