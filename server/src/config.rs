@@ -305,7 +305,7 @@ impl FileTable {
             keyring_dir,
             keyring_medium,
             store: self.store.unwrap_or(StoreKind::Sled),
-            quota_bytes: check_quota(self.quota_bytes, self.store.unwrap_or(StoreKind::Sled))?,
+            quota_bytes: check_quota(self.quota_bytes, self.store.unwrap_or(StoreKind::Sled), lines.len())?,
             epoch_s,
             decoy,
             admin_listen: self.admin_listen.as_deref().map(check_admin).transpose()?,
@@ -362,6 +362,11 @@ impl Settings {
         );
         unless((600..=86_400).contains(&self.epoch_s), format!("epoch_s = {} is outside 600 to 86400", self.epoch_s));
         unless(self.quota_bytes >= 64 << 20, format!("quota_bytes = {} is below 64 MiB", self.quota_bytes));
+        unless(
+            self.store == StoreKind::Sled,
+            "store = \"memory\" holds the bundles of two devices for half a day: for more, shorten up_ttl_s or raise quota_bytes"
+                .into(),
+        );
         for (at, line) in self.lines.iter().enumerate() {
             let timing = &line.timing;
             unless(
@@ -487,7 +492,7 @@ fn check_epoch(value: Option<u64>) -> Result<u32, ConfigError> {
     }
 }
 
-fn check_quota(value: Option<u64>, store: StoreKind) -> Result<u64, ConfigError> {
+fn check_quota(value: Option<u64>, store: StoreKind, line_count: usize) -> Result<u64, ConfigError> {
     let (usual, most) = match store {
         StoreKind::Sled => (8 << 30, u64::MAX),
         StoreKind::Memory => (MEMORY_USUAL, MEMORY_MAX),
@@ -496,8 +501,8 @@ fn check_quota(value: Option<u64>, store: StoreKind) -> Result<u64, ConfigError>
         quota if quota > most => {
             wrong("quota_bytes", "store = \"memory\" takes 268435456 (256 MiB) at most: the unit ends a relay with 512")
         }
-        quota if quota >= 1 << 20 => Ok(quota),
-        _ => wrong("quota_bytes", format!("must be at least 1048576 (1 MiB); {usual} is usual")),
+        quota if quota / line_count.max(1) as u64 >= 1 << 20 => Ok(quota),
+        _ => wrong("quota_bytes", format!("must be at least 1048576 (1 MiB) for each line; {usual} is usual")),
     }
 }
 

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::Duration;
 
+use porchlight_proto::limits::UP_CELL_LEN;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use tokio::net::TcpListener;
@@ -28,6 +30,7 @@ use crate::files;
 use crate::gate::LineGate;
 use crate::gate::owing::{Owing, ROOM};
 use crate::gate::quota::Quota;
+use crate::gate::room::Room;
 use crate::gate::sources::Sources;
 use crate::lane::{Ground, Line};
 use crate::seal::{self, Keyring, KeyringError, Sealer};
@@ -66,6 +69,9 @@ pub enum StartError {
     /// The decoy.
     #[error(transparent)]
     Decoy(#[from] DecoyError),
+    /// The thread on which keys die cannot be had.
+    #[error("cannot begin a thread: {0}")]
+    Thread(#[source] io::Error),
     /// Nothing can be accepted there.
     #[error("{0}: cannot listen on {1}: {2}")]
     Listen(&'static str, String, #[source] io::Error),
@@ -111,6 +117,7 @@ pub struct Relay {
     keeping: JoinSet<()>,
     /// What can be cut off at any moment.
     others: JoinSet<()>,
+    keys: KeyWatch,
     /// Held so that nobody else takes the directory.
     _lock: File,
 }
@@ -195,11 +202,11 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     for writer in rooms.lines.iter().filter_map(|served| served.line.up.writer()) {
         keeping.spawn(writer.run(closing.clone()));
     }
-    keeping.spawn(tend_memory(Arc::clone(&rooms), closing.clone()));
+    let keys = KeyWatch::begin(Arc::clone(&rooms)).map_err(StartError::Thread)?;
     keeping.spawn(tend(Arc::clone(&rooms), closing));
     let sources = Arc::clone(&rooms.sources);
     let accepting = tokio::spawn(accept(listener, hall, sources, settings.max_connections, Arc::clone(&rooms.clock)));
-    Ok(Relay { bound, spki, certificate, rooms, stop, accepting, close, keeping, others, _lock: lock })
+    Ok(Relay { bound, spki, certificate, rooms, stop, accepting, close, keeping, others, keys, _lock: lock })
 }
 
 /// Starts a relay, says that it accepts, and serves until `shutdown` is there.
@@ -270,6 +277,36 @@ impl Relay {
         self.close.send_replace(true);
         while self.keeping.join_next().await.is_some() {}
         self.others.shutdown().await;
+        // Within one round of it.
+        let keys = self.keys;
+        let _ = tokio::task::spawn_blocking(move || drop(keys)).await;
+    }
+}
+
+/// A thread of its own on which keys die: a disk that hangs takes all those that wait for it, however many there are.
+struct KeyWatch {
+    end: Option<mpsc::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl KeyWatch {
+    fn begin(rooms: Arc<Rooms>) -> io::Result<Self> {
+        let (end, ended) = mpsc::channel();
+        let watch = move || {
+            while ended.recv_timeout(TEND_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                stack::wiped(|| rooms.tend_memory());
+            }
+        };
+        Ok(Self { end: Some(end), thread: Some(thread::Builder::new().name("keys".into()).spawn(watch)?) })
+    }
+}
+
+impl Drop for KeyWatch {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -320,20 +357,6 @@ impl Rooms {
             is_failing: failures > 0 && calm_rounds < CALM_ROUNDS,
             unforgotten_count: self.sealer.unforgotten_count(),
         }
-    }
-}
-
-/// Keys die by a task of their own: the disk may hang.
-async fn tend_memory(rooms: Arc<Rooms>, mut closing: watch::Receiver<bool>) {
-    let mut ticks = interval(TEND_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            _ = closing.wait_for(|closes| *closes) => return,
-        }
-        let tended = Arc::clone(&rooms);
-        let _ = tokio::task::spawn_blocking(move || stack::wiped(|| tended.tend_memory())).await;
     }
 }
 
@@ -433,6 +456,14 @@ fn lock_data(dir: &Path) -> Result<File, StartError> {
     }
 }
 
+/// Bytes that a cell takes, at most: sled takes 1.7 times what it is given (docs/BENCH.md), memory little more than that.
+const fn cell_cost(store: StoreKind) -> u64 {
+    match store {
+        StoreKind::Sled => 2 * UP_CELL_LEN as u64,
+        StoreKind::Memory => UP_CELL_LEN as u64 / 8 * 9,
+    }
+}
+
 fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
     let data = |error| StartError::Data(settings.data_dir.clone(), error);
     let chance = &world.chance;
@@ -460,7 +491,7 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
     };
     let mut lines = Vec::new();
     for line in &settings.lines {
-        let room = settings.quota_bytes / settings.lines.len().max(1) as u64;
+        let room = Room::new(settings.quota_bytes / settings.lines.len().max(1) as u64, cell_cost(settings.store), line.up_ttl_s);
         let gate = LineGate::new(line, room, Arc::clone(chance), Arc::clone(&quota), Arc::clone(&counters));
         let gate = if matches!(settings.tls, Tls::Front(_)) { gate.behind_a_front(line) } else { gate };
         let line = Line::open(line.clone(), &settings.data_dir.join("public"), &ground).map_err(data)?;

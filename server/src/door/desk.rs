@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use super::call::Call;
 use super::{Door, Knock, Served, off_thread, reply};
+use crate::gate::quota::Whose;
 use crate::gate::tokens;
 use crate::lane::SlotWrite;
 use crate::lane::blobs::BlobName;
@@ -105,8 +106,12 @@ async fn beat(served: Arc<Served>, access: &Access, knock: &Knock) -> Option<Res
         }
     };
     let team_cell_count = u32::try_from(team_cells.len()).unwrap_or(u32::MAX);
-    let are_taken = served.gate.admit_team(access.device, team_cell_count, line.up_epoch(now.seconds()), now)
-        && line.up.post(team_cells.into()).await.is_ok();
+    let up_epoch = line.up_epoch(now.seconds());
+    let are_admitted = served.gate.admit_team(access.device, team_cell_count, up_epoch, now);
+    let are_taken = are_admitted && line.up.post(team_cells.into()).await.is_ok();
+    if are_admitted && !are_taken {
+        served.gate.not_stored(Whose::Desk, up_epoch, team_cell_count);
+    }
     let outcome = if are_taken && slow != SlotWrite::Refused { DeskOutcome::Done } else { DeskOutcome::Full };
     served.gate.beat_taken();
     Some(desk_reply(&served, outcome, slot_outcome(fast), slot_outcome(slow)))

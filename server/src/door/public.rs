@@ -7,6 +7,7 @@ use porchlight_proto::api::{Notice, UpOutcome, UpPost, UpReply};
 
 use super::{Knock, Served, off_thread, reply};
 use crate::gate::Admission;
+use crate::gate::quota::Whose;
 
 /// GET `notice`.
 pub(super) fn notice(served: &Served) -> Response {
@@ -32,12 +33,16 @@ pub(super) async fn up(served: &Served, knock: &Knock) -> Option<Response> {
     let post = UpPost::parse(&knock.body).ok()?;
     let line = &served.line;
     let now = line.now();
-    let outcome = match served.gate.admit(&post, knock.source, line.up_epoch(now.seconds()), now) {
+    let up_epoch = line.up_epoch(now.seconds());
+    let outcome = match served.gate.admit(&post, knock.source, up_epoch, now) {
         Admission::Stamp => UpOutcome::Stamp,
         Admission::Full => UpOutcome::Full,
         Admission::Admitted => match line.up.post(vec![post.cell]).await {
             Ok(()) => UpOutcome::Stored,
-            Err(_) => UpOutcome::Full,
+            Err(_) => {
+                served.gate.not_stored(Whose::Callers, up_epoch, 1);
+                UpOutcome::Full
+            }
         },
     };
     if outcome == UpOutcome::Stored {

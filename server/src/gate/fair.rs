@@ -12,6 +12,9 @@ use porchlight_proto::time::Millis;
 /// fifty there is still room for fifteen cells of a newcomer in a cap of 3,000.
 const GREED: u64 = 4;
 
+/// Who has had less than the cap divided by this, in a minute and the one before, sends little: twelve cells of the usual one, an open page.
+const LIGHT: u64 = 250;
+
 /// Accounts kept in one minute. Those that come later share one.
 const ACCOUNTS_MAX: usize = 16_384;
 
@@ -32,13 +35,17 @@ pub struct Share<Who> {
 struct Minute<Who> {
     number: u64,
     total: u64,
+    /// Those of the total that came from somebody who does not send little.
+    again: u64,
     of: HashMap<Who, u64>,
     of_others: u64,
+    /// What each had in the minute before.
+    before: HashMap<Who, u64>,
 }
 
 impl<Who: Eq + Hash> Minute<Who> {
-    fn begin(number: u64) -> Self {
-        Self { number, total: 0, of: HashMap::new(), of_others: 0 }
+    fn begin(number: u64, before: HashMap<Who, u64>) -> Self {
+        Self { number, total: 0, again: 0, of: HashMap::new(), of_others: 0, before }
     }
 
     fn account(&mut self, who: Who) -> &mut u64 {
@@ -51,7 +58,7 @@ impl<Who: Eq + Hash> Share<Who> {
     /// Shares of `cap` cells in a minute.
     #[must_use]
     pub fn new(cap: u32) -> Self {
-        Self { cap: u64::from(cap), greed: GREED, minute: Mutex::new(Minute::begin(0)) }
+        Self { cap: u64::from(cap), greed: GREED, minute: Mutex::new(Minute::begin(0, HashMap::new())) }
     }
 
     /// The same where everybody looks like one: the whole cap is theirs, and nothing is kept for who comes new.
@@ -64,12 +71,13 @@ impl<Who: Eq + Hash> Share<Who> {
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         let number = now.0 / MINUTE_MS;
         if minute.number != number {
-            *minute = Minute::begin(number);
+            let before = if minute.number + 1 == number { std::mem::take(&mut minute.of) } else { HashMap::new() };
+            *minute = Minute::begin(number, before);
         }
         minute
     }
 
-    /// Forgets who sent what in a minute that is over.
+    /// Forgets who sent what before the last minute.
     pub fn tend(&self, now: Millis) {
         drop(self.minute(now));
     }
@@ -83,12 +91,18 @@ impl<Who: Eq + Hash> Share<Who> {
         if free == 0 {
             return false;
         }
+        let (again, greed) = (minute.again, self.greed);
+        let before = minute.before.get(&who).copied().unwrap_or(0);
         let used = minute.account(who);
-        if *used >= free.saturating_mul(self.greed) {
+        let is_light = before + *used < self.cap.min(most).div_ceil(LIGHT);
+        // A fifth of what comes free is kept for who sends little: where it comes free one by one, a few would have all of it.
+        let is_kept = greed != u64::MAX && again.saturating_mul(greed + 1) >= come_free.saturating_mul(greed);
+        if *used >= free.saturating_mul(greed) || (!is_light && is_kept) {
             return false;
         }
         *used += 1;
         minute.total += 1;
+        minute.again += u64::from(!is_light);
         true
     }
 

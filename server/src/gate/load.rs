@@ -15,9 +15,9 @@ const BITS_STEP: u32 = 4;
 
 /// The posts of the last minute, and the difficulty that follows.
 ///
-/// 0 up to half the line's cap, or what the gate's noise makes of it; from there 8 bits, and 4 more for each doubling, up to 20.
+/// 0 up to half of what the line takes in a minute, more or less (the gate's noise); from there 8 bits, and 4 more for each doubling, up to 20.
+#[derive(Default)]
 pub struct Load {
-    calm: u64,
     window: Mutex<Window>,
 }
 
@@ -29,12 +29,6 @@ struct Window {
 }
 
 impl Load {
-    /// The load of a line with this cap per minute.
-    #[must_use]
-    pub fn new(cap_per_minute: u32) -> Self {
-        Self { calm: (u64::from(cap_per_minute) / 2).max(1), window: Mutex::default() }
-    }
-
     /// Counts a post that was let in. One that was not costs others nothing, and must not make them pay.
     pub fn count(&self, now: Millis) {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,13 +36,13 @@ impl Load {
         window.count += 1;
     }
 
-    /// The difficulty now, where calm ends at so many thousandths of half the cap.
-    pub fn difficulty(&self, now: Millis, calm_permille: u64) -> u8 {
+    /// The difficulty now, where so many posts a minute are calm.
+    pub fn difficulty(&self, now: Millis, calm: u64) -> u8 {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         window.roll(now);
         let left = MINUTE_MS - now.0 % MINUTE_MS;
         let rate = window.count + window.before * left / MINUTE_MS;
-        let calm = self.calm.saturating_mul(calm_permille).div_ceil(1000).max(1);
+        let calm = calm.max(1);
         if rate <= calm {
             return 0;
         }

@@ -82,26 +82,20 @@ struct Noise {
 }
 
 impl LineGate {
-    /// The gate of a line that may take so much of the store.
+    /// The gate of a line that has this room in the store.
     #[must_use]
-    pub fn new(
-        settings: &LineSettings,
-        room_bytes: u64,
-        chance: Arc<dyn Chance>,
-        quota: Arc<Quota>,
-        counters: Arc<Counters>,
-    ) -> Self {
+    pub fn new(settings: &LineSettings, room: Room, chance: Arc<dyn Chance>, quota: Arc<Quota>, counters: Arc<Counters>) -> Self {
         let beat_cells = 2 * 60_000 / u32::from(settings.desk_beat_ms.max(1));
         Self {
             id: settings.id,
             cap: settings.cap_per_minute,
-            load: Load::new(settings.cap_per_minute),
+            load: Load::default(),
             share: Share::new(settings.cap_per_minute),
             team: Share::new(DEVICES * beat_cells),
             beat_cells,
             stamps: Stamps::new(Arc::clone(&chance), SPENT_MAX),
             nonces: Nonces::default(),
-            room: Room::new(room_bytes, settings.up_ttl_s),
+            room,
             quota,
             noise: Mutex::new(Noise { minute: u64::MAX, calm: 0, cap: 0 }),
             chance,
@@ -134,7 +128,12 @@ impl LineGate {
     /// How many zero bits a stamp must have now.
     #[must_use]
     pub fn difficulty(&self, now: Millis) -> u8 {
-        self.load.difficulty(now, self.noise(now).calm)
+        self.load.difficulty(now, self.rate() * self.noise(now).calm / 2000)
+    }
+
+    /// Cells of callers that the line takes in a minute.
+    fn rate(&self) -> u64 {
+        self.room.rate(self.quota.free_for_callers()).min(self.cap.into())
     }
 
     /// Whether a caller's cell may go on to the lane.
@@ -145,14 +144,14 @@ impl LineGate {
             self.counters.stamps_refused.add(1);
             return Admission::Stamp;
         }
-        let most = self.room.rate().min(u64::from(self.cap) * self.noise(now).cap / 1000);
+        let most = self.rate() * self.noise(now).cap / 1000;
         if !self.share.take(source, most.max(1), now) {
             self.counters.cells_refused.add(1);
             return Admission::Full;
         }
         // What had no share cannot make others pay for it.
         self.load.count(now);
-        if self.room.take(Whose::Callers, up_epoch, 1) && self.quota.take(UP_CELL_LEN as u64, Whose::Callers) {
+        if self.take_room(Whose::Callers, up_epoch, 1) {
             return Admission::Admitted;
         }
         self.counters.cells_refused.add(1);
@@ -162,11 +161,24 @@ impl LineGate {
     /// Whether `cell_count` team cells of `device` may go on to the lane.
     #[must_use]
     pub fn admit_team(&self, device: DeviceId, cell_count: u32, up_epoch: u32, now: Millis) -> bool {
-        let bytes = u64::from(cell_count) * UP_CELL_LEN as u64;
         let each = BESIDE.saturating_mul(self.beat_cells);
-        self.team.take_many(device, cell_count, each, now)
-            && self.room.take(Whose::Desk, up_epoch, u64::from(cell_count))
-            && self.quota.take(bytes, Whose::Desk)
+        self.team.take_many(device, cell_count, each, now) && self.take_room(Whose::Desk, up_epoch, u64::from(cell_count))
+    }
+
+    fn take_room(&self, whose: Whose, up_epoch: u32, count: u64) -> bool {
+        if !self.room.take(whose, up_epoch, count) {
+            return false;
+        }
+        let is_there = self.quota.take(count * UP_CELL_LEN as u64, whose);
+        if !is_there {
+            self.room.give_back(whose, up_epoch, count);
+        }
+        is_there
+    }
+
+    /// Gives back what was let in and did not reach the store.
+    pub fn not_stored(&self, whose: Whose, up_epoch: u32, count: u32) {
+        self.room.give_back(whose, up_epoch, count.into());
     }
 
     /// Forgets who posted what, once it serves nothing any more, whether or not somebody comes.
@@ -180,7 +192,7 @@ impl LineGate {
         self.stamps.tend(now);
     }
 
-    /// Whether callers have next to no room left.
+    /// Whether callers or devices have next to no room left.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.room.is_full()

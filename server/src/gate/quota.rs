@@ -58,6 +58,14 @@ impl Quota {
         !self.fits(UP_CELL_LEN as u64 * GROWTH, Whose::Callers)
     }
 
+    /// Bytes that callers may still spend.
+    #[must_use]
+    pub fn free_for_callers(&self) -> u64 {
+        let since = self.since.load(Ordering::Relaxed);
+        let within = (self.limit / 4 * 3).saturating_sub(self.measured.load(Ordering::Relaxed).saturating_add(since));
+        within.min(self.free.load(Ordering::Relaxed).saturating_sub(since).saturating_sub(FREE_MIN))
+    }
+
     /// Whether `bytes` more may be spent; they count as spent if so.
     #[must_use]
     pub fn take(&self, bytes: u64, whose: Whose) -> bool {

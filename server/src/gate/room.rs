@@ -4,26 +4,23 @@
 //! first. So once half of the callers' part is taken the cap shrinks with what is left, and that is shared out fairly like the cap itself
 //! ([`super::fair`]): under a flood that never ends some room always stays.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use porchlight_proto::limits::UP_CELL_LEN;
-
 use super::quota::Whose;
-
-/// What a cell takes on the disk, at most (1.7 times its bytes were measured, docs/BENCH.md).
-const CELL_COST: u64 = 2 * UP_CELL_LEN as u64;
 
 /// When room is scarce, what is left of it would last for a cell's life divided by this at the present rate. As the rate falls with it, an eighth of
 /// what was left is left when the first of them die.
 const LAST: u64 = 2;
 
+/// Cells that live for less than twice as many minutes make room by themselves.
 const SHORT_MINUTES: u64 = 5;
 
 /// The room of one line.
 pub struct Room {
     /// Cells, of callers and of devices.
     most: [u64; 2],
+    cell_cost: u64,
     life_minutes: u64,
     state: Mutex<State>,
 }
@@ -32,8 +29,8 @@ pub struct Room {
 struct State {
     /// Cells held, of callers and of devices.
     held: [u64; 2],
-    /// Callers' cells that were let in, by up epoch. What an earlier process let in counts as the devices', which send most.
-    of_callers: HashMap<u32, u64>,
+    /// What was let in, by up epoch. What an earlier process let in is nobody's: the quota of the medium sees to that.
+    let_in: BTreeMap<u32, [u64; 2]>,
 }
 
 const fn at(whose: Whose) -> usize {
@@ -44,11 +41,12 @@ const fn at(whose: Whose) -> usize {
 }
 
 impl Room {
-    /// Half of `bytes` for callers, three eighths for devices; the rest is for what is no cell. Cells live for `life_s` seconds.
+    /// Half of `bytes` for callers, three eighths for devices; the rest is for what is no cell. A cell costs `cell_cost` and lives for `life_s`
+    /// seconds.
     #[must_use]
-    pub fn new(bytes: u64, life_s: u32) -> Self {
-        let most = [bytes / 2 / CELL_COST, bytes / 8 * 3 / CELL_COST];
-        Self { most, life_minutes: u64::from(life_s / 60), state: Mutex::default() }
+    pub fn new(bytes: u64, cell_cost: u64, life_s: u32) -> Self {
+        let most = [bytes / 2 / cell_cost, bytes / 8 * 3 / cell_cost];
+        Self { most, cell_cost, life_minutes: u64::from(life_s / 60), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -64,36 +62,57 @@ impl Room {
             return false;
         }
         *held += count;
-        if whose == Whose::Callers {
-            *state.of_callers.entry(up_epoch).or_default() += count;
+        if let Some(let_in) = state.let_in.entry(up_epoch).or_default().get_mut(at(whose)) {
+            *let_in += count;
         }
         true
     }
 
-    /// How many cells of callers may come in a minute now, if the cap lets them.
-    #[must_use]
-    pub fn rate(&self) -> u64 {
-        let ([most, _], [held, _]) = (self.most, self.state().held);
-        let free = most.saturating_sub(held);
-        let last_minutes = self.life_minutes / LAST;
-        // Cells that live for minutes make room by themselves.
-        if free >= most / 2 || last_minutes < SHORT_MINUTES { u64::MAX } else { free.div_ceil(last_minutes) }
+    /// Gives back what was taken for cells that went nowhere.
+    pub fn give_back(&self, whose: Whose, up_epoch: u32, count: u64) {
+        let mut state = self.state();
+        if let Some(held) = state.held.get_mut(at(whose)) {
+            *held = held.saturating_sub(count);
+        }
+        if let Some(let_in) = state.let_in.get_mut(&up_epoch).and_then(|let_in| let_in.get_mut(at(whose))) {
+            *let_in = let_in.saturating_sub(count);
+        }
     }
 
-    /// Whether next to nothing of the callers' room is left.
+    /// How many cells of callers may come in a minute now, if the cap lets them and the medium has so many bytes left for callers.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub fn rate(&self, free_bytes: u64) -> u64 {
         let ([most, _], [held, _]) = (self.most, self.state().held);
-        most.saturating_sub(held) <= most / 16
+        let free = most.saturating_sub(held).min(free_bytes / self.cell_cost);
+        let last_minutes = self.life_minutes / LAST;
+        if free >= most / 2 || last_minutes < SHORT_MINUTES { u64::MAX } else { free.div_ceil(last_minutes) }
     }
 
     /// Learns what the lane holds, by up epoch.
     pub fn measure(&self, lane: &[(u32, u64)]) {
+        let mut lies = BTreeMap::<u32, u64>::new();
+        for (epoch, count) in lane {
+            *lies.entry(*epoch).or_default() += count;
+        }
+        let newest = lies.last_key_value().map_or(0, |(epoch, _)| *epoch);
         let mut state = self.state();
-        state.of_callers.retain(|epoch, _| lane.iter().any(|(held, _)| held == epoch));
-        let callers = lane.iter().map(|(epoch, count)| state.of_callers.get(epoch).map_or(0, |let_in| *count.min(let_in))).sum();
-        let all: u64 = lane.iter().map(|(_, count)| count).sum();
-        state.held = [callers, all.saturating_sub(callers)];
+        // What is let in for an epoch that the lane has not begun is on its way there.
+        state.let_in.retain(|epoch, _| *epoch > newest || lies.contains_key(epoch));
+        let held = |whose| {
+            let of = |(epoch, let_in): (&u32, &[u64; 2])| {
+                let let_in = let_in.get(at(whose)).copied().unwrap_or(0);
+                lies.get(epoch).map_or(let_in, |count| let_in.min(*count))
+            };
+            state.let_in.iter().map(of).sum()
+        };
+        state.held = [held(Whose::Callers), held(Whose::Desk)];
+    }
+
+    /// Whether next to nothing is left, for callers or for devices.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let held = self.state().held;
+        self.most.iter().zip(held).any(|(most, held)| most.saturating_sub(held) <= most / 16)
     }
 }
 
@@ -101,27 +120,46 @@ impl Room {
 mod tests {
     use super::*;
 
+    const COST: u64 = 4096;
+
     #[test]
     fn neither_callers_nor_devices_can_leave_the_other_without_room() {
-        let room = Room::new(1 << 20, 259_200);
+        let room = Room::new(1 << 20, COST, 259_200);
         let all = |whose| (0..).take_while(|_| room.take(whose, 7, 1)).count();
         assert_eq!((all(Whose::Desk), all(Whose::Callers)), (96, 128));
         room.measure(&[(7, 224)]);
         assert!(!room.take(Whose::Desk, 7, 1) && !room.take(Whose::Callers, 7, 1), "a look changes nothing");
-        room.measure(&[(8, 10)]);
+        assert!(room.is_full());
+        room.measure(&[(8, 0)]);
+        assert!(room.take(Whose::Callers, 8, 128) && room.take(Whose::Desk, 9, 96), "an epoch that died is room again");
+        room.measure(&[(8, 100), (8, 20)]);
+        assert!(!room.take(Whose::Desk, 9, 1), "what is on its way to the next epoch is not forgotten");
         assert!(
-            room.take(Whose::Desk, 8, 86) && !room.take(Whose::Desk, 8, 1),
-            "what is not known to be callers' is the devices'"
+            room.take(Whose::Callers, 8, 8) && !room.take(Whose::Callers, 8, 1),
+            "what did not reach the store takes no room"
         );
-        assert!(room.take(Whose::Callers, 8, 128), "an epoch that died is room again");
-        room.measure(&[(8, 60)]);
-        assert!(room.take(Whose::Callers, 8, 68), "what was let in and did not reach the store takes no room");
+        room.give_back(Whose::Callers, 8, 5);
+        assert!(room.take(Whose::Callers, 8, 5) && !room.take(Whose::Callers, 8, 1));
+    }
+
+    #[test]
+    fn what_an_earlier_process_let_in_keeps_nobody_out() {
+        let room = Room::new(1 << 20, COST, 259_200);
+        room.measure(&[(7, 1000), (8, 1000)]);
+        assert!(room.take(Whose::Desk, 8, 96) && room.take(Whose::Callers, 8, 128) && room.rate(u64::MAX) < 10);
+    }
+
+    #[test]
+    fn room_is_scarce_where_the_medium_has_less_than_was_promised() {
+        let room = Room::new(1 << 30, COST, 259_200);
+        assert_eq!((room.rate(u64::MAX), room.rate(1 << 29)), (u64::MAX, u64::MAX));
+        assert_eq!(room.rate((1 << 28) - COST), ((1 << 16) - 1_u64).div_ceil(2160));
     }
 
     #[test]
     fn under_a_flood_that_never_ends_room_is_always_left_and_the_rate_never_falls_to_nothing() {
         // Three days of 24 epochs, and ten more; each minute all that may come comes.
-        let room = Room::new(1 << 30, 259_200);
+        let room = Room::new(1 << 30, COST, 259_200);
         let mut lane: Vec<(u32, u64)> = Vec::new();
         let (mut least_free, mut least_rate) = (u64::MAX, u64::MAX);
         for hour in 0..24 * 13 {
@@ -129,17 +167,15 @@ mod tests {
             lane.retain(|(epoch, _)| hour - epoch <= 73);
             room.measure(&lane);
             for _ in 0..60 {
-                let rate = room.rate().min(3_000);
+                let rate = room.rate(u64::MAX).min(3_000);
                 assert!(room.take(Whose::Callers, hour, rate), "the rate is no more than there is room");
                 lane.last_mut().unwrap().1 += rate;
                 least_free = least_free.min(room.most[0] - room.state().held[0]);
                 least_rate = least_rate.min(rate);
             }
         }
-        assert!(
-            least_free > room.most[0] / 32 && least_rate >= 2,
-            "{least_free} of {} cells free, {least_rate} a minute",
-            room.most[0]
-        );
+        let most = room.most[0];
+        println!("{least_free} of {most} cells free at worst, {least_rate} a minute");
+        assert!(least_free > most / 32 && least_rate >= 2, "{least_free} of {most} cells free, {least_rate} a minute");
     }
 }

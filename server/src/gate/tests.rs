@@ -55,6 +55,28 @@ fn a_newcomer_gets_in_whoever_floods() {
 }
 
 #[test]
+fn where_room_is_scarce_a_newcomer_still_gets_in() {
+    let mut rng = ChaCha20Rng::seed_from_u64(78);
+    let all = sources(21);
+    let (good, bad) = all.split_last().unwrap();
+    let share: Share<Source> = Share::new(3000);
+    let (mut got, minutes) = (0, 50);
+    for minute in 0..minutes {
+        for tick in 0..600 {
+            let now = Millis(minute * MINUTE + tick * 100);
+            for _ in 0..100 {
+                let _ = share.take(bad[usize::try_from(rng.next_u32()).unwrap() % bad.len()], 33, now);
+            }
+            if tick % 100 == 50 {
+                got += u32::from(share.take(*good, 33, now));
+            }
+        }
+    }
+    println!("{got} of {} cells", minutes * 6);
+    assert!(got >= 10, "{got}");
+}
+
+#[test]
 fn a_cap_is_a_cap_and_ends_with_its_minute() {
     let all = sources(500);
     let share: Share<Source> = Share::new(300);
@@ -82,7 +104,7 @@ fn a_cap_is_a_cap_and_ends_with_its_minute() {
 
 #[test]
 fn stamps_get_dearer_with_each_doubling_and_cheap_again_when_it_is_calm() {
-    let load = Load::new(1000);
+    let load = Load::default();
     let at = Millis(10 * MINUTE);
     let mut count = 0;
     let mut count_to = |total| {
@@ -90,15 +112,15 @@ fn stamps_get_dearer_with_each_doubling_and_cheap_again_when_it_is_calm() {
             load.count(at);
             count += 1;
         }
-        load.difficulty(at, 1000)
+        load.difficulty(at, 500)
     };
     for (posts, difficulty) in [(0, 0), (500, 0), (501, 8), (999, 8), (1000, 12), (2000, 16), (4000, 20), (100_000, 20)] {
         assert_eq!(count_to(posts), difficulty, "{posts} posts in this minute");
     }
-    let load = Load::new(1000);
+    let load = Load::default();
     (0..1000).for_each(|_| load.count(at));
     for (later, difficulty) in [(MINUTE, 12), (MINUTE + 29_000, 8), (MINUTE + 31_000, 0), (2 * MINUTE, 0)] {
-        assert_eq!(load.difficulty(at.plus(later), 1000), difficulty, "{later} ms later");
+        assert_eq!(load.difficulty(at.plus(later), 500), difficulty, "{later} ms later");
     }
 }
 
@@ -116,7 +138,13 @@ fn gate(cap: u32) -> LineGate {
         leave_to: "about:blank".into(),
         other_door: String::new(),
     };
-    LineGate::new(&settings, 1 << 30, Arc::new(SeededChance::new(u64::from(cap))), Quota::new(1 << 30), Arc::default())
+    LineGate::new(
+        &settings,
+        Room::new(1 << 30, 4096, 259_200),
+        Arc::new(SeededChance::new(u64::from(cap))),
+        Quota::new(1 << 30),
+        Arc::default(),
+    )
 }
 
 /// A post that shows a stamp of so many bits for that salt and epoch, or one that says nothing.

@@ -211,6 +211,10 @@ impl Keyring {
         self.epochs.get(epoch.slot)?.as_ref().filter(|held| held.epoch.place == epoch.place)
     }
 
+    pub(super) fn knows(&self, epoch: &Epoch) -> bool {
+        self.find(epoch).is_some()
+    }
+
     pub(super) fn key(&self, epoch: &Epoch, now: BootMillis) -> Option<Arc<EpochKey>> {
         self.find(epoch).filter(|held| now < held.epoch.death).map(|held| Arc::clone(&held.key))
     }

@@ -201,19 +201,23 @@ impl Sealer {
     /// unreadable; [`SealError::Keyring`].
     pub fn append(&self, epoch: &Epoch, plain: &[(RecordKey, &[u8])], cell_count: u64, now: BootMillis) -> Result<(), SealError> {
         let key = self.keyring().key(epoch, now).ok_or(SealError::Dead)?;
-        let seal = |&(record, bytes): &(RecordKey, &[u8])| Record {
+        let seal = move |&(record, bytes): &(RecordKey, &[u8])| Record {
             key: record,
             sealed: key.seal(&epoch.name, record, bytes, self.chance.as_ref()),
         };
         // The store may open a shelf now, and would take along what lies on the stack.
         let records: Vec<Record> = stack::wiped(|| plain.iter().map(seal).collect());
-        self.store.append(epoch.place, &records).map_err(|error| self.note(epoch, error))?;
-        self.count(epoch, cell_count).inspect_err(|error| {
-            // It died under the writing, and its shelf may be there again.
-            if matches!(error, SealError::Dead) {
-                self.dead().insert(epoch.place);
-            }
-        })
+        // Nothing holds the key any more: a disk may take its time, and the key's may be over meanwhile.
+        let appended = self.store.append(epoch.place, &records).map_err(|error| self.note(epoch, error));
+        let counted = appended.and_then(|()| self.count(epoch, cell_count));
+        counted.inspect_err(|_| self.bury(epoch))
+    }
+
+    /// An epoch that died while its shelf was in use: the shelf may be there again, and nobody else would remove it.
+    fn bury(&self, epoch: &Epoch) {
+        if !self.keyring().knows(epoch) {
+            self.dead().insert(epoch.place);
+        }
     }
 
     /// Counts `cell_count` more positions of the epoch as given out, whether or not the store has them.
@@ -231,8 +235,13 @@ impl Sealer {
     ///
     /// [`SealError::Dead`], [`SealError::Store`].
     pub fn read(&self, epoch: &Epoch, from: RecordKey, limit: usize, now: BootMillis) -> Result<Opened, SealError> {
-        let key = self.keyring().key(epoch, now).ok_or(SealError::Dead)?;
-        let records = self.store.read(epoch.place, from, limit).map_err(|error| self.note(epoch, error))?;
+        if self.keyring().key(epoch, now).is_none() {
+            return Err(SealError::Dead);
+        }
+        let read = self.store.read(epoch.place, from, limit).map_err(|error| self.note(epoch, error));
+        // Only now: a disk may take its time, and the key's may be over meanwhile.
+        let key = self.keyring().key(epoch, now).ok_or(SealError::Dead).inspect_err(|_| self.bury(epoch))?;
+        let records = read?;
         let mut opened = Opened { last: records.last().map(|record| record.key), ..Opened::default() };
         for record in records {
             match key.open(&epoch.name, record.key, &record.sealed) {
