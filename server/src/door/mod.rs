@@ -151,5 +151,7 @@ impl Door {
 
 /// Does what may wait for the medium where waiting holds up nobody. `None` if it panicked.
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(|| stack::wiped(work)).await.ok()
+    // Boxed, or what it takes along would lie where the thread took it over, above what is wiped: a blob's name was found there.
+    let work = Box::new(work);
+    tokio::task::spawn_blocking(move || stack::wiped(work)).await.ok()
 }
