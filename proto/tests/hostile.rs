@@ -173,6 +173,42 @@ fn a_card_survives_case_and_spacing_but_no_single_wrong_letter() {
 }
 
 #[test]
+fn a_card_lacks_nothing_says_nothing_twice_and_is_no_longer_than_it_may_be() {
+    let line = Line::new(&mut rng("cards"));
+    let gates = |count: usize| (0..count).map(|nth| Gate::parse(&format!("{nth:0>32}")).unwrap()).collect::<Vec<_>>();
+    let relay = |host: usize, gate_count, number| RelayAddress {
+        url: format!("https://{}", "a".repeat(host)),
+        gates: gates(gate_count),
+        pin: Some([3; 32]),
+        number,
+    };
+    let card = |relays| Card { root: line.root.public(), relays };
+    let good = card(vec![relay(9, 1, 0), relay(9, 8, 200)]);
+    assert_eq!(Card::parse_cbor(&good.to_cbor()).unwrap(), good);
+    let mut of_tomorrow = good.to_cbor();
+    assert_eq!(of_tomorrow[..3], [0xa3, 0, 1], "the version is where it is looked for");
+    of_tomorrow[2] = 2;
+    assert!(Card::parse_cbor(&of_tomorrow).is_err(), "another version");
+    for (name, relays) in [
+        ("no relay", vec![]),
+        ("no gate", vec![relay(9, 0, 0)]),
+        ("no address", vec![RelayAddress { url: String::new(), ..relay(9, 1, 0) }]),
+        ("one number twice", vec![relay(9, 1, 0), relay(9, 1, 1), relay(9, 1, 0)]),
+        ("nine relays", (0..9).map(|number| relay(9, 1, number)).collect()),
+        ("nine gates", vec![relay(9, 9, 0)]),
+    ] {
+        assert!(Card::parse_cbor(&card(relays).to_cbor()).is_err(), "{name}");
+    }
+    // Of just the length that a card may have, and a byte more.
+    let long = |host| card((0..8).map(|number| relay(if number == 7 { host } else { 9 }, 5, number)).collect()).to_cbor();
+    let host = 9 + 2048 - long(9).len();
+    let longest = (host - 4..=host).map(long).find(|cbor| cbor.len() == 2048).expect("some host makes it that long");
+    assert!(Card::parse_cbor(&longest).is_ok());
+    let longer = (host - 4..=host + 4).map(long).find(|cbor| cbor.len() == 2049).expect("and another makes it longer");
+    assert!(Card::parse_cbor(&longer).is_err());
+}
+
+#[test]
 fn urls_with_paths_users_or_other_schemes_are_no_relays() {
     for bad in [
         "http://a",
