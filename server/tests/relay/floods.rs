@@ -193,7 +193,8 @@ async fn in_use(target: &Arc<Target>) {
         pages.spawn(async move {
             let mut rng = ChaCha20Rng::seed_from_u64(u64::from(page));
             for nth in 1..=32 {
-                assert!(tries(Ipv4Addr::new(127, 3, page, nth), &target, &mut rng).await.is_some());
+                // So many at once are more than comes free at the beginning of a minute.
+                while tries(Ipv4Addr::new(127, 3, page, nth), &target, &mut rng).await.is_none() {}
             }
         });
     }
@@ -267,11 +268,12 @@ async fn a_flood_of_cells_from_fifty_addresses_leaves_room_for_everyone_else() {
     hold_against(50, 8).await;
 }
 
-/// By name: `PORCHLIGHT_SECONDS` (600) for each.
+/// By name: `PORCHLIGHT_SECONDS` (600) for each; `PORCHLIGHT_SOURCES` for one of them alone.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "twenty minutes: by name"]
 async fn floods_of_ten_minutes() {
-    for sources in [1, 50] {
+    let only = number("PORCHLIGHT_SOURCES", 0);
+    for sources in [1, 50].into_iter().filter(|sources| only == 0 || u64::from(*sources) == only) {
         hold_against(sources, number("PORCHLIGHT_SECONDS", 600)).await;
     }
 }
