@@ -261,10 +261,6 @@ impl Settings {
     }
 }
 
-/// Bytes that a store in memory takes unless it is told otherwise, and at most: beside the relay's own they must fit into what the unit allows.
-const MEMORY_USUAL: u64 = 128 << 20;
-const MEMORY_MAX: u64 = 256 << 20;
-
 fn syntax(name: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
     ConfigError::Syntax { path: name.to_path_buf(), line: before.matches('\n').count() + 1, what: unquoted(error.message()) }
@@ -299,13 +295,14 @@ impl FileTable {
         let (keyring_dir, keyring_medium) = self.keyring(&data_dir, base, mode);
         let epoch_s = check_epoch(self.epoch_s)?;
         let lines = check_lines(&self.line)?;
+        let store = self.store.unwrap_or(StoreKind::Sled);
         let settings = Settings {
             listen,
             tls,
             keyring_dir,
             keyring_medium,
-            store: self.store.unwrap_or(StoreKind::Sled),
-            quota_bytes: check_quota(self.quota_bytes, self.store.unwrap_or(StoreKind::Sled), lines.len())?,
+            store,
+            quota_bytes: check_quota(self.quota_bytes, store, lines.len())?,
             epoch_s,
             decoy,
             admin_listen: self.admin_listen.as_deref().map(check_admin).transpose()?,
@@ -491,6 +488,10 @@ fn check_epoch(value: Option<u64>) -> Result<u32, ConfigError> {
         _ => wrong("epoch_s", "must be 2 to 604800 seconds; 3600 is usual"),
     }
 }
+
+/// Bytes that a store in memory takes unless it is told otherwise, and at most: beside the relay's own they must fit into what the unit allows.
+const MEMORY_USUAL: u64 = 128 << 20;
+const MEMORY_MAX: u64 = 256 << 20;
 
 fn check_quota(value: Option<u64>, store: StoreKind, line_count: usize) -> Result<u64, ConfigError> {
     let (usual, most) = match store {

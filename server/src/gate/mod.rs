@@ -133,7 +133,7 @@ impl LineGate {
 
     /// Cells of callers that the line takes in a minute.
     fn rate(&self) -> u64 {
-        self.room.rate(self.quota.free_for_callers()).min(self.cap.into())
+        self.room.rate(self.quota.free_for(Whose::Callers)).min(self.cap.into())
     }
 
     /// Whether a caller's cell may go on to the lane.

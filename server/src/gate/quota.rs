@@ -55,36 +55,30 @@ impl Quota {
     /// Whether callers are refused for want of room.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        !self.fits(UP_CELL_LEN as u64 * GROWTH, Whose::Callers)
+        self.free_for(Whose::Callers) < UP_CELL_LEN as u64 * GROWTH
     }
 
-    /// Bytes that callers may still spend.
+    /// Bytes that may still be spent.
     #[must_use]
-    pub fn free_for_callers(&self) -> u64 {
+    pub fn free_for(&self, whose: Whose) -> u64 {
+        let (limit, free_min) = match whose {
+            Whose::Callers => (self.limit / 4 * 3, FREE_MIN),
+            Whose::Desk => (self.limit / 8 * 7, FREE_MIN / 2),
+        };
         let since = self.since.load(Ordering::Relaxed);
-        let within = (self.limit / 4 * 3).saturating_sub(self.measured.load(Ordering::Relaxed).saturating_add(since));
-        within.min(self.free.load(Ordering::Relaxed).saturating_sub(since).saturating_sub(FREE_MIN))
+        let within = limit.saturating_sub(self.measured.load(Ordering::Relaxed).saturating_add(since));
+        within.min(self.free.load(Ordering::Relaxed).saturating_sub(since).saturating_sub(free_min))
     }
 
     /// Whether `bytes` more may be spent; they count as spent if so.
     #[must_use]
     pub fn take(&self, bytes: u64, whose: Whose) -> bool {
         let cost = bytes.saturating_mul(GROWTH);
-        let fits = self.fits(cost, whose);
+        let fits = cost <= self.free_for(whose);
         if fits {
             self.since.fetch_add(cost, Ordering::Relaxed);
         }
         fits
-    }
-
-    fn fits(&self, cost: u64, whose: Whose) -> bool {
-        let (limit, free_min) = match whose {
-            Whose::Callers => (self.limit / 4 * 3, FREE_MIN),
-            Whose::Desk => (self.limit / 8 * 7, FREE_MIN / 2),
-        };
-        let spent = self.since.load(Ordering::Relaxed).saturating_add(cost);
-        let is_within = self.measured.load(Ordering::Relaxed).saturating_add(spent) <= limit;
-        is_within && self.free.load(Ordering::Relaxed).saturating_sub(spent) >= free_min
     }
 }
 
