@@ -113,11 +113,14 @@ impl World {
         }
     }
     fn answer(&mut self, text: &str, track: Track<'_>, from: u16) -> Vec<down::DownCell> {
+        let mut id = [0; 8];
+        rand_core::Rng::fill_bytes(&mut self.rng, &mut id);
+        self.answer_of_id(id, text, track, from)
+    }
+    fn answer_of_id(&mut self, id: [u8; 8], text: &str, track: Track<'_>, from: u16) -> Vec<down::DownCell> {
         let content = Answer { n: 1, written: NOW.0, text: text.to_owned().into(), ..Answer::default() }.to_cbor().unwrap();
         let parts = cut(&content, ANSWER_PART_LEN).unwrap();
         let now = self.now.seconds();
-        let mut id = [0; 8];
-        rand_core::Rng::fill_bytes(&mut self.rng, &mut id);
         let seal = |(i, part): (u16, Part)| {
             let part = AnswerPart {
                 kind: Kind::Answer,
@@ -334,6 +337,33 @@ fn nothing_is_shown_that_a_seat_did_not_sign_for_her_this_tag_and_this_time() {
         &mut world.rng,
     );
     assert_eq!(texts(&world.slow(&[cell])), ["meet us at the station"], "an answer three days old verifies");
+}
+
+#[test]
+fn what_is_fetched_again_was_not_sent_again() {
+    let mut world = World::new("fetched again");
+    let dummy = world.post();
+    let reply = world.letter(&dummy).reply_key.clone();
+    let day = Timing::PRODUCTION.day(world.now);
+    let answers = 12;
+    let cells: Vec<_> =
+        (0..answers).flat_map(|nth| world.answer(&format!("answer {nth}"), Track::Slow(&reply, day), nth)).collect();
+    assert_eq!((cells.len(), texts(&world.slow(&cells)).len()), (12, 12));
+    let mut named = Vec::new();
+    for _ in 0..answers {
+        assert!(!world.visit.all_named());
+        // The day comes once more before each post, whatever was named meanwhile.
+        assert_eq!(world.slow(&cells), []);
+        let (cell, _) = world.take();
+        named.push(world.letter(&cell).saw);
+    }
+    assert!(world.visit.all_named(), "one a post, and no post for one that was named");
+    assert_eq!(named.iter().collect::<std::collections::BTreeSet<_>>().len(), 12, "each once");
+    world.slow(&cells);
+    assert!(world.visit.all_named());
+    let once_more = world.answer_of_id(named[0], "answer 0", Track::Slow(&reply, day), 40);
+    assert_eq!(world.slow(&once_more), []);
+    assert!(!world.visit.all_named(), "a new cell of it says that the desk has not heard");
 }
 
 #[test]
