@@ -5,24 +5,25 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::frames::DATA;
-use super::odds::{Sample, odds};
+use super::odds::{Sample, centre, odds};
 use super::streams::{Streams, posts_alone};
 use super::tap::{Notes, Tap};
 use super::{
-    at_the_relay, at_the_wire, kinds_of_requests, long_records, posted, samples_wanted, times_at_the_relay, times_at_the_wire,
+    at_each, at_the_relay, at_the_wire, kinds_of_requests, lines_for, long_records, posted, samples_wanted, times_at_the_relay,
+    times_at_the_wire,
 };
 use crate::carousel::sleep_until;
 use crate::site::{Caller, Site};
 use crate::texts;
 
-/// Visits at the same time.
+/// Visits at the same time, on all lines together.
 const ABREAST: usize = 6;
 /// POSTs of a round, which a visit ends with.
 const POSTS: usize = 7;
 /// Which post a byte is planted in: not the first, which often shares its record with other requests.
 const LEAKS_AT: usize = 4;
 /// How long at most until an answer that went live, because she had only just left, goes round as well.
-const UNTIL_ROUND_MS: u64 = 12_000;
+const UNTIL_ROUND_MS: u64 = 27_000;
 /// Answers broadcast at a time: what the carousel holds for a few minutes, and goes round in one.
 const AT_A_TIME: usize = 20;
 
@@ -175,21 +176,34 @@ fn are_alike(seen: &[Seen]) {
 async fn callers_who_write_callers_who_hear_and_callers_who_do_neither_look_the_same() {
     let mut rng = texts::rng("shape of callers");
     let wanted = samples_wanted();
-    let (site, relay) = super::site(super::CALLERS_PACE);
-    let _watch = site.watch();
-    let mut taps = Vec::new();
-    for _ in 0..ABREAST {
-        taps.push(Tap::lay(&site, relay.0).await);
+    let (mut lines, mut running) = (Vec::new(), Vec::new());
+    for _ in 0..lines_for(wanted) {
+        let (site, relay) = super::site(super::CALLERS_PACE);
+        running.push(site.watch());
+        let mut taps = Vec::new();
+        for _ in 0..ABREAST / lines_for(wanted) {
+            taps.push(Tap::lay(&site, relay.0).await);
+        }
+        running.push(relay.1);
+        lines.push((site, taps));
     }
     let began = Instant::now();
-    let seen: Vec<Seen> = tokio::task::block_in_place(|| {
-        let starts = (0..wanted).step_by(AT_A_TIME);
-        starts.flat_map(|from| some_visits(&site, &taps, from, AT_A_TIME.min(wanted - from))).collect()
+    let mut seen: Vec<Vec<Seen>> = tokio::task::block_in_place(|| {
+        at_each(&lines, wanted, |(site, taps), share| {
+            let starts = (0..share).step_by(AT_A_TIME);
+            starts.flat_map(|from| some_visits(site, taps, from, AT_A_TIME.min(share - from))).collect()
+        })
     });
-    let visits: f64 = seen.iter().map(|visit| visit.lasted.as_secs_f64()).sum();
-    println!("a visit takes {:.2} s at this pace, {ABREAST} at a time", visits / seen.len() as f64);
+    let (visits, count) =
+        seen.iter().flatten().fold((0.0, 0.0), |(sum, count), visit| (sum + visit.lasted.as_secs_f64(), count + 1.0));
+    println!("a visit takes {:.2} s at this pace, {ABREAST} at a time", visits / count);
     super::say_how_long(began.elapsed(), wanted);
-    are_alike(&seen);
+    for line in &mut seen {
+        are_alike(line);
+        centre(line, |visit| visit.kind != Kind::Leaks, |visit| &mut visit.wire);
+        centre(line, |visit| visit.kind != Kind::Leaks, |visit| &mut visit.relay);
+    }
+    let seen: Vec<Seen> = seen.into_iter().flatten().collect();
     for (place, measure) in
         [("at the wire", (|visit| &visit.wire) as fn(&Seen) -> &Sample), ("at the relay", |visit| &visit.relay)]
     {

@@ -7,20 +7,27 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha20Rng;
 
-use super::odds::{Sample, odds};
+use super::odds::{Sample, centre, odds};
 use super::streams::posts_alone;
 use super::tap::{Notes, Tap};
-use super::{at_the_relay, at_the_wire, kinds_of_requests, posted, samples_wanted, times_at_the_relay, times_at_the_wire};
+use super::{
+    at_each, at_the_relay, at_the_wire, kinds_of_requests, lines_for, posted, samples_wanted, times_at_the_relay,
+    times_at_the_wire,
+};
 use crate::site::{Caller, Running, Site};
 use crate::texts;
 
 /// The line's beat in milliseconds: `SHAPE_BEAT_MS`, else this. A desk beats in a third of it.
-const BEAT_MS: u32 = 900;
+///
+/// A device on watch asks again a quarter of a beat after somebody posted, and has sixteen calls a second for long.
+const BEAT_MS: u32 = 1_200;
 /// From this beat on a bundle is sealed a whole second ahead, as in use, and then times are judged as well. At a quicker one there is
 /// less time to hide work in than there is work, so they are only printed.
 const JUDGED_FROM_MS: u32 = 6_000;
 /// Both are recorded.
 const DESKS: [&str; 2] = ["desk", "second"];
+/// How long a worker does nothing after a command: several teams share the machine.
+const REST: Duration = Duration::from_millis(200);
 /// Beats in a sample.
 const BEATS: usize = 4;
 /// Samples taken one after the other, before the other kind has its turn.
@@ -113,6 +120,21 @@ struct Place {
 }
 
 impl Place {
+    /// Samples of each kind in turn.
+    fn all_samples(&self, wanted: usize) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        for from in (0..wanted).step_by(IN_A_ROW) {
+            let count = IN_A_ROW.min(wanted - from);
+            // Fewer of the control: what it shows is plain.
+            for (kind, count) in [(Kind::Idle, count), (Kind::Leaks, count.div_ceil(3)), (Kind::Busy, count)] {
+                seen.extend(self.samples(kind, count));
+                println!("{} samples, the last {kind:?}", seen.len());
+            }
+            self.rest();
+        }
+        seen
+    }
+
     /// Does one thing after the other until there are enough samples, and as much whatever the kind: the machine is as busy.
     fn samples(&self, kind: Kind, count: usize) -> Vec<Seen> {
         let over = Over::default();
@@ -148,6 +170,7 @@ impl Place {
                                 self.site.at(dir, &["desk", "answer", &id, "--text", "여기 있습니다", "--wait", "0s"])
                             }
                         };
+                        std::thread::sleep(REST);
                     }
                 });
             }
@@ -219,9 +242,13 @@ fn are_alike(seen: &[Seen]) {
     }
     println!("of {BEATS} beats: records of bundles alone {:?}", model.alone);
     println!("of {BEATS} beats: {:#?}", kinds(Kind::Idle));
+}
+
+/// When bundles went.
+fn say_gaps(seen: &[Vec<Seen>]) {
     for kind in [Kind::Idle, Kind::Busy] {
         let mut gaps: Vec<f64> =
-            seen.iter().filter(|sample| sample.kind == kind).flat_map(|sample| sample.gaps.clone()).collect();
+            seen.iter().flatten().filter(|sample| sample.kind == kind).flat_map(|sample| sample.gaps.clone()).collect();
         gaps.sort_by(f64::total_cmp);
         let part = |share: usize| gaps[(gaps.len() - 1) * share / 100];
         println!(
@@ -242,9 +269,14 @@ fn are_alike(seen: &[Seen]) {
 async fn a_busy_desk_and_an_idle_one_look_the_same() {
     let mut rng = texts::rng("shape of desks");
     let wanted = samples_wanted();
-    let (place, _running) = place().await;
+    let (mut places, mut running) = (Vec::new(), Vec::new());
+    for _ in 0..lines_for(wanted) {
+        let (place, programs) = place().await;
+        places.push(place);
+        running.extend(programs);
+    }
     for nth in 1.. {
-        let told = judged(&place, wanted, &mut rng);
+        let told = judged(&places, wanted, &mut rng);
         if told.is_empty() {
             return;
         }
@@ -256,24 +288,18 @@ async fn a_busy_desk_and_an_idle_one_look_the_same() {
 }
 
 /// Takes samples, and says where and by what a busy desk is told apart.
-fn judged(place: &Place, wanted: usize, rng: &mut ChaCha20Rng) -> Vec<String> {
+fn judged(places: &[Place], wanted: usize, rng: &mut ChaCha20Rng) -> Vec<String> {
     let began = Instant::now();
-    let seen: Vec<Seen> = tokio::task::block_in_place(|| {
-        let mut seen = Vec::new();
-        for from in (0..wanted).step_by(IN_A_ROW) {
-            let count = IN_A_ROW.min(wanted - from);
-            // Fewer of the control: what it shows is plain.
-            for (kind, count) in [(Kind::Idle, count), (Kind::Leaks, count.div_ceil(3)), (Kind::Busy, count)] {
-                seen.extend(place.samples(kind, count));
-                println!("{} samples, the last {kind:?}", seen.len());
-            }
-            place.rest();
-        }
-        seen
-    });
+    let mut seen = tokio::task::block_in_place(|| at_each(places, wanted, Place::all_samples));
     super::say_how_long(began.elapsed(), wanted);
-    place.was_busy();
-    are_alike(&seen);
+    places.iter().for_each(Place::was_busy);
+    for of_one in &mut seen {
+        are_alike(of_one);
+        centre(of_one, |sample| sample.kind != Kind::Leaks, |sample| &mut sample.wire);
+        centre(of_one, |sample| sample.kind != Kind::Leaks, |sample| &mut sample.relay);
+    }
+    say_gaps(&seen);
+    let seen: Vec<Seen> = seen.into_iter().flatten().collect();
     let mut told = Vec::new();
     for (of, measure) in
         [("at the wire", (|sample| &sample.wire) as fn(&Seen) -> &Sample), ("at the relay", |sample| &sample.relay)]
