@@ -153,10 +153,13 @@ impl Board {
         self.hung().rosters.generation()
     }
 
-    /// Whether the roster in force names the device as revoked.
+    /// Whether the roster in force names the device as revoked; if none is, the newest there is: a line that was not kept up lets nobody
+    /// in again who was put out.
     #[must_use]
     pub fn revoked(&self, device: DeviceId, now: Seconds) -> bool {
-        self.hung().rosters.in_force(now).is_some_and(|roster| roster.revoked(device))
+        let hung = self.hung();
+        let newest = || hung.rosters.iter().max_by_key(|roster| roster.serial());
+        hung.rosters.in_force(now).or_else(newest).is_some_and(|roster| roster.revoked(device))
     }
 
     /// The bulletin that stands, or zeros.

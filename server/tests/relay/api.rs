@@ -230,6 +230,60 @@ async fn a_revoked_device_finds_nothing_any_more() {
     running.put_roster(&mut client, &line.roster(1, Timing::PRODUCTION, Some(revoked))).await;
     let reply = running.desk(&mut client, &line.worker, "POST", "desk/beat", beat.to_bytes().as_slice()).await;
     assert_eq!(reply.status, 404);
+    // The line is not kept up: its statements end, and the devices' certificates do not.
+    site.clock.pass(2 * 86_400_000);
+    let mut client = running.client(Http::Two).await;
+    assert_eq!(running.beat(&mut client, &line.lead, &beat).await.outcome, DeskOutcome::Done, "a device that was not put out");
+    let reply = running.desk(&mut client, &line.worker, "POST", "desk/beat", beat.to_bytes().as_slice()).await;
+    assert_eq!(reply.status, 404, "nobody is in force who says so");
+}
+
+#[tokio::test]
+async fn whoever_asks_and_however_gets_the_same_bytes() {
+    let site = Site::new(21);
+    let running = site.start().await;
+    let line = &site.line;
+    let mut desk = running.client(Http::Two).await;
+    running.put_roster(&mut desk, &line.roster(1, Timing::PRODUCTION, None)).await;
+    let timing = Timing::PRODUCTION;
+    let day = timing.day(NOON);
+    let later = line.beat(None, Some(timing.slow_slot(NOON) + 1), NOBODY);
+    running.beat(&mut desk, &line.worker, &later).await;
+    site.clock.pass(u64::from(timing.slow_s) * 1_000);
+    let soon = line.beat(Some(timing.fast_slot(timing.beat(site.line_now()) + 1, 1)), None, NOBODY);
+    running.beat(&mut desk, &line.worker, &soon).await;
+    site.clock.pass(u64::from(timing.beat_ms));
+    let answer = |cell: &[u8; DOWN_CELL_LEN]| Some(*cell);
+    for (path, holds) in [
+        ("v1/notice".to_owned(), None),
+        ("v1/down/fast".to_owned(), answer(&soon.fast_cell)),
+        (format!("v1/down/slow/{day}"), answer(&later.slow_cell)),
+        (format!("v1/down/slow/{}", day - 1), None),
+    ] {
+        for http in [Http::One, Http::Two] {
+            let mut replies = Vec::new();
+            for (from, token) in [([127, 0, 0, 1], None), ([127, 0, 0, 2], None), ([127, 0, 0, 3], Some("Bearer AAAA"))] {
+                let mut client = Client::connect_from(from, running.address(), running.spki, http).await;
+                // Who asks again, too.
+                for _ in 0..2 {
+                    replies.push(client.send("GET", &format!("/{GATE}/{path}"), token, &[]).await);
+                }
+            }
+            let first = replies.first().unwrap();
+            assert_eq!(first.status, 200, "{path}");
+            assert!(
+                holds.is_none_or(|cell| first.body.windows(DOWN_CELL_LEN).any(|window| window == cell)),
+                "{path} holds an answer"
+            );
+            for reply in &replies {
+                assert!(reply.body == first.body && without_date(reply) == without_date(first), "{http:?} {path}");
+            }
+        }
+    }
+}
+
+fn without_date(reply: &Reply) -> Vec<&(String, String)> {
+    reply.headers.iter().filter(|(name, _)| name != "date").collect()
 }
 
 #[tokio::test]

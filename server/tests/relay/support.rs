@@ -282,6 +282,15 @@ pub(crate) enum Http {
     Two,
 }
 
+impl Http {
+    fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::One => b"http/1.1",
+            Self::Two => b"h2",
+        }
+    }
+}
+
 /// Status, headers without the date, and body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
@@ -304,11 +313,14 @@ pub(crate) enum Client {
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr, spki: [u8; 32], http: Http) -> Self {
-        let alpn: &[u8] = match http {
-            Http::One => b"http/1.1",
-            Http::Two => b"h2",
-        };
-        Self::over(tls(address, spki, alpn).await, http).await
+        Self::over(tls(address, spki, http.alpn()).await, http).await
+    }
+
+    /// From another of this machine's addresses.
+    pub(crate) async fn connect_from(own: [u8; 4], address: SocketAddr, spki: [u8; 32], http: Http) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((own, 0).into()).unwrap();
+        Self::over(tls_over(socket.connect(address).await.unwrap(), spki, http.alpn()).await, http).await
     }
 
     /// Over a connection that is there.
