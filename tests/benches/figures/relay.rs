@@ -24,7 +24,7 @@ use std::{
 
 const GATE: &str = "k3v9q2";
 /// Pages at once, and the cells each of these crowds posts.
-const CROWDS: [(usize, usize); 3] = [(1, 2_000), (8, 10_000), (64, 20_000)];
+pub(crate) const CROWDS: [(usize, usize); 3] = [(1, 2_000), (8, 10_000), (64, 20_000)];
 const HELD: usize = 100_000;
 const RESTARTED: usize = 200_000;
 const RESTART_AIM_MS: f64 = 1000.0;
@@ -56,7 +56,7 @@ pub(crate) fn measure() {
     say("relay: resident then", relay.resident_mib(), "MiB");
 }
 
-fn per_second(count: usize, time: Duration) -> f64 {
+pub(crate) fn per_second(count: usize, time: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap()) / time.as_secs_f64()
 }
 
@@ -66,8 +66,8 @@ fn ratio(bytes: u64, posted: usize) -> f64 {
 }
 
 /// A directory with a relay's configuration, for one line and a device of its desk.
-struct Site {
-    dir: tempfile::TempDir,
+pub(crate) struct Site {
+    pub(crate) dir: tempfile::TempDir,
     line: LineId,
     desk_cert: DeskCert,
     device_cert: DeviceCert,
@@ -75,7 +75,7 @@ struct Site {
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(7);
         let [root, desk, device] = [(); 3].map(|()| SecretKey::generate(&mut rng));
@@ -122,14 +122,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A relay in its own process; killed when dropped, as a power cut would.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     url: String,
-    pin: [u8; 32],
+    pub(crate) pin: [u8; 32],
 }
 
 impl Running {
-    fn start(site: &Site) -> Self {
+    pub(crate) fn start(site: &Site) -> Self {
         let mut command = Command::new(binary());
         command.args(["run", "--dev", "--config"]).arg(site.dir.path().join("relay.toml"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -168,7 +168,7 @@ fn binary() -> PathBuf {
 }
 
 /// Posts `cells` cells from `clients` pages, each with a connection of its own and one post at a time.
-async fn post(relay: &Running, clients: usize, cells: usize) -> usize {
+pub(crate) async fn post(relay: &Running, clients: usize, cells: usize) -> usize {
     let mut pages = tokio::task::JoinSet::new();
     for page in 0..clients {
         let client = Arc::new(relay.client());
