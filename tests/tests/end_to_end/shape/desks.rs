@@ -27,7 +27,7 @@ const JUDGED_FROM_MS: u32 = 6_000;
 /// Both are recorded.
 const DESKS: [&str; 2] = ["desk", "second"];
 /// How long a worker does nothing after a command: several teams share the machine.
-const REST: Duration = Duration::from_millis(200);
+const REST: Duration = Duration::from_millis(500);
 /// Beats in a sample.
 const BEATS: usize = 4;
 /// Samples taken one after the other, before the other kind has its turn.
