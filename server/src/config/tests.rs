@@ -76,6 +76,8 @@ fn what_is_not_for_production_is_allowed_with_a_warning_that_names_it() {
     ] {
         assert!(warnings.contains(key), "{key} in {warnings}");
     }
+    let warns_of = |ttl: &str| parse(&format!("{TOP}{TLS}{}", gates(ttl))).unwrap().warnings.join("\n").contains("up_ttl_s");
+    assert!(!warns_of("up_ttl_s = 604800") && warns_of("up_ttl_s = 604801"), "above seven days");
 }
 
 #[test]

@@ -64,6 +64,11 @@ async fn a_copy_of_disk_and_keyring_opens_before_expiry_and_not_after() {
     running.relay.tend().await;
     copy(&site.path("keys"), &site.path("keys-at-last"));
     assert_eq!(opened(&site, "disk", "keys-at-last"), [], "days and blobs are gone as well");
+    println!(
+        "{} cells of {} with the keys of then (pass: all), 0 with those of later (pass: 0)",
+        cells_of(&found).len(),
+        posted.len()
+    );
 }
 
 #[tokio::test]
@@ -157,6 +162,7 @@ async fn the_wall_clock_neither_prolongs_nor_shortens_a_life() {
         running.page_at(&mut client, now).await.cells.is_empty(),
         "nothing is served past its time, even before the relay has tidied up"
     );
+    println!("at 1970, ten days early, ten days late and back: nothing gone early, nothing served late (pass: none)");
 }
 
 const HOUR: u64 = 3_600_000;

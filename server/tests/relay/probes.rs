@@ -143,7 +143,7 @@ async fn whatever_is_not_a_call_gets_what_a_missing_page_gets() {
             "{name}: {probed}"
         );
     }
-    println!("{count} probes");
+    println!("{count} probes, each answered as at a path that does not exist (pass: all)");
 }
 
 #[tokio::test]
@@ -319,7 +319,7 @@ async fn no_shape_of_a_request_tells_a_gate_from_a_missing_page() {
             assert_eq!(talk(bare.address(), bare.spki, shape, path).await, nowhere, "{name}: {path}, without a line");
         }
     }
-    println!("{} shapes at {} paths", shapes.len(), paths.len());
+    println!("{} shapes at {} paths, each answered as without a relay (pass: 60 kinds, all)", shapes.len(), paths.len());
 }
 
 /// What is said on a fresh h2 connection after its preface, with `@` for the path in heads. None of them is a call.
@@ -571,5 +571,5 @@ async fn no_shape_of_a_request_over_h2_tells_a_gate_from_a_missing_page() {
     let wrong = talk_h2(ends[0].0, ends[0].1, about(&call, &paths[0])).await;
     assert_ne!(right.get(&1).map(Vec::len), None);
     assert_ne!(right.get(&1), wrong.get(&1), "VOID: the comparison sees no difference where there is one");
-    println!("{} shapes at {} paths", shapes.len(), paths.len());
+    println!("{} shapes at {} paths, each answered as without a relay (pass: 60 kinds, all)", shapes.len(), paths.len());
 }

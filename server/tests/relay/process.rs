@@ -212,7 +212,9 @@ async fn a_kill_loses_no_acknowledged_cell() {
     }
     let promised = promised.into_inner().unwrap();
     let [cells, slots, blobs] = [promised.cells.len(), promised.slots.len(), promised.blobs.len()];
-    println!("{kills} kills and {stillborn} before it had started; {cells} cells, {slots} slots, {blobs} blobs acknowledged");
+    println!(
+        "{kills} kills (a whole run: 500) and {stillborn} before it had started; {cells} cells, {slots} slots, {blobs} blobs acknowledged"
+    );
     println!("after the kills {checked:?} times a cell, a slot, a blob had to be there, and was, once (pass: all)");
     println!("the kills left {unwiped} dead keys not yet wiped, and {unremoved} shelves whose keys were");
     assert!(checked.iter().all(|count| *count > 10), "too little was promised for this to say anything");
@@ -625,7 +627,7 @@ async fn damage_to_any_file_costs_what_it_held_and_nothing_else() {
     let lost: [usize; 3] = std::array::from_fn(|kind| losses.iter().filter(|lost| lost[kind]).count());
     let whole = losses.iter().filter(|lost| **lost == [false; 3]).count();
     println!(
-        "{case_count} cases: {whole} lost nothing; cells, slots, the blob were lost in {lost:?}, never of another shelf (pass: 0)"
+        "{case_count} cases (a whole run: 200): {whole} lost nothing; cells, slots, the blob were lost in {lost:?}, never of another shelf (pass: 0)"
     );
     assert!(case_count >= 35 && lost.iter().all(|count| *count > 0), "VOID: something was never hurt");
 }
@@ -862,7 +864,7 @@ async fn a_full_quota_refuses_until_cells_die() {
     process.hear("is full");
     process.hear("there is room again");
     assert_eq!(post(&mut client, &site.line.post()).await, UpOutcome::Stored);
-    println!("{stored_count} cells filled it");
+    println!("{stored_count} cells filled it; it served, forgot and had room again by itself (pass: all three)");
     assert!(stored_count > 100);
     process.stop().await;
 }

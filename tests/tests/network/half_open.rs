@@ -41,7 +41,9 @@ pub fn a_relay_that_is_gone_without_a_word_is_let_go_of_and_so_are_its_clients()
         let relay = scope.spawn(|| lets_go(&country.hub, since, RELAY_LETS_GO));
         (page.join().unwrap(), desk.join().unwrap(), relay.join().unwrap())
     });
-    println!("let go of after {page_took:?} by a caller, {desk_took:?} by a desk, {relay_took:?} by the relay");
+    println!(
+        "let go of after {page_took:?} by a caller, {desk_took:?} by a desk (pass: {CLIENT_LETS_GO:?}), {relay_took:?} by the relay (pass: {RELAY_LETS_GO:?})"
+    );
     assert!(page.runs() && watch.runs());
     // Now the relay really goes, unheard, and comes back at its place.
     relay.signal("KILL");

