@@ -323,6 +323,53 @@ fn an_answer_is_refused_that_would_break_its_bounds() {
 }
 
 #[test]
+fn an_answer_is_sent_until_its_time_is_over_and_usually_for_fourteen_days() {
+    let mut world = World::new("over", 31);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "where shall I go");
+    ten_seconds(&mut world, &mut her, &mut vec![]);
+    world.tick(7_200_000);
+    let (now, day) = (world.now.seconds(), 86_400);
+    world.answer(0, her.caller, "for as long as usual");
+    let short = AnswerPlan { text: "for a day".to_owned().into(), good_until: Some(now.plus(day)), ..AnswerPlan::default() };
+    world.act(0, |desk, rng| desk.answer(her.caller, &short, now, rng)).unwrap();
+    let until = world.thread(0, her.caller).items.into_iter().filter_map(|item| match item {
+        Item::Answer { good_until, .. } => Some(good_until),
+        _ => None,
+    });
+    assert_eq!(until.collect::<Vec<_>>(), [14 * day, day].map(|life| now.plus(life).0));
+    // A slot every half hour: until a second before the day is over, and a day more.
+    let slots = |world: &mut World, count: usize| {
+        for _ in 0..count {
+            world.sync(0);
+            world.bundle(0, false);
+            world.tick(1_800_000);
+        }
+    };
+    slots(&mut world, 47);
+    world.now = Millis(now.plus(day).millis().0 - 1_000);
+    // For two who read with a clock that stands still nothing is over: one has the slots before, one those after.
+    let then = world.now;
+    let mut readers = [(); 2].map(|()| {
+        her.come_again(&mut world);
+        core::mem::replace(&mut her.visit, Visit::open(world.relay.root, &mut world.rng))
+    });
+    slots(&mut world, 48);
+    let today = Timing::PRODUCTION.day(then);
+    let all = world.relay.slow.clone();
+    let mut read = |is_after: bool| {
+        world.relay.slow = all.clone();
+        // What was put into a slot ahead was put there in time.
+        world.relay.slow.retain(|slot, _| (Timing::PRODUCTION.slow_begins(*slot) > then.plus(2 * 1_800_000)) == is_after);
+        let bytes: Vec<_> = (today - 1..=today + 1).map(|day| world.relay.down_slow(day, world.now)).collect();
+        let reader = &mut readers[usize::from(is_after)];
+        bytes.iter().flat_map(|bytes| texts(&reader.slow_day(R, bytes, then).unwrap())).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(read(false), ["for a day", "for as long as usual"].map(String::from).into());
+    assert_eq!(read(true), ["for as long as usual".to_owned()].into());
+}
+
+#[test]
 fn a_stop_goes_first_and_what_it_stops_goes_no_more() {
     let mut world = World::new("stop", 9);
     let mut her = Her::new(&mut world);
