@@ -8,11 +8,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use porchlight_relay::config::{Mode, Settings, Tls};
 use porchlight_relay::door::tls::pin_text;
-use porchlight_relay::door::tls::{Certificate, Renewal, Until};
+use porchlight_relay::door::tls::{Certificate, Renewal, TlsError, Until};
 use porchlight_relay::process::confine::{Held, Reach, confine};
 use porchlight_relay::process::doctor::{Host, Verdict};
 use porchlight_relay::process::{ranks, swap};
@@ -27,6 +28,11 @@ use zeroizing_alloc::ZeroAlloc;
 /// Whatever is freed is wiped: cells, addresses and keys pass through many buffers that are not ours.
 #[global_allocator]
 static MEMORY: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
+
+/// How long what may never end is waited for when all else has ended.
+const LEFT_OVER: Duration = Duration::from_millis(200);
+/// Fewer connections serve nobody.
+const CONNECTIONS_LEAST: usize = 64;
 
 const USAGE: u8 = 1;
 const BUG: u8 = 2;
@@ -123,7 +129,8 @@ fn close_ranks() {
 
 fn serve(arguments: &RunArguments) -> Result<(), Failure> {
     refuse_swap(arguments)?;
-    let settings = arguments.config.settings()?;
+    let mut settings = arguments.config.settings()?;
+    fit_connections(&mut settings)?;
     let world = World::system().map_err(|error| Failure(USAGE, format!("cannot tell which boot this is: {error}")))?;
     match confine(&Reach::of(&settings)).map_err(|error| Failure(USAGE, error.to_string()))? {
         Held::Whole => {}
@@ -133,10 +140,28 @@ fn serve(arguments: &RunArguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure(USAGE, format!("cannot start threads: {error}")))?;
     let served = runtime.block_on(async { run(&settings, &world, ready, stop_signal()).await });
+    // Whoever still reads a file that does not answer, or says something to somebody who does not listen, is not waited for.
+    runtime.shutdown_timeout(LEFT_OVER);
     served.map_err(|error| match error {
         StartError::Listen(..) | StartError::HandedKind => Failure(NETWORK, error.to_string()),
         _ => Failure(USAGE, error.to_string()),
     })
+}
+
+/// Connections beyond the limit of open files could not be accepted, and so nobody be asked to make room.
+fn fit_connections(settings: &mut Settings) -> Result<(), Failure> {
+    let (files, room) = ranks::room_for_connections();
+    if room < CONNECTIONS_LEAST {
+        return Err(Failure(USAGE, format!("{files} open files are too few (ulimit -n, or LimitNOFILE=65536)")));
+    }
+    if room < settings.max_connections {
+        say(&format!(
+            "warning: {files} open files leave room for {room} connections instead of {} (ulimit -n, or LimitNOFILE=65536)",
+            settings.max_connections
+        ));
+        settings.max_connections = room;
+    }
+    Ok(())
 }
 
 fn refuse_swap(arguments: &RunArguments) -> Result<(), Failure> {
@@ -195,26 +220,40 @@ fn ready(relay: &Relay) {
 /// Reads the certificate again at each SIGHUP.
 async fn renew(mut hangups: UnixSignal, certificate: Option<Arc<Certificate>>) {
     while hangups.recv().await.is_some() {
-        let renewed = certificate.as_ref().map_or(Ok(Renewal::Nothing), |certificate| certificate.renew());
-        match renewed {
-            Ok(Renewal::Done(until)) => say(&format!("SIGHUP: new connections get the certificate that ends on {until}")),
-            Ok(Renewal::Same(until)) => say(&format!(
-                "SIGHUP changes nothing: the file holds the certificate that is in use, which ends on {until}. As a systemd credential it is \
-                 a copy made at the start: restart the relay"
-            )),
-            Ok(Renewal::Nothing) => {
-                say(
-                    "SIGHUP changes nothing here, where there is no certificate file: restart the relay to use another configuration",
-                );
-            }
-            Ok(Renewal::OtherKey) => {
-                say(
-                    "SIGHUP changes nothing: the certificate has another key, and desks and cards know the old one. Renew it with its key",
-                );
-            }
-            Err(error) => say(&format!("SIGHUP changes nothing: {error}")),
-        }
+        let certificate = certificate.clone();
+        // A disk may not answer, and nobody may listen.
+        apart(move || {
+            say(&renewed(certificate.map_or(Ok(Renewal::Nothing), |certificate| certificate.renew())));
+        })
+        .await;
     }
+}
+
+fn renewed(renewal: Result<Renewal, TlsError>) -> String {
+    match renewal {
+        Ok(Renewal::Done(until)) if until.is_over() => {
+            format!("warning: SIGHUP: new connections get a certificate that ended on {until}: browsers turn away")
+        }
+        Ok(Renewal::Done(until)) => format!("SIGHUP: new connections get the certificate that ends on {until}"),
+        Ok(Renewal::Same(until)) => format!(
+            "SIGHUP changes nothing: the file holds the certificate that is in use, which ends on {until}. As a systemd credential it is a \
+             copy made at the start: restart the relay"
+        ),
+        Ok(Renewal::Nothing) => {
+            "SIGHUP changes nothing here, where there is no certificate file: restart the relay to use another configuration"
+                .into()
+        }
+        Ok(Renewal::OtherKey) => {
+            "SIGHUP changes nothing: the certificate has another key, and desks and cards know the old one. Renew it with its key"
+                .into()
+        }
+        Err(error) => format!("SIGHUP changes nothing: {error}"),
+    }
+}
+
+/// Does what may wait for a disk or for whoever reads what is said, on a thread that serves nobody.
+async fn apart(what: impl FnOnce() + Send + 'static) {
+    let _ = tokio::task::spawn_blocking(what).await;
 }
 
 /// Says what an operator should hear about, each time it changes.
@@ -222,7 +261,8 @@ async fn tell(mut trouble: watch::Receiver<Trouble>) {
     let mut before = Trouble::default();
     while trouble.changed().await.is_ok() {
         let now = *trouble.borrow_and_update();
-        changes(&before, &now).iter().for_each(|text| say(text));
+        let said = changes(&before, &now);
+        apart(move || said.iter().for_each(|text| say(text))).await;
         before = now;
     }
 }
@@ -293,7 +333,7 @@ async fn heed([mut terminate, mut interrupt]: [UnixSignal; 2], stop: watch::Send
         }
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         if stop.send_replace(true) {
-            say("stopped at once, at the second signal");
+            let _ = tokio::time::timeout(LEFT_OVER, apart(|| say("stopped at once, at the second signal"))).await;
             std::process::exit(0);
         }
     }

@@ -25,12 +25,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::listen::Wire;
-use super::pulse::{Felt, Owed, Pulse};
+use super::pulse::{self, Felt, Owed, Pulse};
 use super::tls::Certificate;
 use super::{BODY_MAX, reply};
 use crate::config::Deadlines;
@@ -74,14 +74,15 @@ pub async fn serve(hall: Arc<Hall>, wire: Wire, seated: Seated) {
 }
 
 async fn greet(hall: &Arc<Hall>, wire: Wire, seated: &Seated) {
-    let Some(certificate) = &hall.tls else { return speak(hall, wire, Speech::Http1, seated).await };
+    let Some(certificate) = &hall.tls else { return speak(hall, wire, (Speech::Http1, pulse::now()), seated).await };
     let acceptor = TlsAcceptor::from(certificate.config());
     match timeout(hall.deadlines.handshake, acceptor.accept(wire)).await {
         Ok(Ok(mut stream)) => {
             let speech = if stream.get_ref().1.alpn_protocol() == Some(b"h2") { Speech::Http2 } else { Speech::Http1 };
+            let since = pulse::now();
             if begins(hall, &mut stream).await {
                 // In a room of its own: what waits for a first byte takes a third of what speaks.
-                Box::pin(speak(hall, stream, speech, seated)).await;
+                Box::pin(speak(hall, stream, (speech, since), seated)).await;
             }
         }
         Ok(Err(_)) | Err(_) => hall.counters.handshakes_failed.add(1),
@@ -109,8 +110,14 @@ pub(super) enum Speech {
     Http2,
 }
 
-async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(hall: &Arc<Hall>, stream: S, speech: Speech, seated: &Seated) {
-    let pulse = Arc::new(Pulse::new(hall.deadlines, speech));
+/// Serves what is spoken since the handshake.
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    hall: &Arc<Hall>,
+    stream: S,
+    (speech, since): (Speech, Instant),
+    seated: &Seated,
+) {
+    let pulse = Arc::new(Pulse::new(hall.deadlines, speech, since));
     let stream = TokioIo::new(Felt::new(stream, Arc::clone(&pulse)));
     let service = {
         let (hall, pulse, source) = (Arc::clone(hall), Arc::clone(&pulse), seated.source);

@@ -72,11 +72,16 @@ struct Due {
     last: u64,
 }
 
+/// When something began that a pulse counts from.
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
 impl Pulse {
-    pub(super) fn new(deadlines: Deadlines, speech: Speech) -> Self {
+    /// Of a connection on which something has been owed since `born`, the end of its handshake.
+    pub(super) fn new(deadlines: Deadlines, speech: Speech, born: Instant) -> Self {
         let [quiet_since, head_since, read, pieces, asked, given_up, written_at] = [0; 7].map(AtomicU64::new);
         let (in_flight, has_spoken) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let born = Instant::now();
         Self {
             born,
             deadlines,
@@ -290,5 +295,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_head_is_due_from_the_handshake_however_late_it_begins() {
+        let deadlines = Deadlines::default();
+        let born = now();
+        let pulse = Pulse::new(deadlines, Speech::Http1, born);
+        pulse.read(1);
+        assert_eq!(pulse.due(), Some(born + deadlines.head));
     }
 }

@@ -142,12 +142,18 @@ pub fn of_files(cert: &Path, key: &Path) -> Result<Identity, TlsError> {
         let path = path.to_path_buf();
         move |error| TlsError::Pem(path, error)
     };
+    for path in [cert, key] {
+        // A pipe would be waited for, by whoever handed it over.
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(pem(path)(rustls::pki_types::pem::Error::Io(io::Error::other("is no file"))));
+        }
+    }
     let chain: Vec<_> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(pem(cert))?;
     let secret = PrivateKeyDer::from_pem_file(key).map_err(pem(key))?;
     let leaf = chain.first().ok_or_else(|| TlsError::Pem(cert.to_path_buf(), rustls::pki_types::pem::Error::NoItemsFound))?;
     let (_, read) = X509Certificate::from_der(leaf).map_err(|_| rustls::Error::from(CertificateError::BadEncoding))?;
     let (spki, until) = (kdf::digest(read.public_key().raw), Until(read.validity().not_after));
-    let print = kdf::digest(leaf);
+    let print = kdf::digest(&chain.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat());
     Ok(Identity { config: Arc::new(config(chain, secret)?), spki, until, print })
 }
 

@@ -1,10 +1,14 @@
-//! No core dumps, no tracing by others, no memory written to a disk, room for connections.
+//! No core dumps, no tracing by others, no memory written to a disk, no file for others, room for connections.
 
+use rustix::fs::Mode;
 use rustix::mm::{MlockAllFlags, mlockall};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit, umask};
 
 /// The capability to lock any amount of memory, as a bit of `CapEff` in `/proc/self/status`.
 const CAP_IPC_LOCK: u32 = 14;
+
+/// Descriptors that no connection gets: for shelves and keys, those who wait for a place, a certificate that is renewed.
+const KEPT_BACK: u64 = 512;
 
 /// Closes the ranks, and gives back what could not be closed, as sentences for an operator.
 #[must_use]
@@ -17,9 +21,19 @@ pub fn close() -> Vec<&'static str> {
     if !lock_memory() {
         open.push("memory could not be locked: set LimitMEMLOCK=infinity, or keep swap off, which start-up checks");
     }
+    // What libraries make is nobody else's either.
+    umask(Mode::RWXG | Mode::RWXO);
     let files = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
     open
+}
+
+/// The limit of open files, and how many connections fit below it beside what the relay needs itself. Without room for another one nobody
+/// could be asked to leave for somebody else, and cells would be refused for want of a shelf.
+#[must_use]
+pub fn room_for_connections() -> (u64, usize) {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    (files, usize::try_from(files.saturating_sub(KEPT_BACK)).unwrap_or(usize::MAX))
 }
 
 /// Locks all memory, now and later, as it is touched.

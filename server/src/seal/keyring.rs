@@ -303,7 +303,16 @@ fn at_of(slot: usize) -> u64 {
 
 fn open_file(path: &Path) -> io::Result<File> {
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
-    crate::files::private().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path)
+    let file = crate::files::private().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path)?;
+    let (found, own) = (file.metadata()?, rustix::process::geteuid());
+    if found.uid() != own.as_raw() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another account, which could read the keys"));
+    }
+    // Somebody else may have made it, for others to read.
+    if found.mode() & 0o077 != 0 {
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 /// Whether `dir` lies on a file system in RAM, and on another one than `data_dir`. Both must exist.

@@ -354,13 +354,137 @@ async fn a_certificate_that_has_ended_is_said() {
     let files = "cert = \"cert.pem\"\nkey = \"key.pem\"";
     std::fs::write(site.path("relay.toml"), site.text().replace("self_signed = true", files)).unwrap();
     let mut command = Command::new(BINARY);
-    command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml")).stdin(Stdio::null()).stdout(Stdio::null());
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
+    let said = said_at_the_start(command);
+    assert!(said.iter().any(|line| line.contains("the certificate ended on 2020-02-29")), "{said:?}");
+}
+
+/// What a relay says until it serves or ends; then it is stopped.
+fn said_at_the_start(mut command: Command) -> Vec<String> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let ended = said.take_while(|line| !line.contains(" pin ")).any(|line| line.contains("the certificate ended on 2020-02-29"));
+    let said = said.take_while(|line| !line.contains(" pin ")).collect();
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     child.wait().unwrap();
-    assert!(ended);
+    said
+}
+
+/// Where a relay may open fewer files than it may have connections, strangers who hold all of them are asked to leave like anywhere else.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_open_files_are_said_and_strangers_cannot_use_them_up() {
+    let site = site(82);
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let command = |files: &str| {
+        let mut command = Command::new("prlimit");
+        command.args([files, BINARY, "run", "--dev", "--config"]).arg(site.path("relay.toml"));
+        command
+    };
+    let said = said_at_the_start(command("--nofile=575:575"));
+    assert!(said.iter().any(|line| line.contains("575 open files are too few")), "{said:?}");
+    let said = said_at_the_start(command("--nofile=640:640"));
+    assert!(said.iter().any(|line| line.contains("640 open files leave room for 128 connections instead of 8192")), "{said:?}");
+
+    let process = Process::spawn(command("--nofile=640:640"));
+    // More than there are descriptors; each comes again when it is put out.
+    let mut strangers = tokio::task::JoinSet::new();
+    let (held, mut all_came) = tokio::sync::watch::channel(0);
+    for nth in 0..800_u16 {
+        let (from, address, held) = (Ipv4Addr::new(127, 7, 1, 1 + (nth % 4) as u8), process.address, held.clone());
+        strangers.spawn(async move {
+            loop {
+                let socket = tokio::net::TcpSocket::new_v4().unwrap();
+                socket.bind((from, 0).into()).unwrap();
+                let Ok(mut stream) = socket.connect(address).await else { continue };
+                held.send_modify(|count| *count += 1);
+                let _ended = tokio::io::AsyncReadExt::read(&mut stream, &mut [0]).await;
+            }
+        });
+    }
+    all_came.wait_for(|count| *count >= 800).await.unwrap();
+    for _ in 0..20 {
+        let mut client = process.client().await;
+        let reply = client.send("POST", &format!("/{GATE}/v1/up"), None, site.line.post().to_bytes().as_slice()).await;
+        assert_eq!(porchlight_proto::api::UpReply::parse(&reply.ok()).unwrap().outcome, UpOutcome::Stored);
+    }
+    strangers.shutdown().await;
+    process.stop().await;
+}
+
+/// A certificate that does not come, and an operator who does not listen, keep nobody from being served, nor the relay from stopping.
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_pipe_for_a_certificate_nor_one_that_nobody_reads_stops_the_relay() {
+    use porchlight_relay::door::tls::self_signed;
+    let site = site(83);
+    self_signed(&site.path("certs"), "localhost").unwrap();
+    let files = "cert = \"certs/cert.pem\"\nkey = \"certs/key.pem\"";
+    std::fs::write(site.path("relay.toml"), site.text().replace("self_signed = true", files)).unwrap();
+    let process = Process::start(&site.path("relay.toml"));
+    let first = shown(&process).await;
+    std::fs::remove_file(site.path("certs/cert.pem")).unwrap();
+    assert!(Command::new("mkfifo").arg(site.path("certs/cert.pem")).status().unwrap().success());
+    process.signal(Signal::HUP);
+    process.hear("SIGHUP changes nothing: tls: cannot read");
+    assert_eq!(shown(&process).await, first);
+    process.stop().await;
+
+    std::fs::remove_file(site.path("certs/cert.pem")).unwrap();
+    self_signed(&site.path("certs"), "localhost").unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml")).stdout(Stdio::piped());
+    let mut child = command.stderr(writer.try_clone().unwrap()).spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let address = ready.trim().strip_prefix("ready https://").unwrap().parse().unwrap();
+    let spki = *porchlight_relay::door::tls::of_files(&site.path("certs/cert.pem"), &site.path("certs/key.pem"))
+        .map(|own| own.spki)
+        .as_ref()
+        .unwrap();
+    // Full to the last byte, through a description of our own: the relay's own waits.
+    let own = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+    let mut full =
+        std::os::unix::fs::OpenOptionsExt::custom_flags(std::fs::File::options().write(true), nonblocking).open(own).unwrap();
+    for piece in [4096, 1] {
+        while full.write(&vec![b'x'; piece]).is_ok() {}
+    }
+    for _ in 0..50 {
+        kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+        Client::connect(address, spki, Http::Two).await.get("notice").await.ok();
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let ended = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(move || child.wait().unwrap())).await;
+    assert_eq!(ended.expect("it stops").unwrap().code(), Some(0));
+    drop(reader);
+}
+
+/// Whatever is made is for the relay's own account, under the usual umask; and a keyring that is another's is not used.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_file_is_for_anybody_else() {
+    assert!(rustix::process::geteuid().is_root(), "this test gives a file to another account: run it as root");
+    let site = site(84);
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let process = Process::start(&site.path("relay.toml"));
+    let mut client = process.client().await;
+    client.send("POST", &format!("/{GATE}/v1/up"), None, site.line.post().to_bytes().as_slice()).await.ok();
+    let mut folders = vec![site.path("data"), site.path("keys")];
+    let mut count = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(found) = path.symlink_metadata() else { continue };
+            assert_eq!(found.mode() & 0o077, 0, "{} is for others too", path.display());
+            count += 1;
+            folders.extend(found.is_dir().then_some(path));
+        }
+    }
+    assert!(count > 10, "VOID: {count}");
+    process.stop().await;
+    std::os::unix::fs::chown(site.path("keys/keyring"), Some(64_123), None).unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
+    let said = said_at_the_start(command);
+    assert!(said.iter().any(|line| line.contains("it belongs to another account")), "{said:?}");
 }
 
 /// As systemd starts it: the socket is descriptor 3, and somebody waits to hear that it is ready.
