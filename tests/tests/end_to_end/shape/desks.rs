@@ -162,10 +162,12 @@ impl Place {
                     while !over.is() {
                         nth += 1;
                         let latest = self.known.lock().unwrap().iter().nth_back(at).filter(|_| busy).cloned();
-                        let _ended = match (latest, nth % 3) {
+                        let _ended = match (latest, nth % 4) {
                             (None, _) => self.site.at(dir, &["desk", "list"]),
                             (Some(id), 0) => self.site.at(dir, &["desk", "note", &id, "--text", "집 앞 가게를 압니다"]),
                             (Some(id), 1) => self.site.at(dir, &["desk", "claim", &id, "--reason", "her turn"]),
+                            // What nobody looks at has no room for long, and then boards are asked for.
+                            (Some(id), 2) => self.site.at(dir, &["desk", "show", &id]),
                             (Some(id), _) => {
                                 self.site.at(dir, &["desk", "answer", &id, "--text", "여기 있습니다", "--wait", "0s"])
                             }

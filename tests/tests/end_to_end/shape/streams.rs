@@ -42,15 +42,18 @@ impl Exchange {
         told.iter().filter(|(kind, ..)| *kind == DATA).map(|(.., length)| length).sum()
     }
 
-    /// What was asked for, by what came; nothing if the visit ended before all of it did.
+    /// What was asked for, by what came; nothing if the visit ended before all of it did, or if the oldest day was over when it was asked
+    /// for: once in a day of slots the decoy comes instead, and how often that is the classifiers see.
     fn kind(&self) -> Option<&'static str> {
         let is_whole = self.down.last().is_some_and(|(_, flags, _)| flags & END == END);
-        is_whole.then(|| match (Self::bytes(&self.up), Self::bytes(&self.down)) {
-            (0, 4_240) => "notice",
-            (0, 49_152) => "slow day",
-            (0, _) => "newest beats",
-            _ => "post",
-        })
+        match (Self::bytes(&self.up), Self::bytes(&self.down)) {
+            _ if !is_whole => None,
+            (0, 4_240) => Some("notice"),
+            (0, 49_152) => Some("slow day"),
+            (0, 8_192) => Some("newest beats"),
+            (0, _) => None,
+            _ => Some("post"),
+        }
     }
 
     /// Fails unless it is like another of its kind.
