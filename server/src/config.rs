@@ -1,6 +1,7 @@
 //! The configuration file: read strictly, checked whole, turned into [`Settings`] that need no second look.
 //!
-//! `deploy/relay.toml` documents every key. Each message names the key and says what to do.
+//! `deploy/relay.toml` documents every key. Each message names the key and says what to do. None repeats a value, or a key that is not one of
+//! ours: a gate or a private key may stand in the wrong place, and what is said here ends in a journal.
 
 use std::io;
 use std::net::SocketAddr;
@@ -246,7 +247,8 @@ impl Settings {
     /// [`ConfigError`], the first that is found.
     pub fn load(path: &Path, mode: Mode) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable(path.to_path_buf(), error))?;
-        let base = path.parent().unwrap_or_else(|| Path::new("."));
+        // The parent of a bare name is empty, and nothing can be opened at, or confined to, an empty path.
+        let base = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         Self::parse(&text, path, base, mode)
     }
 
@@ -266,14 +268,16 @@ fn syntax(name: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     ConfigError::Syntax { path: name.to_path_buf(), line: before.matches('\n').count() + 1, what: unquoted(error.message()) }
 }
 
-/// What the parser says without the value it says it of: `invalid type: string "…", expected a sequence`.
+/// What the parser says without what it says it of: `invalid type: string "…", expected a sequence`, ``unknown field `…`, expected one of …``.
 fn unquoted(message: &str) -> String {
-    let kind = ["invalid type", "invalid value", "invalid length"].into_iter().find(|kind| message.starts_with(kind));
-    match (kind, message.rsplit_once(", expected ")) {
-        (Some(kind), Some((_, expected))) => format!("{kind}, expected {expected}"),
-        (Some(kind), None) => kind.to_owned(),
-        (None, _) => message.to_owned(),
+    // These name a key of ours and nothing else.
+    if ["missing field", "duplicate field"].iter().any(|kind| message.starts_with(kind)) {
+        return message.to_owned();
     }
+    // The last one is the parser's own: what was typed stands before it, whatever it holds.
+    let (said, expected) = message.rsplit_once(", expected ").map_or((message, None), |(said, expected)| (said, Some(expected)));
+    let kind = said.split([':', '`', '"', '\n']).next().unwrap_or_default().trim_end();
+    expected.map_or_else(|| kind.to_owned(), |expected| format!("{kind}, expected {expected}"))
 }
 
 fn wrong<T>(key: impl Into<String>, hint: impl Into<String>) -> Result<T, ConfigError> {
@@ -283,6 +287,7 @@ fn wrong<T>(key: impl Into<String>, hint: impl Into<String>) -> Result<T, Config
 impl FileTable {
     fn check(self, base: &Path, mode: Mode) -> Result<Settings, ConfigError> {
         let mut warnings = Vec::new();
+        self.check_paths()?;
         let listen = check_listen(&self.listen, base)?;
         let tls = check_tls(self.tls.as_ref(), &listen, base, mode)?;
         let decoy = check_decoy(self.decoy_dir.as_deref(), &listen, matches!(tls, Tls::Front(_)), base, mode, &mut warnings)?;
@@ -314,6 +319,22 @@ impl FileTable {
             warnings,
         };
         Ok(settings.with_production_warnings())
+    }
+
+    /// Whatever is typed as a path may later be said, or asked of the file system.
+    fn check_paths(&self) -> Result<(), ConfigError> {
+        let tls = self.tls.as_ref();
+        check_path("tls.cert", tls.and_then(|tls| tls.cert.as_deref()), "give a path, not the certificate itself")?;
+        check_path("tls.key", tls.and_then(|tls| tls.key.as_deref()), "give a path, not the key itself")?;
+        for (key, path) in [
+            ("listen", Some(Path::new(&self.listen))),
+            ("data_dir", Some(self.data_dir.as_path())),
+            ("keyring_dir", self.keyring_dir.as_deref()),
+            ("decoy_dir", self.decoy_dir.as_deref()),
+        ] {
+            check_path(key, path, "is no path: it is too long, or not of one line")?;
+        }
+        Ok(())
     }
 
     fn keyring(&self, data_dir: &Path, base: &Path, mode: Mode) -> (PathBuf, KeyringMedium) {
@@ -357,8 +378,8 @@ impl Settings {
             self.keyring_medium == KeyringMedium::RamOnly,
             "the keyring may lie on a disk: keys can then outlive their cells".into(),
         );
-        unless((600..=86_400).contains(&self.epoch_s), format!("epoch_s = {} is outside 600 to 86400", self.epoch_s));
-        unless(self.quota_bytes >= 64 << 20, format!("quota_bytes = {} is below 64 MiB", self.quota_bytes));
+        unless((600..=86_400).contains(&self.epoch_s), "epoch_s is outside 600 to 86400".into());
+        unless(self.quota_bytes >= 64 << 20, "quota_bytes is below 64 MiB".into());
         unless(
             self.store == StoreKind::Sled,
             "store = \"memory\" holds the bundles of two devices for half a day: for more, shorten up_ttl_s or raise quota_bytes"
@@ -366,32 +387,37 @@ impl Settings {
         );
         for (at, line) in self.lines.iter().enumerate() {
             let timing = &line.timing;
-            unless(
-                (86_400..=604_800).contains(&line.up_ttl_s),
-                format!("line[{at}].up_ttl_s = {} is outside 86400 to 604800", line.up_ttl_s),
-            );
+            unless((86_400..=604_800).contains(&line.up_ttl_s), format!("line[{at}].up_ttl_s is outside 86400 to 604800"));
             unless(
                 line.leave_to != BLANK_PAGE,
                 format!(
                     "line[{at}].leave_to is not set: the page's Close leads to an empty page; name a dull one that opens where callers are"
                 ),
             );
-            unless(timing.beat_ms >= 10_000, format!("line[{at}].beat_ms = {} is below 10000", timing.beat_ms));
-            unless(timing.up_beat_ms >= 3_000, format!("line[{at}].up_beat_ms = {} is below 3000", timing.up_beat_ms));
-            unless(line.desk_beat_ms >= 3_000, format!("line[{at}].desk_beat_ms = {} is below 3000", line.desk_beat_ms));
-            unless(timing.slow_s >= 300, format!("line[{at}].slow_s = {} is below 300", timing.slow_s));
+            unless(timing.beat_ms >= 10_000, format!("line[{at}].beat_ms is below 10000"));
+            unless(timing.up_beat_ms >= 3_000, format!("line[{at}].up_beat_ms is below 3000"));
+            unless(line.desk_beat_ms >= 3_000, format!("line[{at}].desk_beat_ms is below 3000"));
+            unless(timing.slow_s >= 300, format!("line[{at}].slow_s is below 300"));
         }
         let needed: u64 = self.lines.iter().map(|line| u64::from(line.up_ttl_s) / u64::from(self.epoch_s) + 64).sum();
         unless(
             needed <= SLOTS as u64,
-            format!(
-                "epoch_s = {} makes up to {needed} epochs within up_ttl_s, and the keyring holds {SLOTS}: posts may be refused",
-                self.epoch_s
-            ),
+            format!("epoch_s makes more epochs within up_ttl_s than the {SLOTS} that the keyring holds: posts may be refused"),
         );
         self.warnings.extend(found);
         self
     }
+}
+
+/// The longest path that Linux takes (PATH_MAX).
+const PATH_BYTES_MAX: usize = 4096;
+
+fn check_path(key: &str, path: Option<&Path>, hint: &str) -> Result<(), ConfigError> {
+    let Some(text) = path.map(Path::to_string_lossy) else { return Ok(()) };
+    if text.len() >= PATH_BYTES_MAX || text.contains("-----") || text.chars().any(char::is_control) {
+        return wrong(key, hint);
+    }
+    Ok(())
 }
 
 fn check_listen(text: &str, base: &Path) -> Result<Listen, ConfigError> {
@@ -405,9 +431,7 @@ fn check_listen(text: &str, base: &Path) -> Result<Listen, ConfigError> {
         Ok(address) => Ok(Listen::Tcp(address)),
         Err(_) => wrong(
             "listen",
-            format!(
-                "{text:?} is neither an address with a port, like \"0.0.0.0:443\"; nor unix:PATH; nor systemd, for a socket that is handed over"
-            ),
+            "is neither an address with a port, like \"0.0.0.0:443\"; nor unix:PATH; nor systemd, for a socket that is handed over",
         ),
     }
 }
@@ -478,7 +502,7 @@ fn check_admin(text: &str) -> Result<SocketAddr, ConfigError> {
     match text.parse::<SocketAddr>() {
         Ok(address) if address.ip().is_loopback() => Ok(address),
         Ok(_) => wrong("admin_listen", "must be a loopback address, like \"127.0.0.1:9100\": counters are not for strangers"),
-        Err(_) => wrong("admin_listen", format!("{text:?} is not an address with a port, like \"127.0.0.1:9100\"")),
+        Err(_) => wrong("admin_listen", "is not an address with a port, like \"127.0.0.1:9100\""),
     }
 }
 
@@ -521,7 +545,6 @@ fn check_lines(tables: &[LineTable]) -> Result<Vec<LineSettings>, ConfigError> {
         if lines.iter().any(|other| other.id == line.id) {
             return wrong(format!("line[{at}].id"), "stands here twice: a line has one [[line]] part, with all its gates");
         }
-        // Gates are not repeated in messages: a log that holds one tells a scanner where to knock.
         if let Some(nth) = line.gates.iter().position(|gate| lines.iter().any(|other| other.gates.contains(gate))) {
             return wrong(format!("line[{at}].gates[{nth}]"), "belongs to another line: each gate leads to one line");
         }
@@ -606,7 +629,7 @@ const fn key_of(error: TimingError) -> &'static str {
 
 fn number<T: TryFrom<u64> + Copy + Into<u64>>(at: &str, key: &str, value: Option<u64>, usual: T) -> Result<T, ConfigError> {
     let Some(value) = value else { return Ok(usual) };
-    T::try_from(value).or_else(|_| wrong(format!("{at}.{key}"), format!("{value} is too large; {} is usual", usual.into())))
+    T::try_from(value).or_else(|_| wrong(format!("{at}.{key}"), format!("is too large; {} is usual", usual.into())))
 }
 
 fn check_gates(at: &str, texts: &[String]) -> Result<Vec<Gate>, ConfigError> {

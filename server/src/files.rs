@@ -57,3 +57,25 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 pub(crate) fn free_bytes(path: &Path) -> u64 {
     rustix::fs::statvfs(path).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
 }
+
+/// The path, or what is there of it.
+pub(crate) fn nearest(path: &Path) -> &Path {
+    path.ancestors().find(|path| path.exists()).unwrap_or(path)
+}
+
+/// Whether `path` is a link to nothing, or to something that lies below none of `homes`. Whatever is no link stays where it is.
+///
+/// # Errors
+///
+/// What the file system says; that there is nothing at `path` as well.
+pub(crate) fn leads_out(path: &Path, homes: &[&Path]) -> io::Result<bool> {
+    if !fs::symlink_metadata(path)?.is_symlink() {
+        return Ok(false);
+    }
+    let end = match fs::canonicalize(path) {
+        Ok(end) => end,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    Ok(!homes.iter().filter_map(|home| fs::canonicalize(home).ok()).any(|home| end.starts_with(home)))
+}

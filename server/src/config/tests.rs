@@ -66,13 +66,13 @@ fn what_is_not_for_production_is_allowed_with_a_warning_that_names_it() {
     let warnings = parse(&text).unwrap().warnings.join("\n");
     for key in [
         "keyring",
-        "epoch_s = 2",
+        "epoch_s is ",
         "quota_bytes",
-        "up_ttl_s = 5",
-        "beat_ms = 100",
-        "up_beat_ms = 33",
-        "desk_beat_ms = 33",
-        "slow_s = 1",
+        "line[0].up_ttl_s is ",
+        "line[0].beat_ms is ",
+        "line[0].up_beat_ms is ",
+        "line[0].desk_beat_ms is ",
+        "line[0].slow_s is ",
     ] {
         assert!(warnings.contains(key), "{key} in {warnings}");
     }
@@ -88,11 +88,11 @@ fn a_wrong_configuration_is_refused_with_its_key() {
     for (name, text, says) in [
         ("not TOML", "listen = ".to_owned(), "relay.toml, line 1: "),
         ("no listen", format!("data_dir = \"d\"\n{TLS}{whole}"), "missing field `listen`"),
-        ("an unknown key", format!("{TOP}color = 1\n{TLS}{whole}"), "unknown field `color`"),
-        ("an unknown key of tls", format!("{TOP}{TLS}acme = true\n{whole}"), "unknown field `acme`"),
-        ("an unknown key of a line", format!("{TOP}{TLS}{whole}name = \"x\"\n"), "unknown field `name`"),
-        ("an unknown store", format!("{TOP}store = \"redis\"\n{TLS}{whole}"), "unknown variant `redis`"),
-        ("no address", TOP.replace("127.0.0.1:0", "here") + TLS + &whole, "listen: \"here\" is neither"),
+        ("an unknown key", format!("{TOP}color = 1\n{TLS}{whole}"), "unknown field, expected one of `"),
+        ("an unknown key of tls", format!("{TOP}{TLS}acme = true\n{whole}"), "unknown field, expected one of `"),
+        ("an unknown key of a line", format!("{TOP}{TLS}{whole}name = \"x\"\n"), "unknown field, expected one of `"),
+        ("an unknown store", format!("{TOP}store = \"redis\"\n{TLS}{whole}"), "unknown variant, expected `sled` or `memory`"),
+        ("no address", TOP.replace("127.0.0.1:0", "here") + TLS + &whole, "listen: is neither"),
         ("an empty socket", TOP.replace("127.0.0.1:0", "unix:") + TLS + &whole, "listen: give a path"),
         ("no decoy in public", public.clone() + CERT + &whole, "decoy_dir: is missing"),
         (
@@ -113,7 +113,7 @@ fn a_wrong_configuration_is_refused_with_its_key() {
         ("a certificate on a socket", socket.clone() + TLS + &whole, "tls: a Unix socket"),
         ("a short pin", format!("{socket}[tls]\nspki = \"00\"\n{whole}"), "tls.spki: must be 64"),
         ("a public admin", format!("{TOP}admin_listen = \"0.0.0.0:1\"\n{TLS}{whole}"), "admin_listen: must be a loopback"),
-        ("an admin that is no address", format!("{TOP}admin_listen = \"x\"\n{TLS}{whole}"), "admin_listen: \"x\" is not"),
+        ("an admin that is no address", format!("{TOP}admin_listen = \"x\"\n{TLS}{whole}"), "admin_listen: is not an address"),
         ("an epoch too short", format!("{TOP}epoch_s = 1\n{TLS}{whole}"), "epoch_s: must be 2"),
         ("a quota too small", format!("{TOP}quota_bytes = 1\n{TLS}{whole}"), "quota_bytes: must be at least"),
         ("no connections", format!("{TOP}max_connections = 0\n{TLS}{whole}"), "max_connections: must be at least 1"),
@@ -141,7 +141,7 @@ fn a_wrong_configuration_is_refused_with_its_key() {
             format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2\", \"k3v9q2\"]")),
             "line[0].gates[1]: stands there twice",
         ),
-        ("a large number", format!("{TOP}{TLS}{}", gates("relay_no = 256")), "line[0].relay_no: 256 is too large"),
+        ("a large number", format!("{TOP}{TLS}{}", gates("relay_no = 256")), "line[0].relay_no: is too large"),
         ("a negative number", format!("{TOP}{TLS}{}", gates("relay_no = -1")), "invalid value"),
         ("a short life", format!("{TOP}{TLS}{}", gates("up_ttl_s = 4")), "line[0].up_ttl_s: must be 5"),
         ("a short beat", format!("{TOP}{TLS}{}", gates("beat_ms = 99")), "line[0].beat_ms: beat_ms must be at least 100"),
@@ -156,6 +156,64 @@ fn a_wrong_configuration_is_refused_with_its_key() {
         let message = parse(&text).unwrap_err().to_string();
         assert!(message.contains(says), "{name}: {message}");
         assert!(!message.contains("k3v9q2"), "{name}: a message must not repeat a gate: {message}");
+    }
+}
+
+/// A gate or a key gets into the wrong place by a slip, and a message about that into a journal.
+#[test]
+fn no_message_repeats_what_was_typed_in_the_wrong_place() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nk3v9q2\n-----END PRIVATE KEY-----\n";
+    let whole = gates("");
+    let top = |key: &str| TOP.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect::<String>();
+    let long = format!("/{}k3v9q2", "x".repeat(4096));
+    for (name, text, says) in [
+        (
+            "a gate for a key",
+            format!("{TOP}k3v9q2 = true\n{TLS}{whole}"),
+            "relay.toml, line 4: unknown field, expected one of `listen`",
+        ),
+        (
+            "a quoted gate for a key",
+            format!("{TOP}\"a`, expected k3v9q2\" = true\n{TLS}"),
+            "line 4: unknown field, expected one of",
+        ),
+        ("a gate for a table", format!("{TOP}[k3v9q2]\n{TLS}{whole}"), "line 4: unknown field, expected one of `listen`"),
+        ("a gate for tables", format!("{TOP}[[k3v9q2]]\n{TLS}{whole}"), "line 4: unknown field, expected one of `listen`"),
+        ("a gate for a key of tls", format!("{TOP}{TLS}k3v9q2 = 1\n{whole}"), "line 6: unknown field, expected one of `cert`"),
+        ("a gate for a key of a line", format!("{TOP}{TLS}{whole}k3v9q2 = 1\n"), "unknown field, expected one of `id`"),
+        ("a gate below the lines", format!("{TOP}{TLS}[line.k3v9q2]\n"), "invalid type, expected a sequence"),
+        ("a gate twice for a key", format!("{TOP}k3v9q2 = 1\nk3v9q2 = 2\n{TLS}"), "line 5: duplicate key"),
+        ("a gate that is a key and no value", format!("{TOP}k3v9q2\n{TLS}"), "relay.toml, line "),
+        ("a gate in quotes that do not end", format!("{TOP}\"k3v9q2\n{TLS}"), "relay.toml, line 4: "),
+        ("a gate in a table that does not end", format!("{TOP}[k3v9q2\n{TLS}"), "relay.toml, line 4: "),
+        ("a gate for a store", format!("{TOP}store = \"k3v9q2\"\n{TLS}"), "line 4: unknown variant, expected `sled` or `memory`"),
+        ("a gate in a table for a store", format!("{TOP}store = {{ k3v9q2 = 1 }}\n{TLS}"), "relay.toml, line 4: "),
+        (
+            "a gate's address for listen",
+            format!("listen = \"https://host/k3v9q2\"\n{}{TLS}", top("listen")),
+            "listen: is neither",
+        ),
+        ("a gate's address for counters", format!("{TOP}admin_listen = \"https://host/k3v9q2\"\n{TLS}"), "admin_listen: is not"),
+        (
+            "a key for its path",
+            format!("{TOP}[tls]\ncert = \"c\"\nkey = \"\"\"{pem}\"\"\"\n"),
+            "tls.key: give a path, not the key itself",
+        ),
+        ("a key in one line", format!("{TOP}[tls]\ncert = \"c\"\nkey = {:?}\n", pem.replace('\n', " ")), "tls.key: give a path"),
+        (
+            "a key for the certificate's path",
+            format!("{TOP}[tls]\nkey = \"k\"\ncert = \"\"\"{pem}\"\"\"\n"),
+            "tls.cert: give a path, not the certificate itself",
+        ),
+        ("a key for a socket", format!("listen = {:?}\n{}", format!("unix:{pem}"), top("listen")), "listen: is no path"),
+        ("a key for the data", format!("data_dir = {pem:?}\n{}{TLS}", top("data_dir")), "data_dir: is no path"),
+        ("a key for the keyring", format!("keyring_dir = {pem:?}\n{}{TLS}", top("keyring_dir")), "keyring_dir: is no path"),
+        ("a key for a site", format!("{TOP}decoy_dir = {pem:?}\n{TLS}"), "decoy_dir: is no path"),
+        ("what no path can be", format!("{TOP}decoy_dir = {long:?}\n{TLS}"), "decoy_dir: is no path"),
+    ] {
+        let message = parse(&text).unwrap_err().to_string();
+        assert!(message.contains(says), "{name}: {message}");
+        assert!(!message.contains("k3v9q2") && !message.contains("PRIVATE"), "{name}: {message}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use axum::body::Bytes;
 use axum::http::Method;
@@ -10,6 +10,7 @@ use axum::response::Response;
 
 use super::reply;
 use crate::config::DecoySource;
+use crate::files;
 
 /// Bytes that a decoy may have in all.
 const SIZE_MAX: u64 = 16 << 20;
@@ -24,18 +25,21 @@ const NOT_ALLOWED: &[u8] =
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecoyError {
-    /// It cannot be read.
-    #[error("decoy_dir: cannot read {0}: {1}")]
-    Unreadable(PathBuf, #[source] io::Error),
+    /// Something in it, or all of it, cannot be read: its path as the site has it.
+    #[error("decoy_dir: cannot read {0} there: {1}")]
+    Unreadable(String, #[source] io::Error),
+    /// Something in it lies elsewhere, where the confined relay reads nothing: its path as the site has it.
+    #[error("decoy_dir: {0} is a link that leads out of decoy_dir, or to nothing: put there what it leads to")]
+    LeadsOut(String),
     /// It has no front page.
-    #[error("decoy_dir: {0} has no index.html: put an ordinary web page there")]
-    NoIndex(PathBuf),
+    #[error("decoy_dir: there is no index.html: put an ordinary web page there")]
+    NoIndex,
     /// It has no page for what is not there, and the relay's own would give the relay away.
-    #[error("decoy_dir: {0} has no 404.html: put the site's own \"not found\" page there")]
-    NoMissing(PathBuf),
+    #[error("decoy_dir: there is no 404.html: put the site's own \"not found\" page there")]
+    NoMissing,
     /// It is too large to keep in memory.
-    #[error("decoy_dir: {0} holds more than 16 MiB: choose a smaller site")]
-    TooLarge(PathBuf),
+    #[error("decoy_dir: it holds more than 16 MiB: choose a smaller site")]
+    TooLarge,
 }
 
 /// The decoy site.
@@ -70,18 +74,15 @@ impl Decoy {
     }
 
     fn of_dir(dir: &Path) -> Result<Self, DecoyError> {
-        let mut files = HashMap::new();
-        let mut room = SIZE_MAX;
-        gather(dir, "", &mut files, &mut room).map_err(|error| match error.kind() {
-            io::ErrorKind::FileTooLarge => DecoyError::TooLarge(dir.to_path_buf()),
-            _ => DecoyError::Unreadable(dir.to_path_buf(), error),
-        })?;
+        let mut gathering = Gathering { root: dir, files: HashMap::new(), room: SIZE_MAX };
+        gathering.below(dir, "")?;
+        let files = gathering.files;
         if !files.contains_key("/") {
-            return Err(DecoyError::NoIndex(dir.to_path_buf()));
+            return Err(DecoyError::NoIndex);
         }
         let page = |path: &str| files.get(path).map(|file: &File| file.bytes.clone());
         // Nothing built in: every relay has the same bytes, and one request would find them all.
-        let missing = page("/404.html").ok_or_else(|| DecoyError::NoMissing(dir.to_path_buf()))?;
+        let missing = page("/404.html").ok_or(DecoyError::NoMissing)?;
         let not_allowed = page("/405.html").unwrap_or_else(|| missing.clone());
         Ok(Self { files, missing, not_allowed })
     }
@@ -97,26 +98,45 @@ impl Decoy {
     }
 }
 
-fn gather(dir: &Path, prefix: &str, files: &mut HashMap<String, File>, room: &mut u64) -> io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        // Hidden files are not the site's, and a path that is not UTF-8 cannot be asked for.
-        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
-        let path = format!("{prefix}/{name}");
-        let data = std::fs::metadata(entry.path())?;
-        if data.is_dir() {
-            gather(&entry.path(), &path, files, room)?;
-            continue;
+/// The reading of a site.
+struct Gathering<'a> {
+    root: &'a Path,
+    files: HashMap<String, File>,
+    room: u64,
+}
+
+impl Gathering<'_> {
+    fn below(&mut self, dir: &Path, prefix: &str) -> Result<(), DecoyError> {
+        let unreadable = |error| DecoyError::Unreadable(format!("{prefix}/"), error);
+        for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let name = entry.file_name();
+            // Hidden files are not the site's, and a path that is not UTF-8 cannot be asked for.
+            if let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) {
+                self.entry(&entry.path(), prefix, name)?;
+            }
         }
-        *room = room.checked_sub(data.len()).ok_or(io::ErrorKind::FileTooLarge)?;
-        let bytes = Bytes::from(std::fs::read(entry.path())?);
-        if name == "index.html" {
-            files.insert(format!("{prefix}/"), File { kind: kind_of(name), bytes: bytes.clone() });
-        }
-        files.insert(path, File { kind: kind_of(name), bytes });
+        Ok(())
     }
-    Ok(())
+
+    fn entry(&mut self, place: &Path, prefix: &str, name: &str) -> Result<(), DecoyError> {
+        let path = format!("{prefix}/{name}");
+        let unreadable = |error| DecoyError::Unreadable(path.clone(), error);
+        if files::leads_out(place, &[self.root]).map_err(unreadable)? {
+            return Err(DecoyError::LeadsOut(path));
+        }
+        let data = std::fs::metadata(place).map_err(unreadable)?;
+        if data.is_dir() {
+            return self.below(place, &path);
+        }
+        self.room = self.room.checked_sub(data.len()).ok_or(DecoyError::TooLarge)?;
+        let bytes = Bytes::from(std::fs::read(place).map_err(unreadable)?);
+        if name == "index.html" {
+            self.files.insert(format!("{prefix}/"), File { kind: kind_of(name), bytes: bytes.clone() });
+        }
+        self.files.insert(path, File { kind: kind_of(name), bytes });
+        Ok(())
+    }
 }
 
 fn kind_of(name: &str) -> &'static str {
@@ -201,11 +221,38 @@ mod tests {
     fn a_directory_that_is_no_site_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let load = |dir: &Path| Decoy::load(&DecoySource::Dir(dir.into())).err();
-        assert!(matches!(load(dir.path()), Some(DecoyError::NoIndex(_))));
+        assert!(matches!(load(dir.path()), Some(DecoyError::NoIndex)));
         assert!(matches!(load(&dir.path().join("nowhere")), Some(DecoyError::Unreadable(..))));
         std::fs::write(dir.path().join("index.html"), "front").unwrap();
-        assert!(matches!(load(dir.path()), Some(DecoyError::NoMissing(_))));
+        assert!(matches!(load(dir.path()), Some(DecoyError::NoMissing)));
         std::fs::File::create(dir.path().join("index.html")).unwrap().set_len(SIZE_MAX + 1).unwrap();
-        assert!(matches!(load(dir.path()), Some(DecoyError::TooLarge(_))));
+        assert!(matches!(load(dir.path()), Some(DecoyError::TooLarge)));
+    }
+
+    #[test]
+    fn a_link_may_lead_about_the_site_and_not_out_of_it() {
+        use std::os::unix::fs::symlink;
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("real");
+        std::fs::create_dir_all(dir.join("a")).unwrap();
+        ["real/index.html", "real/404.html", "outside"]
+            .iter()
+            .for_each(|name| std::fs::write(home.path().join(name), name).unwrap());
+        symlink("../index.html", dir.join("a/front.html")).unwrap();
+        // The site itself may be a link.
+        symlink("real", home.path().join("site")).unwrap();
+        let load = || Decoy::load(&DecoySource::Dir(home.path().join("site")));
+        assert_eq!(load().unwrap().answer(&Method::GET, "/a/front.html").status(), StatusCode::OK);
+        for target in ["../../outside", "..", "../..", "nowhere", "/"] {
+            symlink(target, dir.join("a/link")).unwrap();
+            let refused = load().err().map(|error| error.to_string());
+            if target == ".." {
+                assert!(refused.is_some(), "a site that has no end");
+            } else {
+                let says = "decoy_dir: /a/link is a link that leads out of decoy_dir";
+                assert!(refused.as_ref().is_some_and(|said| said.starts_with(says)), "{target}: {refused:?}");
+            }
+            std::fs::remove_file(dir.join("a/link")).unwrap();
+        }
     }
 }

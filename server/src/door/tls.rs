@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use porchlight_proto::kdf;
-use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::{CertificateError, ServerConfig};
@@ -25,8 +25,10 @@ use crate::files;
 #[non_exhaustive]
 pub enum TlsError {
     /// A PEM file cannot be read or holds nothing of the kind.
-    #[error("tls: cannot read {0}: {1}")]
-    Pem(PathBuf, #[source] rustls::pki_types::pem::Error),
+    ///
+    /// Names the key of the configuration, and neither its value nor what the file holds: either may be a private key.
+    #[error("{0}: {said}", said = pem_text(.1))]
+    Pem(&'static str, #[source] pem::Error),
     /// Certificate and key do not fit, or are of a kind that is not spoken.
     #[error("tls: this certificate and key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
@@ -34,8 +36,16 @@ pub enum TlsError {
     #[error("tls: cannot make a self-signed certificate: {0}")]
     Making(#[from] rcgen::Error),
     /// The self-signed certificate could not be kept.
-    #[error("tls: cannot keep the self-signed certificate in {0}: {1}")]
-    Keeping(PathBuf, #[source] io::Error),
+    #[error("tls: cannot keep the self-signed certificate in tls below data_dir: {0}")]
+    Keeping(#[source] io::Error),
+}
+
+fn pem_text(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => format!("cannot read the file: {error}"),
+        pem::Error::NoItemsFound => "there is nothing of the kind in the file".into(),
+        _ => "the file is damaged: it must be PEM".into(),
+    }
 }
 
 /// What a relay serves TLS with.
@@ -138,19 +148,16 @@ pub fn pin_text(spki: &[u8; 32]) -> String {
 ///
 /// [`TlsError::Pem`], [`TlsError::Unusable`].
 pub fn of_files(cert: &Path, key: &Path) -> Result<Identity, TlsError> {
-    let pem = |path: &Path| {
-        let path = path.to_path_buf();
-        move |error| TlsError::Pem(path, error)
-    };
-    for path in [cert, key] {
+    let wrong = |name| move |error| TlsError::Pem(name, error);
+    for (name, path) in [("tls.cert", cert), ("tls.key", key)] {
         // A pipe would be waited for, by whoever handed it over.
         if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(pem(path)(rustls::pki_types::pem::Error::Io(io::Error::other("is no file"))));
+            return Err(TlsError::Pem(name, pem::Error::Io(io::Error::other("is no file"))));
         }
     }
-    let chain: Vec<_> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(pem(cert))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(pem(key))?;
-    let leaf = chain.first().ok_or_else(|| TlsError::Pem(cert.to_path_buf(), rustls::pki_types::pem::Error::NoItemsFound))?;
+    let chain: Vec<_> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(wrong("tls.cert"))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(wrong("tls.key"))?;
+    let leaf = chain.first().ok_or(TlsError::Pem("tls.cert", pem::Error::NoItemsFound))?;
     let (_, read) = X509Certificate::from_der(leaf).map_err(|_| rustls::Error::from(CertificateError::BadEncoding))?;
     let (spki, until) = (kdf::digest(read.public_key().raw), Until(read.validity().not_after));
     let print = kdf::digest(&chain.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat());
@@ -165,20 +172,40 @@ pub fn of_files(cert: &Path, key: &Path) -> Result<Identity, TlsError> {
 ///
 /// [`TlsError`].
 pub fn self_signed(dir: &Path, host: &str) -> Result<Identity, TlsError> {
-    let keeping = |error| TlsError::Keeping(dir.to_path_buf(), error);
-    let [cert, key] = ["cert.pem", "key.pem"].map(|name| dir.join(name));
-    files::make_private_dir(dir).map_err(keeping)?;
+    let [cert, key] = kept_files(dir);
+    files::make_private_dir(dir).map_err(TlsError::Keeping)?;
     if !key.exists() {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        files::replace(&key, pair.serialize_pem().as_bytes()).map_err(keeping)?;
+        files::replace(&key, pair.serialize_pem().as_bytes()).map_err(TlsError::Keeping)?;
     }
     if !cert.exists() {
-        let text = std::fs::read_to_string(&key).map_err(keeping)?;
-        files::replace(&cert, certificate(&KeyPair::from_pem(&text)?, host)?.as_bytes()).map_err(keeping)?;
+        let text = std::fs::read_to_string(&key).map_err(TlsError::Keeping)?;
+        files::replace(&cert, certificate(&KeyPair::from_pem(&text)?, host)?.as_bytes()).map_err(TlsError::Keeping)?;
     }
     let identity = of_files(&cert, &key)?;
-    files::replace(&dir.join("pin"), format!("{}\n", pin_text(&identity.spki)).as_bytes()).map_err(keeping)?;
+    files::replace(&dir.join("pin"), format!("{}\n", pin_text(&identity.spki)).as_bytes()).map_err(TlsError::Keeping)?;
     Ok(identity)
+}
+
+/// The pin of the key kept in `dir`, if one is there yet. Makes nothing.
+///
+/// # Errors
+///
+/// [`TlsError`].
+pub fn kept_pin(dir: &Path) -> Result<Option<[u8; 32]>, TlsError> {
+    let [cert, key] = kept_files(dir);
+    if !key.try_exists().map_err(TlsError::Keeping)? {
+        return Ok(None);
+    }
+    if cert.exists() {
+        return of_files(&cert, &key).map(|identity| Some(identity.spki));
+    }
+    let text = std::fs::read_to_string(&key).map_err(TlsError::Keeping)?;
+    Ok(Some(kdf::digest(&KeyPair::from_pem(&text)?.subject_public_key_info())))
+}
+
+fn kept_files(dir: &Path) -> [PathBuf; 2] {
+    ["cert.pem", "key.pem"].map(|name| dir.join(name))
 }
 
 fn certificate(pair: &KeyPair, host: &str) -> Result<String, rcgen::Error> {
@@ -215,9 +242,13 @@ mod tests {
     fn the_self_signed_identity_stays_and_its_key_is_private() {
         let dir = tempfile::tempdir().unwrap();
         let tls = dir.path().join("tls");
+        assert_eq!(kept_pin(&tls).unwrap(), None);
+        assert!(!tls.exists(), "asking makes nothing");
         let first = self_signed(&tls, "localhost").unwrap();
+        assert_eq!(kept_pin(&tls).unwrap(), Some(first.spki));
         assert_eq!(self_signed(&tls, "localhost").unwrap().spki, first.spki);
         std::fs::remove_file(tls.join("cert.pem")).unwrap();
+        assert_eq!(kept_pin(&tls).unwrap(), Some(first.spki), "of the key alone");
         assert_eq!(self_signed(&tls, "localhost").unwrap().spki, first.spki, "a new certificate of the old key");
         let mode = |name: &str| std::fs::metadata(tls.join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("key.pem"), 0o600);
@@ -261,6 +292,11 @@ mod tests {
         let empty = dir.path().join("empty.pem");
         std::fs::write(&empty, "nothing").unwrap();
         assert!(matches!(of_files(&empty, &empty), Err(TlsError::Pem(..))));
+        // A key that lost its line ends: what it holds is in the parser's error, and not in ours.
+        std::fs::write(&empty, "-----BEGIN PRIVATE KEY----- k3v9q2\n-----END PRIVATE KEY-----\n").unwrap();
+        assert_eq!(of_files(&empty, &empty).err().unwrap().to_string(), "tls.cert: the file is damaged: it must be PEM");
+        let nowhere = of_files(&dir.path().join("k3v9q2"), &empty).err().unwrap().to_string();
+        assert!(nowhere.starts_with("tls.cert: cannot read the file: No such file"), "{nowhere}");
         let (one, other) = (dir.path().join("one"), dir.path().join("other"));
         self_signed(&one, "localhost").unwrap();
         self_signed(&other, "localhost").unwrap();

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::swap;
 use crate::config::{Listen, Settings, StoreKind, Tls};
+use crate::files::nearest;
 use crate::seal;
 
 /// How a finding stands.
@@ -112,13 +113,13 @@ impl Host<'_> {
             return finding(what, Verdict::Fine, "in the process's memory alone".into());
         }
         match seal::lies_in_ram(nearest(dir), nearest(data)) {
-            Ok(true) => finding(what, Verdict::Fine, format!("{} is in RAM", dir.display())),
-            Ok(false) => finding(
-                what,
-                Verdict::Bad,
-                format!("{} is on a disk: keys outlive their cells there. Use a directory under /run", dir.display()),
-            ),
-            Err(error) => finding(what, Verdict::Doubtful, format!("{}: {error}", dir.display())),
+            Ok(true) => finding(what, Verdict::Fine, "keyring_dir is in RAM".into()),
+            Ok(false) => {
+                let says =
+                    "keyring_dir is on a disk, or where data_dir is: keys outlive their cells there. Use a directory under /run";
+                finding(what, Verdict::Bad, says.into())
+            }
+            Err(error) => finding(what, Verdict::Doubtful, format!("keyring_dir cannot be told: {error}")),
         }
     }
 
@@ -291,7 +292,8 @@ fn sealed(what: &'static str, key: &Path) -> Finding {
             format!("{} is encrypted for one machine, and no other key lies there", sealed.display()),
         );
     }
-    finding(what, Verdict::Doubtful, format!("neither {} nor {} is there yet", key.display(), sealed.display()))
+    // What is not there is not named: somebody may have given the key itself for its path.
+    finding(what, Verdict::Doubtful, "neither the file that it names nor one beside it that ends in .cred is there yet".into())
 }
 
 /// Whether the bits of `refused` are off; what is not there yet is made the right way.
@@ -299,19 +301,14 @@ fn private(what: &'static str, path: &Path, refused: u32) -> Finding {
     let mode = match fs::metadata(path) {
         Ok(data) => data.permissions().mode() & 0o777,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return finding(what, Verdict::Fine, format!("{} is not there yet", path.display()));
+            return finding(what, Verdict::Fine, "is not there yet".into());
         }
-        Err(error) => return finding(what, Verdict::Doubtful, format!("{}: {error}", path.display())),
+        Err(error) => return finding(what, Verdict::Doubtful, format!("cannot be told: {error}")),
     };
     if mode & refused == 0 {
         return finding(what, Verdict::Fine, format!("{} is private ({mode:o})", path.display()));
     }
     finding(what, Verdict::Bad, format!("{} is open to others ({mode:o}): chmod {:o}", path.display(), mode & !refused))
-}
-
-/// The path, or what is there of it.
-fn nearest(path: &Path) -> &Path {
-    path.ancestors().find(|path| path.exists()).unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -514,7 +511,9 @@ mod tests {
     fn the_key_of_a_certificate_may_lie_there_sealed() {
         let dir = tempfile::tempdir().unwrap();
         let key = dir.path().join("key.pem");
-        assert_eq!(sealed("tls.key", &key).verdict, Verdict::Doubtful);
+        let missing = sealed("tls.key", &key);
+        assert_eq!(missing.verdict, Verdict::Doubtful);
+        assert!(!missing.says.contains("key.pem"), "what it is given for a path may be the key: {}", missing.says);
         fs::write(dir.path().join("key.pem.cred"), "x").unwrap();
         let found = sealed("tls.key", &key);
         assert_eq!(found.verdict, Verdict::Fine);

@@ -245,7 +245,7 @@ fn it_refuses_with_the_key_and_what_to_do_about_it() {
     let (public, certificate) = (text.replace("127.0.0.1:0", "0.0.0.0:0"), "cert = \"cert.pem\"\nkey = \"key.pem\"");
     for (name, config, code, says) in [
         ("no file", site.path("nowhere.toml"), 1, "cannot read"),
-        ("an unknown key", write("a.toml", &format!("colour = 1\n{text}")), 1, "unknown field `colour`"),
+        ("an unknown key", write("a.toml", &format!("colour = 1\n{text}")), 1, "unknown field, expected one of `listen`"),
         ("its own certificate in public", write("e.toml", &public), 1, "tls.self_signed: is for this machine alone"),
         (
             "no decoy on a public address",
@@ -264,6 +264,35 @@ fn it_refuses_with_the_key_and_what_to_do_about_it() {
         assert_eq!(output.stdout, b"", "{name}");
     }
     assert_eq!(Command::new(BINARY).arg("dance").output().unwrap().status.code(), Some(1));
+}
+
+/// A private key that was given for its path.
+#[test]
+fn no_verb_repeats_a_key_that_stands_where_its_path_should() {
+    let site = site(58);
+    let pem = "-----BEGIN PRIVATE KEY-----\nk3v9q2k3v9q2\n-----END PRIVATE KEY-----\n";
+    // One that nothing tells from a path.
+    let bare = "MC4CAQAwBQYDK2VwBCIEIk3v9q2k3v9q2";
+    for (key, value) in [("key", pem), ("cert", pem), ("key", bare), ("cert", bare)] {
+        let other = if key == "key" { "cert = \"cert.pem\"" } else { "key = \"key.pem\"" };
+        let files = format!("{key} = {value:?}\n{other}");
+        std::fs::write(site.path("relay.toml"), site.text().replace("self_signed = true", &files)).unwrap();
+        if value == bare {
+            let pair = rcgen::KeyPair::generate().unwrap();
+            let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            std::fs::write(site.path("cert.pem"), params.self_signed(&pair).unwrap().pem()).unwrap();
+            std::fs::write(site.path("key.pem"), pair.serialize_pem()).unwrap();
+        }
+        for verb in ["check-config", "run", "doctor"] {
+            let output = output(verb, &site.path("relay.toml"), &["--dev"]);
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8(said).unwrap();
+            // The doctor looks at the key alone.
+            let named = if verb == "doctor" { "tls." } else { &format!("tls.{key}: ") };
+            assert!(said.contains(named), "{verb}: {said}");
+            assert!(!said.contains("k3v9q2k3v9q2"), "{verb}: {said}");
+        }
+    }
 }
 
 /// An address that somebody listens on for as long as the tests run.
@@ -318,6 +347,22 @@ async fn a_socket_serves_plain_http_and_is_gone_afterwards() {
         stdout.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "", "one line and no more");
     }
+}
+
+/// Its directory is then the one that it was started in, and the process is confined to that.
+#[test]
+fn a_configuration_of_a_bare_name_has_its_paths_from_where_it_is_started() {
+    let mut site = site(59);
+    site.top = site.top.replace("127.0.0.1:0", "unix:relay.sock");
+    std::fs::write(site.path("relay.toml"), site.text().replace("self_signed = true", "")).unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--dev", "--config", "relay.toml"]).current_dir(site.dir.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!((child.wait().unwrap().code(), line.as_str()), (Some(0), "ready unix:./relay.sock\n"));
+    assert!(!site.path("relay.sock").exists(), "it can be removed there as well");
 }
 
 #[tokio::test(flavor = "multi_thread")]

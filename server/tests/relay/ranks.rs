@@ -323,7 +323,7 @@ async fn a_hangup_takes_a_renewed_certificate_and_no_other_key() {
     let first = shown(&process).await;
     std::fs::remove_file(certs.join("cert.pem")).unwrap();
     process.signal(Signal::HUP);
-    process.hear("SIGHUP changes nothing: tls: cannot read");
+    process.hear("SIGHUP changes nothing: tls.cert: cannot read the file");
     assert_eq!(shown(&process).await, first);
     self_signed(&certs, "localhost").unwrap();
     process.signal(Signal::HUP);
@@ -423,7 +423,7 @@ async fn neither_a_pipe_for_a_certificate_nor_one_that_nobody_reads_stops_the_re
     std::fs::remove_file(site.path("certs/cert.pem")).unwrap();
     assert!(Command::new("mkfifo").arg(site.path("certs/cert.pem")).status().unwrap().success());
     process.signal(Signal::HUP);
-    process.hear("SIGHUP changes nothing: tls: cannot read");
+    process.hear("SIGHUP changes nothing: tls.cert: cannot read the file");
     assert_eq!(shown(&process).await, first);
     process.stop().await;
 
