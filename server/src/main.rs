@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use porchlight_relay::config::{Mode, Settings, Tls};
-use porchlight_relay::door::tls::pin_text;
-use porchlight_relay::door::tls::{Certificate, Renewal, TlsError, Until};
+use porchlight_relay::door::decoy::Decoy;
+use porchlight_relay::door::tls::{Certificate, Renewal, TlsError, Until, kept_pin, pin_text};
 use porchlight_relay::process::confine::{Held, Reach, confine};
 use porchlight_relay::process::doctor::{Host, Verdict};
-use porchlight_relay::process::{ranks, swap};
+use porchlight_relay::process::{fit, ranks, swap};
 use porchlight_relay::relay::Trouble;
 use porchlight_relay::relay::identity;
 use porchlight_relay::store::holds_off_panics;
@@ -49,8 +49,8 @@ struct Arguments {
 enum Verb {
     /// Serve until SIGTERM or SIGINT.
     Run(RunArguments),
-    /// Say whether a configuration can be used, and with which pin.
-    CheckConfig(ConfigArguments),
+    /// Say whether a configuration can be used, and with which pin. Changes nothing.
+    CheckConfig(CheckArguments),
     /// Look at this host: swap, core dumps, keyring, clock, permissions, logs. Changes nothing.
     Doctor(DoctorArguments),
 }
@@ -71,6 +71,16 @@ struct DoctorArguments {
     /// A directory of logs besides /var/log: a web server's, or what its hoster keeps. As often as there are more.
     #[arg(long = "logs", value_name = "DIR")]
     logs: Vec<PathBuf>,
+}
+
+#[derive(clap::Args)]
+struct CheckArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// With tls.self_signed: make the key now, so that its pin can be said before the first start. It belongs to whoever runs this: let that be
+    /// the relay's own account.
+    #[arg(long)]
+    make_key: bool,
 }
 
 #[derive(clap::Args)]
@@ -132,6 +142,7 @@ fn serve(arguments: &RunArguments) -> Result<(), Failure> {
     let mut settings = arguments.config.settings()?;
     fit_connections(&mut settings)?;
     let world = World::system().map_err(|error| Failure(USAGE, format!("cannot tell which boot this is: {error}")))?;
+    fit::look(&settings).map_err(|error| Failure(USAGE, error.to_string()))?;
     match confine(&Reach::of(&settings)).map_err(|error| Failure(USAGE, error.to_string()))? {
         Held::Whole => {}
         Held::Partly => say("warning: this kernel's Landlock is old: the process is confined to its files, but not in every way"),
@@ -339,19 +350,24 @@ async fn heed([mut terminate, mut interrupt]: [UnixSignal; 2], stop: watch::Send
     }
 }
 
-fn check(arguments: &ConfigArguments) -> Result<(), Failure> {
-    let settings = arguments.settings()?;
+fn check(arguments: &CheckArguments) -> Result<(), Failure> {
+    let settings = arguments.config.settings()?;
     let usage = |error: &dyn std::error::Error| Failure(USAGE, error.to_string());
-    let identity = identity(&settings).map_err(|error| usage(&error))?;
-    porchlight_relay::door::decoy::Decoy::load(&settings.decoy).map_err(|error| usage(&error))?;
-    let pin = match (&settings.tls, identity) {
-        (Tls::Front(spki), _) => *spki,
-        (_, identity) => identity.map(|identity| identity.spki),
+    fit::look(&settings).map_err(|error| usage(&error))?;
+    Decoy::load(&settings.decoy).map_err(|error| usage(&error))?;
+    let pin = match &settings.tls {
+        Tls::Front(spki) => *spki,
+        Tls::SelfSigned if !arguments.make_key => kept_pin(&settings.data_dir.join("tls")).map_err(|error| usage(&error))?,
+        Tls::SelfSigned | Tls::Files { .. } => identity(&settings).map_err(|error| usage(&error))?.map(|identity| identity.spki),
     };
-    let lines = settings.lines.len();
-    let pin = pin.map_or_else(|| "unknown".into(), |spki| pin_text(&spki));
+    let pin = match (pin, &settings.tls) {
+        (Some(spki), _) => pin_text(&spki),
+        (None, Tls::SelfSigned) => "none yet: the first start makes the key, or --make-key now".into(),
+        (None, _) => "unknown".into(),
+    };
+    let (lines, store) = (settings.lines.len(), settings.store);
     let mut out = std::io::stdout();
-    let _ = writeln!(out, "the configuration can be used\nlines {lines}\nstore {:?}\npin {pin}", settings.store);
+    let _ = writeln!(out, "the configuration can be used\nlines {lines}\nstore {store:?}\npin {pin}");
     Ok(())
 }
 

@@ -266,6 +266,75 @@ fn it_refuses_with_the_key_and_what_to_do_about_it() {
     assert_eq!(Command::new(BINARY).arg("dance").output().unwrap().status.code(), Some(1));
 }
 
+#[test]
+fn what_run_refuses_check_config_refuses_with_the_same_words_and_makes_nothing() {
+    use std::os::unix::fs::symlink;
+    /// Its name, lines of the configuration, how the site's directory is changed, and what is said.
+    type Mistake = (&'static str, &'static str, fn(&Site), &'static str);
+    fn decoy(site: &Site) {
+        std::fs::create_dir(site.path("site")).unwrap();
+        ["site/index.html", "site/404.html", "outside"].iter().for_each(|name| std::fs::write(site.path(name), "x").unwrap());
+    }
+    let mistakes: [Mistake; 4] = [
+        ("a keyring on a disk", "", |_| {}, "is not on a file system in RAM"),
+        (
+            "a file of the decoy elsewhere",
+            "keyring_on_disk = true\ndecoy_dir = \"site\"\n",
+            |site| {
+                decoy(site);
+                symlink("../outside", site.path("site/linked.html")).unwrap();
+            },
+            "decoy_dir: /linked.html is a link that leads out of decoy_dir",
+        ),
+        (
+            "the cells elsewhere",
+            "keyring_on_disk = true\n",
+            |site| {
+                ["data", "elsewhere"].iter().for_each(|name| std::fs::create_dir(site.path(name)).unwrap());
+                symlink("../elsewhere", site.path("data/cells")).unwrap();
+            },
+            "data_dir: cells is a link that leads out of data_dir",
+        ),
+        (
+            "no page for what is not there",
+            "keyring_on_disk = true\ndecoy_dir = \".\"\n",
+            |_| {},
+            "decoy_dir: there is no index.html",
+        ),
+    ];
+    for (name, more, change, says) in mistakes {
+        let mut site = site(56);
+        site.top += more;
+        std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+        change(&site);
+        let before = files_under(site.dir.path());
+        for verb in ["check-config", "run"] {
+            let output = output(verb, &site.path("relay.toml"), &[]);
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), output.stdout), (Some(1), vec![]), "{verb}, {name}: {stderr}");
+            assert!(stderr.contains(says), "{verb}, {name}: {stderr}");
+            if verb == "check-config" {
+                assert_eq!(files_under(site.dir.path()), before, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn check_config_makes_no_key_unless_it_is_told_to() {
+    let site = site(57);
+    let pin = |more: &[&str]| {
+        let checked = output("check-config", &site.path("relay.toml"), &[&["--dev"], more].concat());
+        assert_eq!(checked.status.code(), Some(0));
+        String::from_utf8(checked.stdout).unwrap().rsplit_once("pin ").unwrap().1.to_owned()
+    };
+    assert_eq!(pin(&[]), "none yet: the first start makes the key, or --make-key now\n");
+    assert_eq!(files_under(site.dir.path()), [site.path("relay.toml")]);
+    let made = pin(&["--make-key"]);
+    assert_eq!(std::fs::read_to_string(site.path("data/tls/pin")).unwrap(), made);
+    assert_eq!(pin(&[]), made, "from now on it is there");
+}
+
 /// A private key that was given for its path.
 #[test]
 fn no_verb_repeats_a_key_that_stands_where_its_path_should() {

@@ -47,7 +47,7 @@ export class Relay {
     const lines = Object.entries(said).map(([name, value]) => `${name} = ${JSON.stringify(value)}\n`);
     writeFileSync(`${dir}/relay.toml`, `${lines.join("")}\n[tls]\nself_signed = true\n`);
     const relay = new Relay(dir, keyring, address);
-    const { stdout } = await run(`${PROGRAMS}/porchlight-relay`, relay.args("check-config"));
+    const { stdout } = await run(`${PROGRAMS}/porchlight-relay`, [...relay.args("check-config"), "--make-key"]);
     const pin = stdout.match(/^pin sha256\/(\S+)$/m);
     if (!pin) throw new Error(`the relay says no pin:\n${stdout}`);
     relay.pin = String(pin[1]);

@@ -33,7 +33,7 @@ impl Plan {
     pub(crate) fn make(house: &House, leash: &Leash) -> Result<Self, Trouble> {
         let (address, counters) = (free_address()?, free_address()?);
         fs::write(house.path("relay.toml"), configuration(house, &address, &counters)).during("writing relay.toml")?;
-        let said = house.said_by(&relay(house, "check-config"), leash)?;
+        let said = house.said_by(&relay(house, "check-config").word("--make-key"), leash)?;
         let pin = said.lines().find_map(|line| line.strip_prefix("pin ")).map(str::to_owned);
         let pin = pin.ok_or_else(|| Trouble::Wrong(format!("the relay says no pin:\n{said}")))?;
         Ok(Self { url: format!("https://{address}"), pin, counters })

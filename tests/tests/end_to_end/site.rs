@@ -256,7 +256,7 @@ impl Site {
         let top = format!("listen = \"{address}\"\ndata_dir = \"data\"\nkeyring_dir = \"{keyring}\"\n{}\n", plan.top);
         machine.write("relay.toml", format!("{top}[tls]\nself_signed = true\n"));
         machine.write("pass", "open sesame\n");
-        let words = ["check-config", "--dev", "--config", "relay.toml"];
+        let words = ["check-config", "--dev", "--make-key", "--config", "relay.toml"];
         let checked = Ran::of(&words, machine.command("porchlight-relay", &words).output().unwrap()).ends(0);
         let pin = checked.stdout.lines().find_map(|line| line.strip_prefix("pin ")).unwrap().to_owned();
         let url = format!("https://{seen}");

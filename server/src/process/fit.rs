@@ -1,0 +1,119 @@
+//! What a configuration names, looked at before anything is made or opened: whether the relay, once it is confined to its own directories,
+//! will find everything where it looks for it.
+//!
+//! `check-config` and `run` both ask, so that the one does not praise what the other refuses.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Settings, StoreKind};
+use crate::files;
+use crate::seal::{KeyringError, KeyringMedium, lies_in_ram};
+
+/// What the relay looks for in data_dir.
+const OWN: [&str; 5] = ["cells", "public", "tls", "lock", "ballast"];
+
+/// Why the relay could not use what the configuration names.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// The keyring would lie on a disk.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// Something of the relay's own lies elsewhere, where the confined relay reaches nothing: its path below data_dir.
+    #[error("data_dir: {0} is a link that leads out of data_dir, or to nothing: name as data_dir where everything lies")]
+    LeadsOut(PathBuf),
+    /// data_dir cannot be looked at.
+    #[error("data_dir: cannot look into it: {0}")]
+    Data(#[source] io::Error),
+}
+
+/// Looks at the directories that the settings name, as far as they are there. Makes nothing and opens nothing for writing.
+///
+/// # Errors
+///
+/// [`Unfit`], the first that is found.
+pub fn look(settings: &Settings) -> Result<(), Unfit> {
+    let (data, keyring) = (&settings.data_dir, &settings.keyring_dir);
+    if settings.store == StoreKind::Sled && settings.keyring_medium == KeyringMedium::RamOnly {
+        let in_ram = lies_in_ram(files::nearest(keyring), files::nearest(data));
+        if !in_ram.map_err(|error| KeyringError::Io(keyring.clone(), error))? {
+            return Err(KeyringError::OnDisk(keyring.clone()).into());
+        }
+    }
+    // A link into the keyring's directory is one that the confined relay can follow.
+    let homes = [data.as_path(), keyring.as_path()];
+    OWN.iter().try_for_each(|name| stays(data, Path::new(name), &homes))
+}
+
+/// Whether it and what lies in it are where they seem to be.
+fn stays(data: &Path, name: &Path, homes: &[&Path]) -> Result<(), Unfit> {
+    let path = data.join(name);
+    match files::leads_out(&path, homes) {
+        Ok(false) => {}
+        Ok(true) => return Err(Unfit::LeadsOut(name.to_path_buf())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Unfit::Data(error)),
+    }
+    if !path.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path).map_err(Unfit::Data)? {
+        let inner = name.join(entry.map_err(Unfit::Data)?.file_name());
+        // Another relay may be forgetting a shelf just now.
+        match files::leads_out(&data.join(&inner), homes) {
+            Ok(true) => return Err(Unfit::LeadsOut(inner)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Unfit::Data(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Mode;
+    use std::os::unix::fs::symlink;
+
+    fn settings(dir: &Path, more: &str, mode: Mode) -> Settings {
+        let text =
+            format!("listen = \"127.0.0.1:0\"\ndata_dir = \"data\"\nkeyring_dir = \"keys\"\n{more}[tls]\nself_signed = true\n");
+        Settings::parse(&text, Path::new("relay.toml"), dir, mode).unwrap()
+    }
+
+    #[test]
+    fn a_keyring_where_the_data_lies_is_refused_before_anything_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let look = |more: &str, mode| look(&settings(dir.path(), more, mode));
+        assert!(matches!(look("", Mode::Serve), Err(Unfit::Keyring(KeyringError::OnDisk(_)))));
+        look("keyring_on_disk = true\n", Mode::Serve).unwrap();
+        look("store = \"memory\"\n", Mode::Serve).unwrap();
+        look("", Mode::Dev).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+    }
+
+    #[test]
+    fn a_link_may_lead_about_the_data_and_not_out_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(dir.path(), "", Mode::Dev);
+        for made in ["data/cells", "data/inner", "data/tls", "keys", "outside"] {
+            fs::create_dir_all(dir.path().join(made)).unwrap();
+        }
+        symlink("inner", dir.path().join("data/public")).unwrap();
+        symlink("../outside", dir.path().join("data/not-ours")).unwrap();
+        symlink("../keys", dir.path().join("data/lock")).unwrap();
+        look(&settings).unwrap();
+        for (link, target) in
+            [("tls/key.pem", "../../outside"), ("cells/0011", "../../nowhere"), ("ballast", "../outside"), ("inner/a", "/")]
+        {
+            let link = dir.path().join("data").join(link);
+            symlink(target, &link).unwrap();
+            let said = look(&settings).unwrap_err().to_string();
+            assert!(said.contains("is a link that leads out of data_dir"), "{said}");
+            fs::remove_file(link).unwrap();
+        }
+        look(&settings).unwrap();
+    }
+}
