@@ -7,6 +7,7 @@ use std::path::Path;
 use axum::body::Bytes;
 use axum::http::Method;
 use axum::response::Response;
+use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::reply;
 use crate::config::DecoySource;
@@ -90,12 +91,30 @@ impl Decoy {
     /// What the site gives for a method and path.
     #[must_use]
     pub fn answer(&self, method: &Method, path: &str) -> Response {
-        match self.files.get(path) {
+        match plain(path).and_then(|path| self.files.get(&path)) {
             None => reply::missing(&self.missing),
             Some(file) if matches!(*method, Method::GET | Method::HEAD) => reply::file(file.kind, &file.bytes),
             Some(_) => reply::not_allowed(&self.not_allowed),
         }
     }
+}
+
+/// A path without its escapes; nothing if they are none, or stand for what no name of a file holds.
+///
+/// `..` and hidden names need no word here: a path is looked up among the site's own, and none of those has them.
+fn plain(path: &str) -> Option<String> {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.as_bytes().split_first_chunk::<2>()?;
+        let escaped = *HEXLOWER_PERMISSIVE.decode(digits).ok()?.first()?;
+        if matches!(escaped, b'/' | 0) {
+            return None;
+        }
+        bytes.push(escaped);
+        bytes.extend_from_slice(rest);
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// The reading of a site.
@@ -140,7 +159,8 @@ impl Gathering<'_> {
 }
 
 fn kind_of(name: &str) -> &'static str {
-    match name.rsplit_once('.').map(|(_, end)| end) {
+    let end = name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
+    match end.as_deref() {
         Some("html" | "htm") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js" | "mjs") => "text/javascript; charset=utf-8",
@@ -170,9 +190,16 @@ mod tests {
     fn a_directory_becomes_a_site() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("img")).unwrap();
-        for (name, text) in
-            [("index.html", "front"), ("404.html", "gone"), ("img/a.png", "png"), (".secret", "no"), ("img/index.html", "images")]
-        {
+        for (name, text) in [
+            ("index.html", "front"),
+            ("404.html", "gone"),
+            ("img/a.png", "png"),
+            (".secret", "no"),
+            ("img/index.html", "images"),
+            ("my file.HTML", "blank"),
+            ("bücher.JPG", "books"),
+            ("100%.txt", "all"),
+        ] {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
         let decoy = Decoy::load(&DecoySource::Dir(dir.path().into())).unwrap();
@@ -185,6 +212,22 @@ mod tests {
             (Method::GET, "/.secret", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
             (Method::GET, "/../etc/passwd", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
             (Method::POST, "/", StatusCode::METHOD_NOT_ALLOWED, "text/html; charset=utf-8"),
+            (Method::GET, "/my%20file.HTML", StatusCode::OK, "text/html; charset=utf-8"),
+            (Method::GET, "/b%C3%BCcher.JPG", StatusCode::OK, "image/jpeg"),
+            (Method::GET, "/b%c3%bccher.JPG", StatusCode::OK, "image/jpeg"),
+            (Method::GET, "/100%25.txt", StatusCode::OK, "text/plain; charset=utf-8"),
+            (Method::POST, "/my%20file.HTML", StatusCode::METHOD_NOT_ALLOWED, "text/html; charset=utf-8"),
+            (Method::GET, "/my+file.HTML", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
+            (Method::GET, "/100%.txt", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
+            (Method::GET, "/index.html%", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
+            (Method::GET, "/index.html%0", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
+            (Method::GET, "/index.html%00", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
+            (Method::GET, "/b%FCcher.JPG", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
+            (Method::GET, "/img%2Fa.png", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
+            (Method::GET, "/img/%2e%2e/index.html", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
+            (Method::GET, "/img/%2e/a.png", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
+            (Method::GET, "/%2esecret", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
+            (Method::GET, "/%2569ndex.html", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
             (Method::POST, "/nothing", StatusCode::NOT_FOUND, "text/html; charset=utf-8"),
         ] {
             let reply = decoy.answer(&method, path);
