@@ -137,7 +137,9 @@ impl Host<'_> {
         let mut found = Vec::new();
         let mut files = vec![("configuration", self.config.to_path_buf(), 0o027), ("data_dir", settings.data_dir.clone(), 0o077)];
         if settings.store == StoreKind::Sled {
-            files.push(("keyring_dir", settings.keyring_dir.join(seal::KEYRING_FILE), 0o077));
+            // Whoever may write to the directory can put a keyring of their own there; and it is there before the first start.
+            files.push(("keyring_dir", settings.keyring_dir.clone(), 0o022));
+            files.push(("keyring file", settings.keyring_dir.join(seal::KEYRING_FILE), 0o077));
         }
         match &settings.tls {
             Tls::Files { key, .. } if key.exists() => files.push(("tls.key", key.clone(), 0o037)),
@@ -494,14 +496,23 @@ mod tests {
             ("a packed log", "logs", Verdict::Doubtful, Box::new(write("var/log/old.gz", "x"))),
             ("a journal", "logs", Verdict::Doubtful, Box::new(write("var/log/journal/system.journal", "x"))),
             ("an open configuration", "configuration", Verdict::Bad, Box::new(open("relay.toml"))),
-            ("an open keyring", "keyring_dir", Verdict::Bad, Box::new(open("keys/keyring"))),
+            ("an open keyring", "keyring file", Verdict::Bad, Box::new(open("keys/keyring"))),
+            (
+                "a keyring directory that others may write to",
+                "keyring_dir",
+                Verdict::Bad,
+                Box::new(|root: &Path| {
+                    fs::create_dir_all(root.join("keys")).unwrap();
+                    fs::set_permissions(root.join("keys"), fs::Permissions::from_mode(0o1777)).unwrap();
+                }),
+            ),
             ("an open key", "tls.key", Verdict::Bad, Box::new(open("data/tls/key.pem"))),
         ];
         for (name, what, expected, change) in faults {
             assert_eq!(verdict(&host(change), what), expected, "{name}");
         }
         let sound = host(|_| {});
-        for what in ["swap", "core dumps", "clock", "logs", "configuration", "keyring_dir", "tls.key"] {
+        for what in ["swap", "core dumps", "clock", "logs", "configuration", "keyring_dir", "keyring file", "tls.key"] {
             assert_eq!(verdict(&sound, what), Verdict::Fine, "{what}");
         }
         assert_eq!(verdict(&sound, "keyring"), Verdict::Bad, "the keyring of this test lies where the data lies");
