@@ -12,7 +12,7 @@
 //! that nobody can link. Dropping the visit wipes it.
 use crate::api::{Notice, UpOutcome, UpPost, UpReply};
 use crate::bulletin::{Bulletin, Code};
-use crate::cell::down::{self, Kind, Place, Reader, Tag, Track};
+use crate::cell::down::{self, Kind, Place, Reader, Track};
 use crate::cell::up::Recipient;
 use crate::event::AnswerId;
 use crate::letter::{ContentError, Letter, Session};
@@ -24,7 +24,7 @@ use crate::seal::Use;
 use crate::sign::PublicKey;
 use crate::stamp::StampFor;
 use crate::time::{Millis, SLOTS_PER_DAY, Timing};
-use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 use rand_core::CryptoRng;
 
 mod order;
@@ -142,8 +142,6 @@ pub struct Visit {
     slow_tables: Vec<(u8, TagTable)>,
     fast_tables: Vec<(u8, TagTable)>,
     slow_unread: Vec<(u8, Box<[u8; DOWN_CELL_LEN]>)>,
-    /// Tags of the cells that were believed: what is fetched a second time is not what was sent a second time.
-    read: BTreeSet<Tag>,
     reading: reading::Reading,
     order: Order,
 }
@@ -169,7 +167,6 @@ impl Visit {
             slow_tables: Vec::new(),
             fast_tables: Vec::new(),
             slow_unread: Vec::new(),
-            read: BTreeSet::new(),
             reading: reading::Reading::default(),
             order: Order::default(),
         }
@@ -471,7 +468,6 @@ impl Visit {
             if place.seat.is_safeguarding() { (To::Safeguarding, &mut self.safe) } else { (To::Desk, &mut self.desk) };
         let reader = Reader { caller: voice.caller.as_ref()?, roster, now: checked_now };
         let part = down::open(cell, (track, place), &reader).ok()?;
-        let is_new = self.read.insert(down::tag(cell));
         let mut events: Vec<Event> = voice.receipted(&part.have).into_iter().map(|seq| Event::Receipt(to, seq)).collect();
         if voice.receipted_earlier(&part.have) {
             events.push(Event::EarlierReceipt(to));
@@ -494,8 +490,7 @@ impl Visit {
                 self.order.add(Waiting { answer, begun: came.fast.map(|_| begun), since: line_now });
             }
             // Sent again although it was shown: the desk has not heard of it yet.
-            Read::Again if is_new => voice.name_again(&part.answer),
-            Read::Again => {}
+            Read::Again => voice.name_again(&part.answer),
         }
         Some(events)
     }

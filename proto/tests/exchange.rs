@@ -361,6 +361,13 @@ fn what_is_fetched_again_was_not_sent_again() {
     assert_eq!(named.iter().collect::<std::collections::BTreeSet<_>>().len(), 12, "each once");
     world.slow(&cells);
     assert!(world.visit.all_named());
+    let now = world.now;
+    world.now = Millis(now.0 - 3_600_000);
+    let older = world.answer_of_id(named[0], "answer 0", Track::Slow(&reply, day), 39);
+    world.now = now;
+    world.slow(&older);
+    assert!(world.visit.all_named(), "of an hour ago, read late");
+    world.now = now.plus(1_000);
     let once_more = world.answer_of_id(named[0], "answer 0", Track::Slow(&reply, day), 40);
     assert_eq!(world.slow(&once_more), []);
     assert!(!world.visit.all_named(), "a new cell of it says that the desk has not heard");

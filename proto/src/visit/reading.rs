@@ -39,7 +39,7 @@ pub(super) enum Read {
     Nothing,
     /// A whole answer or stop, and how many had begun to come before it.
     Whole(ShownAnswer, u64),
-    /// An answer that was whole before.
+    /// An answer that was whole before, in a cell that was sealed after all that came of it so far.
     Again,
 }
 
@@ -72,6 +72,8 @@ pub(super) struct Reading {
     /// Answers that have been whole.
     whole: Vec<(AnswerId, [u8; 32])>,
     stops: Vec<(Seat, Answer)>,
+    /// When the last of what came of an answer was sealed. Days and beats are fetched more than once, and days from the newest to the oldest.
+    newest: Vec<(AnswerId, Seconds)>,
     /// Parts read of answers that had not been shown: grows as long as one is on its way.
     pub(super) parts_read: usize,
 }
@@ -82,12 +84,13 @@ impl Reading {
         if part.kind == Kind::Receipt {
             return Read::Nothing;
         }
+        let again = if self.is_newer(part) { Read::Again } else { Read::Nothing };
         let Some((bytes, begun)) = self.join(seat, part, came) else {
-            return if self.was_whole(&part.answer) { Read::Again } else { Read::Nothing };
+            return if self.was_whole(&part.answer) { again } else { Read::Nothing };
         };
         let hash = digest(&bytes);
         if self.whole.contains(&(part.answer, hash)) {
-            return Read::Again;
+            return again;
         }
         let Some(content) = Answer::parse(&bytes).ok().filter(|content| lives(content, part, came.now)) else {
             return Read::Nothing;
@@ -98,6 +101,13 @@ impl Reading {
         }
         let AnswerPart { answer, kind, good_until, answers, .. } = *part;
         Read::Whole(ShownAnswer { answer, seat, kind, content, good_until, answers }, begun)
+    }
+    fn is_newer(&mut self, part: &AnswerPart) -> bool {
+        let Some((_, newest)) = self.newest.iter_mut().find(|(answer, _)| *answer == part.answer) else {
+            self.newest.push((part.answer, part.time));
+            return true;
+        };
+        core::mem::replace(newest, part.time.max(*newest)) < part.time
     }
     fn was_whole(&self, answer: &AnswerId) -> bool {
         self.whole.iter().any(|(whole, _)| whole == answer)

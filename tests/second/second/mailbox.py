@@ -52,17 +52,21 @@ class Mailbox:
         self._waiting: list[Waiting] = []
         self._highest: int | None = None
         self.shown: list[dict] = []
+        self._newest: dict[bytes, int] = {}
 
     def take(self, opened: dict, now: int, slots_ms: int, fast: bool) -> tuple[str, dict | None]:
-        """Takes an opened part; says what it is: `nothing` yet, a `stop`, an answer that is `whole`, or one come `again`."""
+        """Takes an opened part; says what it is: `nothing` yet, a `stop`, an answer that is `whole`, or one sent `again` later."""
         if opened["kind"] == answer.RECEIPT:
             return "nothing", None
+        before = self._newest.get(opened["answer_id"], -1)
+        self._newest[opened["answer_id"]] = max(before, opened["time"])
+        again = "again" if opened["time"] > before else "nothing"
         joined = self._joiner.take(opened, slots_ms if fast else None)
         if joined is None:
-            return ("again" if self._was_whole(opened["answer_id"]) else "nothing"), None
+            return (again if self._was_whole(opened["answer_id"]) else "nothing"), None
         whole, begun = joined
         if (opened["answer_id"], whole) in self._known:
-            return "again", None
+            return again, None
         value = {**opened, "map": read(whole, opened["good_until"], now)}
         self._known.add((opened["answer_id"], whole))
         if opened["kind"] == answer.STOP:

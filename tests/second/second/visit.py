@@ -59,7 +59,6 @@ class Visit:
         self._slow_cells: list[tuple[int, bytes]] = []
         self._slow: dict[int, tuple[tuple, dict]] = {}
         self._fast: dict[int, dict] = {}
-        self._believed: set[bytes] = set()
 
     # The relay's words.
 
@@ -243,8 +242,6 @@ class Visit:
         now = self._now(now_ms)
         reader = answer.Reader(self.line, caller, self.roster.seat_keys, now, self.roster.numbers["slow_s"])
         opened = reader.open_(cell, key, place)
-        fetched_before = cell[:16] in self._believed
-        self._believed.add(cell[:16])
         events = self._receipts(side, opened) + self._words(side, opened)
         try:
             what, value = side.mailbox.take(opened, now, now_ms + self._ahead_ms, place.day is None)
@@ -252,7 +249,7 @@ class Visit:
             return events
         if what == "stop":
             side.voice.shown(opened["answer_id"])
-        if what == "again" and not fetched_before:
+        if what == "again":
             side.voice.came_again(opened["answer_id"])
         return events + ([["answer", value]] if what == "stop" else [])
 
