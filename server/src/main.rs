@@ -21,6 +21,7 @@ use porchlight_relay::relay::Trouble;
 use porchlight_relay::relay::identity;
 use porchlight_relay::store::holds_off_panics;
 use porchlight_relay::{Relay, StartError, World, run};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::signal::unix::{Signal as UnixSignal, SignalKind, signal};
 use tokio::sync::watch;
 use zeroizing_alloc::ZeroAlloc;
@@ -29,6 +30,8 @@ use zeroizing_alloc::ZeroAlloc;
 #[global_allocator]
 static MEMORY: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
+/// How long somebody who should read is waited for.
+const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// How long what may never end is waited for when all else has ended.
 const LEFT_OVER: Duration = Duration::from_millis(200);
 /// Fewer connections serve nobody.
@@ -233,10 +236,9 @@ async fn renew(mut hangups: UnixSignal, certificate: Option<Arc<Certificate>>) {
     while hangups.recv().await.is_some() {
         let certificate = certificate.clone();
         // A disk may not answer, and nobody may listen.
-        apart(move || {
+        tokio::task::spawn_blocking(move || {
             say(&renewed(certificate.map_or(Ok(Renewal::Nothing), |certificate| certificate.renew())));
-        })
-        .await;
+        });
     }
 }
 
@@ -371,6 +373,11 @@ fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Says something on stderr, if there is room for it within a moment: whoever should read may have stopped to.
 fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "porchlight-relay: {text}");
+    let stderr = std::io::stderr();
+    let mut ends = [PollFd::new(&stderr, PollFlags::OUT)];
+    if matches!(poll(&mut ends, Some(&MOMENT)), Ok(1..)) {
+        let _ = writeln!(std::io::stderr(), "porchlight-relay: {text}");
+    }
 }

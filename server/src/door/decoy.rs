@@ -148,6 +148,10 @@ impl Gathering<'_> {
         if data.is_dir() {
             return self.below(place, &path);
         }
+        if !data.is_file() {
+            // A pipe would be waited for.
+            return Err(unreadable(io::Error::other("is neither a file nor a directory")));
+        }
         self.room = self.room.checked_sub(data.len()).ok_or(DecoyError::TooLarge)?;
         let bytes = Bytes::from(std::fs::read(place).map_err(unreadable)?);
         if name == "index.html" {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use porchlight_proto::kdf;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
@@ -84,6 +84,8 @@ impl fmt::Display for Until {
 pub struct Certificate {
     held: RwLock<Identity>,
     files: Option<(PathBuf, PathBuf)>,
+    /// Held while files are read: of two renewals the later one counts.
+    renewing: Mutex<()>,
 }
 
 /// What became of a renewal.
@@ -103,7 +105,7 @@ impl Certificate {
     /// One that begins as `identity`, and is renewed from `files` (certificate, key).
     #[must_use]
     pub fn new(identity: Identity, files: Option<(PathBuf, PathBuf)>) -> Self {
-        Self { held: RwLock::new(identity), files }
+        Self { held: RwLock::new(identity), files, renewing: Mutex::default() }
     }
 
     /// What the next handshake is done with.
@@ -125,6 +127,7 @@ impl Certificate {
     /// [`TlsError::Pem`], [`TlsError::Unusable`]; the old certificate stays in use.
     pub fn renew(&self) -> Result<Renewal, TlsError> {
         let Some((cert, key)) = &self.files else { return Ok(Renewal::Nothing) };
+        let _renewing = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = of_files(cert, key)?;
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         if fresh.spki != held.spki {
@@ -174,11 +177,14 @@ pub fn of_files(cert: &Path, key: &Path) -> Result<Identity, TlsError> {
 pub fn self_signed(dir: &Path, host: &str) -> Result<Identity, TlsError> {
     let [cert, key] = kept_files(dir);
     files::make_private_dir(dir).map_err(TlsError::Keeping)?;
+    // A certificate that was left behind is of another key.
+    let mut is_new = false;
     if !key.exists() {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         files::replace(&key, pair.serialize_pem().as_bytes()).map_err(TlsError::Keeping)?;
+        is_new = true;
     }
-    if !cert.exists() {
+    if is_new || !cert.exists() {
         let text = std::fs::read_to_string(&key).map_err(TlsError::Keeping)?;
         files::replace(&cert, certificate(&KeyPair::from_pem(&text)?, host)?.as_bytes()).map_err(TlsError::Keeping)?;
     }
@@ -247,6 +253,13 @@ mod tests {
         let first = self_signed(&tls, "localhost").unwrap();
         assert_eq!(kept_pin(&tls).unwrap(), Some(first.spki));
         assert_eq!(self_signed(&tls, "localhost").unwrap().spki, first.spki);
+        std::fs::remove_file(tls.join("key.pem")).unwrap();
+        assert_eq!(kept_pin(&tls).unwrap(), None);
+        let first = {
+            let other = self_signed(&tls, "localhost").unwrap();
+            assert_ne!(other.spki, first.spki, "a new key has a certificate of its own");
+            other
+        };
         std::fs::remove_file(tls.join("cert.pem")).unwrap();
         assert_eq!(kept_pin(&tls).unwrap(), Some(first.spki), "of the key alone");
         assert_eq!(self_signed(&tls, "localhost").unwrap().spki, first.spki, "a new certificate of the old key");

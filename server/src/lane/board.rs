@@ -52,6 +52,8 @@ pub struct Board {
 struct Hung {
     rosters: Rosters,
     bulletin: [u8; BULLETIN_LEN],
+    /// Whom the newest roster put out that hung here when the line had another pace.
+    put_out: Vec<DeviceId>,
 }
 
 impl Board {
@@ -67,8 +69,11 @@ impl Board {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read?,
         };
-        let hung = read(&bytes, &settings.root, settings.timing)
-            .unwrap_or_else(|| Hung { rosters: Rosters::new(), bulletin: [0; BULLETIN_LEN] });
+        let hung = read(&bytes, &settings.root, settings.timing).unwrap_or_else(|| Hung {
+            rosters: Rosters::new(),
+            bulletin: [0; BULLETIN_LEN],
+            put_out: Vec::new(),
+        });
         Ok(Self {
             path,
             root: settings.root,
@@ -159,7 +164,7 @@ impl Board {
     pub fn revoked(&self, device: DeviceId, now: Seconds) -> bool {
         let hung = self.hung();
         let newest = || hung.rosters.iter().max_by_key(|roster| roster.serial());
-        hung.rosters.in_force(now).or_else(newest).is_some_and(|roster| roster.revoked(device))
+        hung.rosters.in_force(now).or_else(newest).map_or_else(|| hung.put_out.contains(&device), |roster| roster.revoked(device))
     }
 
     /// The bulletin that stands, or zeros.
@@ -201,13 +206,15 @@ fn read(bytes: &[u8], root: &PublicKey, timing: Timing) -> Option<Hung> {
     let (bulletin, rest) = rest.split_first_chunk()?;
     let [generation, serial] = [*generation, *serial].map(|number| if is_whole { u32::from_be_bytes(number) } else { 0 });
     let mut rosters = Rosters::after(generation, serial);
-    for roster in
-        rest.chunks_exact(ROSTER_LEN).filter_map(|bytes| believe(bytes, root)).filter(|roster| roster.timing() == timing)
-    {
+    let believed = rest.chunks_exact(ROSTER_LEN).filter_map(|bytes| believe(bytes, root));
+    let (own, of_another_pace): (Vec<_>, Vec<_>) = believed.partition(|roster| roster.timing() == timing);
+    let newest = of_another_pace.iter().max_by_key(|roster| (roster.generation(), roster.serial()));
+    let put_out = newest.map(|roster| roster.revoked_ids().collect()).unwrap_or_default();
+    for roster in own {
         // One that a later one has voided was voided before it was written; leaving it out changes nothing.
         // How far ahead it begins was held against the clock when it was hung.
         let begins = roster.not_before();
         let _ = rosters.insert(roster, begins);
     }
-    Some(Hung { rosters, bulletin: *bulletin })
+    Some(Hung { rosters, bulletin: *bulletin, put_out })
 }

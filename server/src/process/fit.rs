@@ -1,7 +1,7 @@
 //! What a configuration names, looked at before anything is made or opened: whether the relay, once it is confined to its own directories,
 //! will find everything where it looks for it.
 //!
-//! `check-config` and `run` both ask, so that the one does not praise what the other refuses.
+//! `check-config` and `run` both ask. What hangs on who runs it (swap, the limit of open files, whose a file is) `run` alone can say.
 
 use std::fs;
 use std::io;
@@ -59,13 +59,11 @@ fn stays(data: &Path, name: &Path, homes: &[&Path]) -> Result<(), Unfit> {
     if !path.is_dir() {
         return Ok(());
     }
-    for entry in fs::read_dir(path).map_err(Unfit::Data)? {
-        let inner = name.join(entry.map_err(Unfit::Data)?.file_name());
-        // Another relay may be forgetting a shelf just now.
-        match files::leads_out(&data.join(&inner), homes) {
-            Ok(true) => return Err(Unfit::LeadsOut(inner)),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Unfit::Data(error)),
-            _ => {}
+    for entry in fs::read_dir(path).map_err(Unfit::Data)?.flatten() {
+        let inner = name.join(entry.file_name());
+        // What cannot be looked at is damaged, or just being forgotten: the store puts a shelf aside and serves the others.
+        if files::leads_out(&data.join(&inner), homes).unwrap_or(false) {
+            return Err(Unfit::LeadsOut(inner));
         }
     }
     Ok(())

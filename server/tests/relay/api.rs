@@ -220,7 +220,7 @@ async fn rosters_are_believed_from_leads_only_and_never_go_back() {
 
 #[tokio::test]
 async fn a_revoked_device_finds_nothing_any_more() {
-    let site = Site::new(10);
+    let mut site = Site::new(10);
     let running = site.start().await;
     let mut client = running.client(Http::Two).await;
     let line = &site.line;
@@ -236,6 +236,17 @@ async fn a_revoked_device_finds_nothing_any_more() {
     assert_eq!(running.beat(&mut client, &line.lead, &beat).await.outcome, DeskOutcome::Done, "a device that was not put out");
     let reply = running.desk(&mut client, &line.worker, "POST", "desk/beat", beat.to_bytes().as_slice()).await;
     assert_eq!(reply.status, 404, "nobody is in force who says so");
+    running.relay.stop().await;
+
+    // At another pace its statements do not hang there any more.
+    site.more = "slow_s = 900".into();
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    assert!(running.notice(&mut client).await.roster.is_none(), "VOID: the statement counts");
+    let line = &site.line;
+    assert_eq!(running.beat(&mut client, &line.lead, &beat).await.outcome, DeskOutcome::Done, "a device that was not put out");
+    let reply = running.desk(&mut client, &line.worker, "POST", "desk/beat", beat.to_bytes().as_slice()).await;
+    assert_eq!(reply.status, 404, "what put it out is remembered");
 }
 
 #[tokio::test]

@@ -61,6 +61,21 @@ async fn silence_after_the_handshake_and_half_a_head_are_not_waited_for() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "how long a head may take is real time")]
+async fn a_first_byte_that_comes_late_makes_the_head_no_later() {
+    let head = Duration::from_secs(5);
+    let site = Site::new(52);
+    let running = site.start_with(&hasty(&site, |deadlines| deadlines.head = head)).await;
+    for (alpn, byte) in [(b"http/1.1".as_slice(), b"G"), (b"h2", b"P")] {
+        let mut stream = tls(running.address(), running.spki, alpn).await;
+        let since = tokio::time::Instant::now();
+        tokio::time::sleep_until(since + head * 4 / 5).await;
+        stream.write_all(byte).await.unwrap();
+        assert!(tokio::time::timeout_at(since + head * 3 / 2, is_closed(stream)).await.is_ok_and(|closed| closed), "{alpn:?}");
+    }
+}
+
+#[tokio::test]
 async fn half_a_body_is_not_waited_for_wherever_it_was_going() {
     let site = Site::new(42);
     let running = site.start_with(&hasty(&site, |deadlines| deadlines.body = SHORT)).await;

@@ -448,9 +448,18 @@ async fn neither_a_pipe_for_a_certificate_nor_one_that_nobody_reads_stops_the_re
     for piece in [4096, 1] {
         while full.write(&vec![b'x'; piece]).is_ok() {}
     }
-    for _ in 0..50 {
-        kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    let shown = || async {
         Client::connect(address, spki, Http::Two).await.get("notice").await.ok();
+        let stream = tls(address, spki, b"h2").await;
+        stream.get_ref().1.peer_certificates().unwrap().first().unwrap().to_vec()
+    };
+    for _ in 0..3 {
+        let before = shown().await;
+        std::fs::remove_file(site.path("certs/cert.pem")).unwrap();
+        self_signed(&site.path("certs"), "localhost").unwrap();
+        kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+        let renewed = async { while shown().await == before {} };
+        tokio::time::timeout(PATIENCE, renewed).await.expect("each hangup counts");
     }
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let ended = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(move || child.wait().unwrap())).await;
