@@ -21,6 +21,7 @@ const HEADER_LEN: usize = 9;
 /// What a client says before its first frame.
 const PREFACE_LEN: usize = 24;
 const HEADERS: u8 = 1;
+const RESET: u8 = 3;
 const GOAWAY: u8 = 7;
 /// Nothing comes after it in its stream.
 const END: u8 = 1;
@@ -42,10 +43,11 @@ impl Exchange {
         told.iter().filter(|(kind, ..)| *kind == DATA).map(|(.., length)| length).sum()
     }
 
-    /// What was asked for, by what came; nothing if the visit ended before all of it did, or if the oldest day was over when it was asked
+    /// What was asked for, by what came; nothing if the visit ended before all of it had come, or in the same moment; or if the oldest day was over when it was asked
     /// for: once in a day of slots the decoy comes instead, and how often that is the classifiers see.
     fn kind(&self) -> Option<&'static str> {
-        let is_whole = self.down.last().is_some_and(|(_, flags, _)| flags & END == END);
+        let is_given_up = self.up.iter().any(|(kind, ..)| *kind == RESET);
+        let is_whole = self.down.last().is_some_and(|(_, flags, _)| flags & END == END) && !is_given_up;
         match (Self::bytes(&self.up), Self::bytes(&self.down)) {
             _ if !is_whole => None,
             (0, 4_240) => Some("notice"),
