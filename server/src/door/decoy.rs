@@ -26,8 +26,8 @@ const NOT_ALLOWED: &[u8] =
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecoyError {
-    /// Something in it, or all of it, cannot be read: its path as the site has it.
-    #[error("decoy_dir: cannot read {0} there: {1}")]
+    /// Something in it, or all of it, cannot be read: what, as the site has it.
+    #[error("decoy_dir: cannot read {0}: {1}")]
     Unreadable(String, #[source] io::Error),
     /// Something in it lies elsewhere, where the confined relay reads nothing: its path as the site has it.
     #[error("decoy_dir: {0} is a link that leads out of decoy_dir, or to nothing: put there what it leads to")]
@@ -126,7 +126,8 @@ struct Gathering<'a> {
 
 impl Gathering<'_> {
     fn below(&mut self, dir: &Path, prefix: &str) -> Result<(), DecoyError> {
-        let unreadable = |error| DecoyError::Unreadable(format!("{prefix}/"), error);
+        let what = || if prefix.is_empty() { "the directory".into() } else { format!("{prefix}/ in it") };
+        let unreadable = |error| DecoyError::Unreadable(what(), error);
         for entry in std::fs::read_dir(dir).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let name = entry.file_name();
@@ -140,7 +141,7 @@ impl Gathering<'_> {
 
     fn entry(&mut self, place: &Path, prefix: &str, name: &str) -> Result<(), DecoyError> {
         let path = format!("{prefix}/{name}");
-        let unreadable = |error| DecoyError::Unreadable(path.clone(), error);
+        let unreadable = |error| DecoyError::Unreadable(format!("{path} in it"), error);
         if files::leads_out(place, &[self.root]).map_err(unreadable)? {
             return Err(DecoyError::LeadsOut(path));
         }
@@ -270,6 +271,12 @@ mod tests {
         let load = |dir: &Path| Decoy::load(&DecoySource::Dir(dir.into())).err();
         assert!(matches!(load(dir.path()), Some(DecoyError::NoIndex)));
         assert!(matches!(load(&dir.path().join("nowhere")), Some(DecoyError::Unreadable(..))));
+        let said = |dir: &Path| load(dir).unwrap().to_string();
+        assert!(said(&dir.path().join("nowhere")).starts_with("decoy_dir: cannot read the directory: No such file"));
+        let socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+        assert_eq!(said(dir.path()), "decoy_dir: cannot read /socket in it: is neither a file nor a directory");
+        drop(socket);
+        std::fs::remove_file(dir.path().join("socket")).unwrap();
         std::fs::write(dir.path().join("index.html"), "front").unwrap();
         assert!(matches!(load(dir.path()), Some(DecoyError::NoMissing)));
         std::fs::File::create(dir.path().join("index.html")).unwrap().set_len(SIZE_MAX + 1).unwrap();
