@@ -53,11 +53,11 @@ fn pem_text(error: &pem::Error) -> String {
 pub struct Identity {
     /// For the handshakes.
     pub config: Arc<ServerConfig>,
-    /// SHA-256 of the certificate's SubjectPublicKeyInfo: what cards pin and tokens are bound to.
+    /// SHA-256 of the certificate and its chain.s SubjectPublicKeyInfo: what cards pin and tokens are bound to.
     pub spki: [u8; 32],
     /// When the certificate ends.
     pub until: Until,
-    /// SHA-256 of the certificate.
+    /// SHA-256 of the certificate and its chain.
     print: [u8; 32],
 }
 

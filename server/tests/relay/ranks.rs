@@ -333,6 +333,18 @@ async fn a_hangup_takes_a_renewed_certificate_and_no_other_key() {
     process.signal(Signal::HUP);
     process.hear("SIGHUP changes nothing: the file holds the certificate that is in use");
     self_signed(&site.path("other"), "localhost").unwrap();
+    // A longer chain, and then one that has ended, both of the same key.
+    let longer = ["certs", "other"].map(|dir| std::fs::read_to_string(site.path(dir).join("cert.pem")).unwrap()).concat();
+    std::fs::write(certs.join("cert.pem"), longer).unwrap();
+    process.signal(Signal::HUP);
+    process.hear("new connections get the certificate that ends on 4096-01-01");
+    let pair = rcgen::KeyPair::from_pem(&std::fs::read_to_string(certs.join("key.pem")).unwrap()).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2020, 2, 29);
+    std::fs::write(certs.join("cert.pem"), params.self_signed(&pair).unwrap().pem()).unwrap();
+    process.signal(Signal::HUP);
+    process.hear("new connections get a certificate that ended on 2020-02-29: browsers turn away");
+    let second = shown(&process).await;
     for name in ["cert.pem", "key.pem"] {
         std::fs::copy(site.path("other").join(name), certs.join(name)).unwrap();
     }
