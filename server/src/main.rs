@@ -52,7 +52,7 @@ struct Arguments {
 enum Verb {
     /// Serve until SIGTERM or SIGINT.
     Run(RunArguments),
-    /// Say whether a configuration can be used, and with which pin. Changes nothing.
+    /// Say whether a configuration can be used, and with which pin. Makes nothing without --make-key.
     CheckConfig(CheckArguments),
     /// Look at this host: swap, core dumps, keyring, clock, permissions, logs. Changes nothing.
     Doctor(DoctorArguments),
