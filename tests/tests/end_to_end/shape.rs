@@ -28,15 +28,9 @@ fn samples_wanted() -> usize {
     std::env::var("SHAPE_VISITS").ok().and_then(|count| count.parse().ok()).unwrap_or(20)
 }
 
-/// What so many samples of each kind took, and what more would take.
+/// What so many samples of each kind took. Of more it says nothing: those are taken on several lines.
 fn say_how_long(taken: Duration, samples: usize) {
-    let minutes = |count: usize| taken.as_secs_f64() / samples as f64 * count as f64 / 60.0;
-    println!(
-        "{samples} of each in {:.1} min; SHAPE_VISITS=200 would take {:.0} min, 1000 {:.0} min",
-        minutes(samples),
-        minutes(200),
-        minutes(1_000)
-    );
+    println!("{samples} of each in {:.1} min", taken.as_secs_f64() / 60.0);
 }
 
 /// Quick, but so that a beat can be kept by a machine that is busy, and that a device on watch, which asks again at each post, stays below the
