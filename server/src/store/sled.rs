@@ -3,9 +3,11 @@
 //! - One sled *directory* per shelf, removed whole: sled frees slots but never wipes or shrinks.
 //! - An append is on the medium when it returns: one batch, one `flush`, and then `fdatasync` of sled's file, because sled's own
 //!   flush is `sync_file_range`, which leaves out the file's metadata and the disk's cache.
-//! - A shelf that sled cannot open or read is quarantined: it answers [`StoreError::Unreadable`] until it is forgotten, and the
-//!   others go on. sled also *panics* at some damage; such a panic is caught here and means the same.
+//! - A shelf that sled cannot open or read, and cannot when it is opened once more, is quarantined: it answers
+//!   [`StoreError::Unreadable`] until it is forgotten, and the others go on. sled also *panics* at some damage; such a panic is caught
+//!   here and means the same. On a thread of sled's own it is not, and ends the relay.
 //! - A shelf is closed when the medium refuses, and opened again at the next use: sled itself never gets over a full disk.
+//! - What sled wrote of a snapshot when the disk filled up is removed before it takes that for the newest one.
 //! - Small caches; a shelf is opened at its first use and closed when it has rested.
 
 use std::cell::Cell;
@@ -164,7 +166,9 @@ impl Store for SledStore {
     }
 
     fn unreadable_count(&self) -> usize {
-        self.shelves().values().filter(|shelf| matches!(*shelf.read_state(), State::Unreadable)).count()
+        let shelves: Vec<_> = self.shelves().values().cloned().collect();
+        // One that is being opened is none, and to wait for it would hold up whoever asks.
+        shelves.iter().filter(|shelf| shelf.state.try_read().is_ok_and(|state| matches!(*state, State::Unreadable))).count()
     }
 }
 
@@ -177,8 +181,11 @@ impl Shelf {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, work: impl FnOnce(&Open) -> sled::Result<T>) -> Result<T, StoreError> {
+    /// Does the work, and once more with the shelf opened anew if sled says that its data is damaged: it also does so of what it had in
+    /// memory alone.
+    fn with<T>(&self, work: impl Fn(&Open) -> sled::Result<T>) -> Result<T, StoreError> {
         self.used.store(true, Ordering::Relaxed);
+        let mut is_opened_anew = false;
         loop {
             self.open_if_closed()?;
             let result = match &*self.read_state() {
@@ -187,6 +194,11 @@ impl Shelf {
                 State::Closed => continue,
                 State::Unreadable => return Err(StoreError::Unreadable),
             };
+            if matches!(result, Err(Damage::Data)) && !is_opened_anew {
+                is_opened_anew = true;
+                self.close();
+                continue;
+            }
             return result.map_err(|damage| self.judge(damage));
         }
     }
@@ -197,7 +209,11 @@ impl Shelf {
         }
         let mut state = self.write_state();
         if matches!(*state, State::Closed) {
-            match fenced(|| Open::at(&self.path)) {
+            let opened = match fenced(|| Open::at(&self.path)) {
+                Err(Damage::Data) => fenced(|| Open::at(&self.path)),
+                opened => opened,
+            };
+            match opened {
                 Ok(open) => *state = State::Open(open),
                 Err(Damage::Medium(error)) => return Err(error.into()),
                 Err(Damage::Data) => *state = State::Unreadable,
@@ -243,14 +259,41 @@ impl Open {
     fn at(path: &Path) -> sled::Result<Self> {
         crate::files::make_private_dir(path)?;
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None).print_profile_on_drop(false);
+        drop_half_snapshots(path)?;
         let db = open_when_let_go(&config)?;
-        let file = File::open(path.join("db"))?;
-        // sled syncs neither its settings nor the names of its files: half of the one or none of the other is a shelf that cannot be opened
-        // (found by cutting the power, server/tests/relay/power.rs).
-        File::open(path.join("conf"))?.sync_all()?;
-        crate::files::sync_dir(path)?;
-        Ok(Self { db, file })
+        match synced(path) {
+            Ok(file) => Ok(Self { db, file }),
+            Err(error) => {
+                // sled syncs when it is dropped and panics if that fails, too: what the medium refuses is no damage.
+                let _ = fenced(|| {
+                    drop(db);
+                    Ok(())
+                });
+                Err(error.into())
+            }
+        }
     }
+}
+
+/// sled syncs neither its settings nor the names of its files: half of the one or none of the other is a shelf that cannot be opened
+/// (found by cutting the power, server/tests/relay/power.rs).
+fn synced(path: &Path) -> io::Result<File> {
+    let file = File::open(path.join("db"))?;
+    File::open(path.join("conf"))?.sync_all()?;
+    crate::files::sync_dir(path)?;
+    Ok(file)
+}
+
+/// Removes what is left of a snapshot that could not be written whole. sled reads it before those that were, and then finds the shelf damaged:
+/// <https://github.com/spacejam/sled/issues/1527>. A snapshot holds nothing that the log does not.
+fn drop_half_snapshots(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().ends_with(b".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// How often a shelf that was just closed is tried again, and what lies between: a second in all.
@@ -369,6 +412,46 @@ mod tests {
             is_over.store(true, Ordering::Relaxed);
         });
         assert_eq!(store.unreadable_count(), 0);
+    }
+
+    fn one_record(dir: &Path) -> (SledStore, Place) {
+        let store = SledStore::open(dir).unwrap();
+        let place = Place { shelf: ShelfId([1; 16]), epoch: super::super::EpochId([2; 8]) };
+        store.append(place, &[Record { key: RecordKey(0), sealed: vec![7; 100] }]).unwrap();
+        (store, place)
+    }
+
+    #[test]
+    fn half_a_snapshot_is_not_taken_for_the_shelf() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = one_record(dir.path());
+        drop(store);
+        for half in [&[][..], &[0; 5], &[0xff; 300]] {
+            let half_of_it = dir.path().join(place.shelf.to_string()).join("snap.FFFFFFFFFFFFFFFF.generating");
+            fs::write(&half_of_it, half).unwrap();
+            let store = SledStore::open(dir.path()).unwrap();
+            assert_eq!(store.read(place, RecordKey(0), 1000).unwrap().len(), 1, "{} bytes", half.len());
+            assert!(!half_of_it.exists());
+        }
+    }
+
+    #[test]
+    fn a_shelf_is_set_aside_only_if_it_is_found_damaged_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = one_record(dir.path());
+        let shelf = store.shelf(place.shelf);
+        let tries = &Cell::new(0);
+        let fails = |until: i32| {
+            move |_: &Open| {
+                tries.set(tries.get() + 1);
+                assert!(tries.get() > until, "as sled does");
+                Ok(tries.get())
+            }
+        };
+        assert_eq!(shelf.with(fails(1)).unwrap(), 2);
+        assert_eq!((store.unreadable_count(), store.read(place, RecordKey(0), 1000).unwrap().len()), (0, 1));
+        assert!(matches!(shelf.with(fails(4)), Err(StoreError::Unreadable)));
+        assert_eq!(store.unreadable_count(), 1);
     }
 
     #[test]
