@@ -6,6 +6,7 @@
 //! ```
 //! While one group is being flushed the next one gathers, so the group grows with the load and nobody waits without need.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::limits::{LANE_PAGE_MAX_CELLS, UP_CELL_LEN};
@@ -97,6 +98,8 @@ struct State {
     reserved: u64,
     /// An epoch that may hold more than was counted, or whose shelf went bad: it is still read, but nothing more goes there.
     closed: Option<Place>,
+    /// Positions that were given to what the medium refused, in order: what is missing there was never acknowledged.
+    refused: Vec<Range<u64>>,
 }
 
 impl UpLane {
@@ -110,7 +113,7 @@ impl UpLane {
         // A process that was killed may have left records that nobody counted, and they would come before what is written later at their
         // positions: so what was begun before is only read.
         let closed = epochs.last().map(|epoch| epoch.place);
-        let state = State { epochs, next, reserved: sealer.reserved(&line), closed };
+        let state = State { epochs, next, reserved: sealer.reserved(&line), closed, refused: Vec::new() };
         let ttl_ms = u64::from(settings.up_ttl_s) * 1000;
         let held = Arc::new(Held { line, ttl_ms, ground: ground.clone(), state: Mutex::new(state) });
         let (queue, parcels) = mpsc::channel(QUEUE_LEN);
@@ -203,6 +206,20 @@ impl Writer {
 }
 
 impl State {
+    /// Notes positions that nobody was promised, and lets go of those before the oldest epoch.
+    fn refuse(&mut self, positions: Range<u64>) {
+        let oldest = self.epochs.first().map_or(0, |epoch| epoch.first);
+        self.refused.retain(|refused| refused.end > oldest);
+        match self.refused.last_mut() {
+            Some(last) if last.end == positions.start => last.end = positions.end,
+            _ => self.refused.push(positions),
+        }
+    }
+
+    fn is_refused(&self, position: u64) -> bool {
+        self.refused.iter().any(|refused| refused.contains(&position))
+    }
+
     /// The newest epoch, unless it was given up.
     fn writable(&self) -> Option<&Epoch> {
         self.epochs.last().filter(|epoch| self.closed != Some(epoch.place))
@@ -248,6 +265,7 @@ impl Held {
             // The records may lie there all the same. Nobody else gets their positions: they would come before what is written later.
             Err(SealError::Store(StoreError::Medium(_))) if self.ground.sealer.count(&epoch, count).is_ok() => {
                 self.pass(&epoch, count);
+                self.state().refuse(first..first.saturating_add(count));
             }
             Err(SealError::Store(StoreError::Medium(_)) | SealError::Keyring(_)) => self.give_up_newest(),
             Err(_) => {}
@@ -340,8 +358,9 @@ impl Held {
             }
             key = RecordKey(key.0.max(u128::from(run.next)));
         }
-        // What was counted and does not come was lost, even where the store does not say so. (Positions of a write that failed look the same.)
-        self.counters().damaged_records.add(u64::from(!run.is_whole(from)));
+        // What was counted and does not come was lost, even where the store does not say so.
+        let is_lost = !run.is_whole(from) && !self.state().is_refused(run.missing(from));
+        self.counters().damaged_records.add(u64::from(is_lost));
         Ok(run.first.map(|first| (first, run.cells)))
     }
 
@@ -379,6 +398,11 @@ impl Run {
     fn is_whole(&self, from: u64) -> bool {
         let is_full = self.cells.len() >= LANE_PAGE_MAX_CELLS;
         self.first == Some(from) && !self.is_broken && (is_full || self.next >= self.end)
+    }
+
+    /// The first position that it did not give.
+    fn missing(&self, from: u64) -> u64 {
+        if self.first == Some(from) { self.next } else { from }
     }
 
     fn take(&mut self, first: u64, bytes: &[u8]) {

@@ -112,12 +112,14 @@ impl Drop for Process {
 }
 
 /// Waits until the relay has said all of these, in whatever order.
-pub(crate) fn hear_all(process: &Process, texts: &[&str]) {
-    let mut missing = texts.to_vec();
+pub(crate) fn hear_all(process: &Process, texts: &[&str]) -> Vec<String> {
+    let (mut missing, mut heard) = (texts.to_vec(), Vec::new());
     while !missing.is_empty() {
         let line = process.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never said {missing:?}"));
         missing.retain(|text| !line.contains(text));
+        heard.push(line);
     }
+    heard
 }
 
 /// Waits for what somebody else does.

@@ -877,7 +877,7 @@ async fn a_full_disk_refuses_and_loses_nothing_and_is_got_over() {
             }
         }
     }
-    hear_all(process, &["is full", "refuses to be written"]);
+    let mut heard = hear_all(process, &["is full", "refuses to be written"]);
     assert!(refused_count > 0, "VOID: it was measured too soon for the medium itself to refuse anything");
     assert_eq!(refusal(&mut client, GATE, &line.post()).await, Some(full), "the quota refuses with the same bytes");
 
@@ -922,7 +922,7 @@ async fn a_full_disk_refuses_and_loses_nothing_and_is_got_over() {
     assert!(!disk.has_ballast());
 
     disk.empty();
-    hear_all(process, &["there is room again"]);
+    heard.extend(hear_all(process, &["there is room again"]));
     let mut held_until = Vec::new();
     for _ in 0..2 {
         let up = line.post();
@@ -939,6 +939,8 @@ async fn a_full_disk_refuses_and_loses_nothing_and_is_got_over() {
         "{} taken, {refused_count} refused before it was noticed (all: like a cap); {at_first} read from the full disk",
         posted.len()
     );
+    heard.extend(disk.process.said.try_iter());
+    assert!(!heard.iter().any(|said| said.contains("lost")), "what was refused is not what was lost: {heard:?}");
     disk.process.stop().await;
 }
 
