@@ -30,7 +30,7 @@ pub(crate) fn private() -> OpenOptions {
 ///
 /// # Errors
 ///
-/// What the file system says; the old file is then still there.
+/// What the file system says; the old file is then still there, or the new one, whose name a power cut can take.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
     match fs::remove_file(&fresh) {

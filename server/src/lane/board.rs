@@ -92,16 +92,20 @@ impl Board {
     }
 
     fn hang(&self, fresh: Hung) -> io::Result<()> {
-        self.save(&fresh)?;
-        *self.hung.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
-        Ok(())
+        let bytes = fresh.to_bytes();
+        let replaced = crate::files::replace(&self.path, &bytes);
+        // What the disk could not promise may have taken the old one's place all the same, and would be in force after a restart.
+        if replaced.is_ok() || std::fs::read(&self.path).is_ok_and(|there| there == bytes) {
+            *self.hung.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+        }
+        replaced
     }
 
     /// Puts up a roster. May block on the medium.
     ///
     /// # Errors
     ///
-    /// [`BoardError`]; what hung there is then still there.
+    /// [`BoardError`]; what hung there is then still there, unless the medium refused when the new one lay there already.
     pub fn put_roster(&self, bytes: &[u8], now: Seconds) -> Result<(), BoardError> {
         let roster = self.believe(bytes).filter(|roster| roster.not_after() > now).ok_or(BoardError::Refused)?;
         let _putting = self.putting();
@@ -175,16 +179,18 @@ impl Board {
             hung.rosters.in_force(now).is_some_and(|roster| matches!(Bulletin::check(&hung.bulletin, roster, now), Ok(Some(_))));
         if stands { hung.bulletin } else { [0; BULLETIN_LEN] }
     }
+}
 
-    fn save(&self, hung: &Hung) -> io::Result<()> {
+impl Hung {
+    fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        bytes.extend_from_slice(&hung.rosters.generation().to_be_bytes());
-        bytes.extend_from_slice(&hung.rosters.highest_serial().to_be_bytes());
-        bytes.extend_from_slice(&hung.bulletin);
-        for roster in hung.rosters.iter() {
+        bytes.extend_from_slice(&self.rosters.generation().to_be_bytes());
+        bytes.extend_from_slice(&self.rosters.highest_serial().to_be_bytes());
+        bytes.extend_from_slice(&self.bulletin);
+        for roster in self.rosters.iter() {
             bytes.extend_from_slice(roster.bytes());
         }
-        crate::files::replace(&self.path, &[MAGIC.as_slice(), &check_of(&bytes), &bytes].concat())
+        [MAGIC.as_slice(), &check_of(&bytes), &bytes].concat()
     }
 }
 
