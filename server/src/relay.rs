@@ -28,7 +28,7 @@ use crate::door::tls::{self, Certificate, Identity, TlsError};
 use crate::door::{Door, DoorParts, Served};
 use crate::files;
 use crate::gate::LineGate;
-use crate::gate::owing::{Owing, ROOM};
+use crate::gate::owing::{DESK_ROOM, Owing, ROOM};
 use crate::gate::quota::Quota;
 use crate::gate::room::Room;
 use crate::gate::sources::Sources;
@@ -186,6 +186,7 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
         tls: certificate.clone(),
         deadlines: settings.deadlines,
         owing: Owing::new(ROOM),
+        owing_desks: Owing::new(DESK_ROOM),
         counters: Arc::clone(&rooms.counters),
         stopping,
     });
@@ -205,7 +206,8 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     let keys = KeyWatch::begin(Arc::clone(&rooms)).map_err(StartError::Thread)?;
     keeping.spawn(tend(Arc::clone(&rooms), closing));
     let sources = Arc::clone(&rooms.sources);
-    let accepting = tokio::spawn(accept(listener, hall, sources, settings.max_connections, Arc::clone(&rooms.clock)));
+    let accepting = accept(listener, hall, sources, settings.max_connections, Arc::clone(&rooms.clock));
+    let accepting = tokio::spawn(stack::wiped_each_turn(accepting));
     Ok(Relay { bound, spki, certificate, rooms, stop, accepting, close, keeping, others, keys, _lock: lock })
 }
 

@@ -58,6 +58,8 @@ pub struct Hall {
     pub deadlines: Deadlines,
     /// Room for bodies and replies.
     pub owing: Arc<Owing>,
+    /// Room for replies to the line's devices.
+    pub owing_desks: Arc<Owing>,
     /// What is counted.
     pub counters: Arc<Counters>,
     /// Turns true when the relay stops.
@@ -120,9 +122,9 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let pulse = Arc::new(Pulse::new(hall.deadlines, speech, since));
     let stream = TokioIo::new(Felt::new(stream, Arc::clone(&pulse)));
     let service = {
-        let (hall, pulse, source) = (Arc::clone(hall), Arc::clone(&pulse), seated.source);
+        let (hall, pulse, from) = (Arc::clone(hall), Arc::clone(&pulse), Whence::of(seated));
         // On h2 each answer is a task of its own.
-        service_fn(move |request| stack::wiped_each_turn(answer(Arc::clone(&hall), Arc::clone(&pulse), source, request)))
+        service_fn(move |request| stack::wiped_each_turn(answer(Arc::clone(&hall), Arc::clone(&pulse), from, request)))
     };
     let builder = builder(speech);
     let mut talk = pin!(builder.serve_connection(stream, service));
@@ -160,22 +162,30 @@ fn builder(speech: Speech) -> auto::Builder<TokioExecutor> {
 #[error("a deadline passed")]
 struct TooSlow;
 
-async fn answer(
-    hall: Arc<Hall>,
-    pulse: Arc<Pulse>,
+/// Where a request comes from, and against whom it counts what it takes up.
+#[derive(Clone, Copy)]
+struct Whence {
     source: Source,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, TooSlow> {
+    owes: Source,
+}
+
+impl Whence {
+    fn of(seated: &Seated) -> Self {
+        Self { source: seated.source, owes: seated.owes }
+    }
+}
+
+async fn answer(hall: Arc<Hall>, pulse: Arc<Pulse>, from: Whence, request: Request<Incoming>) -> Result<Response<Body>, TooSlow> {
     let mut asked = pulse.begin();
     // A long poll waits at most 30 s (SPEC §11), well within the whole; so one deadline does for all.
-    let whole = timeout(hall.deadlines.request, heard(&hall, source, request)).await;
+    let whole = timeout(hall.deadlines.request, heard(&hall, from, request)).await;
     let heard = whole.unwrap_or(Err(TooSlow)).inspect_err(|_| hall.counters.deadlines_passed.add(1))?;
     asked.answered();
-    owed(&hall, &pulse, source, heard).await
+    owed(&hall, &pulse, from.owes, heard).await
 }
 
 /// The reply, tied to what it takes up until the peer has taken it.
-async fn owed(hall: &Hall, pulse: &Arc<Pulse>, source: Source, reply: Response<Body>) -> Result<Response<Body>, TooSlow> {
+async fn owed(hall: &Hall, pulse: &Arc<Pulse>, owes: Source, reply: Response<Body>) -> Result<Response<Body>, TooSlow> {
     let (parts, body) = reply.into_parts();
     // Every reply is whole in memory, so this does not wait.
     let bytes = body.collect().await.map_err(|_| TooSlow)?.to_bytes();
@@ -183,28 +193,29 @@ async fn owed(hall: &Hall, pulse: &Arc<Pulse>, source: Source, reply: Response<B
         return Ok(Response::from_parts(parts, Body::empty()));
     }
     let is_shared = parts.extensions.get::<reply::Shared>().is_some();
-    let held = if is_shared { None } else { Some(hall.room_for(source, bytes.len())?) };
+    let room = if parts.extensions.get::<reply::ToDesk>().is_some() { &hall.owing_desks } else { &hall.owing };
+    let held = if is_shared { None } else { Some(hall.room_in(room, owes, bytes.len())?) };
     Ok(Response::from_parts(parts, Body::from(Bytes::from_owner(Owed::new(bytes, held, pulse)))))
 }
 
 impl Hall {
-    /// Room for `len` bytes on behalf of `source`. Who finds none is sent away before memory runs out.
-    fn room_for(&self, source: Source, len: usize) -> Result<Held, TooSlow> {
-        self.owing.take(source, len).ok_or_else(|| {
+    /// Room for `len` bytes on behalf of whoever owes them. Who finds none is sent away before memory runs out.
+    fn room_in(&self, room: &Arc<Owing>, owes: Source, len: usize) -> Result<Held, TooSlow> {
+        room.take(owes, len).ok_or_else(|| {
             self.counters.requests_shed.add(1);
             TooSlow
         })
     }
 }
 
-async fn heard(hall: &Hall, source: Source, request: Request<Incoming>) -> Result<Response<Body>, TooSlow> {
+async fn heard(hall: &Hall, from: Whence, request: Request<Incoming>) -> Result<Response<Body>, TooSlow> {
     let (mut parts, body) = request.into_parts();
     // Every body is read the same way before anyone looks at the path, so that how it is read tells nobody what is there.
     let is_longer = body.size_hint().lower() > BODY_MAX as u64;
-    let (body, _held) = if is_longer { (None, None) } else { whole_body(hall, source, body).await? };
+    let (body, _held) = if is_longer { (None, None) } else { whole_body(hall, from.owes, body).await? };
     let request = match body {
         Some(body) => {
-            parts.extensions.insert(source);
+            parts.extensions.insert(from.source);
             Request::from_parts(parts, body)
         }
         // Without a source nothing is a call, and the decoy does not read.
@@ -215,12 +226,12 @@ async fn heard(hall: &Hall, source: Source, request: Request<Incoming>) -> Resul
 }
 
 /// The body, and the room it takes; no body if it is longer than any call's.
-async fn whole_body(hall: &Hall, source: Source, body: Incoming) -> Result<(Option<Body>, Option<Held>), TooSlow> {
+async fn whole_body(hall: &Hall, owes: Source, body: Incoming) -> Result<(Option<Body>, Option<Held>), TooSlow> {
     if body.is_end_stream() {
         return Ok((Some(Body::empty()), None));
     }
     let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(BODY_MAX);
-    let held = hall.room_for(source, most.min(BODY_MAX))?;
+    let held = hall.room_in(&hall.owing, owes, most.min(BODY_MAX))?;
     match timeout(hall.deadlines.body, Limited::new(body, BODY_MAX).collect()).await {
         Ok(Ok(body)) => Ok((Some(Body::from(body.to_bytes())), Some(held))),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Ok((None, None)),

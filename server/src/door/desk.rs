@@ -26,6 +26,10 @@ use crate::stack;
 impl Door {
     pub(super) async fn desk(&self, served: Arc<Served>, call: &Call, knock: &Knock) -> Option<Response> {
         let access = self.access(&served, knock)?;
+        self.answered(served, call, knock, access).await.map(reply::to_desk)
+    }
+
+    async fn answered(&self, served: Arc<Served>, call: &Call, knock: &Knock, access: Access) -> Option<Response> {
         match *call {
             Call::Beat => beat(served, &access, knock).await,
             Call::LaneUp { life, after, wait } => self.lane_up(served, (life, after), Duration::from_secs(wait)).await,

@@ -15,6 +15,17 @@ pub fn shared(mut reply: Response) -> Response {
     reply
 }
 
+/// Marks a reply to one of the line's devices, which has a room of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct ToDesk;
+
+/// The reply, marked as [`ToDesk`].
+#[must_use]
+pub fn to_desk(mut reply: Response) -> Response {
+    reply.extensions_mut().insert(ToDesk);
+    reply
+}
+
 /// The binary answer to a call.
 pub fn octets(bytes: impl Into<Bytes>) -> Response {
     let mut reply = plain(StatusCode::OK, HeaderValue::from_static("application/octet-stream"), bytes.into());

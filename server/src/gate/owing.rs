@@ -8,10 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::sources::Source;
 
-/// Bytes in all.
+/// Bytes in all of what strangers make the relay keep.
 pub const ROOM: usize = 48 << 20;
 
-/// A source may hold this part of what is still free.
+/// Bytes in all of replies to the line's devices, who have shown who they are. A page of their lane has a megabyte: where many strangers fill
+/// the other room it would not fit any more, and what waits for the desk would die unread.
+pub const DESK_ROOM: usize = 24 << 20;
+
+/// Each who owes may hold this part of what is still free: a source or, where all come from one (a socket, this machine), a connection.
 ///
 /// With `n` sources that take all they can, each holds a `1/(n+4)` of the room and `4/(n+4)` stay free: with fifty, 3.5 MiB.
 const PART: usize = 4;

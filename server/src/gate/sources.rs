@@ -47,6 +47,8 @@ pub struct Seated {
     sources: Arc<Sources>,
     /// Who took it.
     pub source: Source,
+    /// Against whom it counts what the connection takes up: its source, or itself alone where that is everybody.
+    pub owes: Source,
     /// Told when this connection has to make room for another.
     pub leave: Arc<Notify>,
 }
@@ -77,7 +79,16 @@ impl Sources {
         }
         let leave = Arc::new(Notify::new());
         open.push(Open { address: own, leave: Arc::clone(&leave) });
-        Some(Seated { sources: Arc::clone(self), source, leave })
+        drop(state);
+        let owes = if is_capped { source } else { self.any() };
+        Some(Seated { sources: Arc::clone(self), source, owes, leave })
+    }
+
+    /// A source that nobody else is.
+    fn any(&self) -> Source {
+        let mut number = [0; 8];
+        self.chance.fill(&mut number);
+        Source(u64::from_le_bytes(number))
     }
 
     /// Throws the salt away once it is an hour old, whether or not somebody comes.

@@ -11,10 +11,10 @@ use crate::binary::{Process, site};
 use crate::frames::*;
 use crate::support::*;
 use porchlight_proto::api::{Notice, UpOutcome};
+use porchlight_proto::limits::LANE_PAGE_MAX_CELLS;
 use porchlight_relay::config::Deadlines;
 use porchlight_relay::gate::owing::ROOM;
 use tokio::io::{AsyncWriteExt, split};
-use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 /// Long enough for a busy machine; an attack that is not cut goes on for ever.
@@ -257,26 +257,30 @@ async fn a_reply_that_is_not_taken_is_not_kept() {
     running.notice(&mut good).await;
 }
 
-/// Bodies that are announced and do not come, and replies that are not taken, each from one address: what they fill is that address's part of
-/// the room for them, and whoever wants more is sent away. Others are served meanwhile, and so is that address when it lets go.
+/// Bodies that are announced and do not come, and replies that are not taken, over many connections from one place, as all come from behind an
+/// onion service: they fill the room for them, and whoever of them wants more is sent away. A newcomer is served meanwhile, and a desk reads
+/// its lane in whole pages, for which that room has nothing left.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_fills_the_room_for_bodies_and_replies_is_sent_away_and_others_are_served() {
-    let site = Site::new(83);
+    let mut site = Site::new(83);
+    site.more = "cap_per_minute = 1000000".into();
     let mut settings = site.settings();
     // Nothing is let go of because it took long: only the room is looked at.
     let long = Duration::from_secs(600);
     settings.deadlines = Deadlines { body: long, request: long, reply: long, ..settings.deadlines };
     let running = site.start_with(&settings).await;
     let counters = running.relay.counters();
+    let mut caller = running.client(Http::Two).await;
+    for _ in 0..LANE_PAGE_MAX_CELLS {
+        assert_eq!(running.post(&mut caller, &site.line.post()).await.outcome, UpOutcome::Stored, "before");
+    }
     let body = head("POST", format!("/{GATE}/v1/desk/blob/{:032x}", 0).as_bytes(), &[(b"content-length", b"65536")]);
     let notice = head("GET", format!("/{GATE}/v1/notice").as_bytes(), &[]);
-    // A quarter of what is free of 48 MiB, of which this address holds the rest: 9.6 MiB.
-    let part = ROOM / 5;
     for (name, settings, block, flags, each) in
         [("bodies", Vec::new(), &body, END_HEADERS, 65_536), ("replies", setting(4, 0), &notice, END_HEADERS | END_STREAM, 4_240)]
     {
         let before = counters.requests_shed.count();
-        let fits = part / each;
+        let fits = fit(each);
         let asks: Vec<u8> = (0..STREAMS).flat_map(|nth| frame(HEADERS, flags, stream(nth), block)).collect();
         let mut holding = Vec::new();
         let mut asked = 0;
@@ -293,36 +297,35 @@ async fn whoever_fills_the_room_for_bodies_and_replies_is_sent_away_and_others_a
         assert!(timeout(PATIENCE, filling).await.is_ok(), "{name}: nobody was sent away");
         println!("{name}: {asked} asked for, {fits} fit");
         assert!(asked >= fits, "{name}: {asked} filled what {fits} fit in");
-        // Of the same address nobody has as much any more, a good client as little: it cannot be told from them.
-        let mut alike = running.client(Http::Two).await;
-        let whole = if each == 65_536 {
-            alike.try_send("POST", &format!("/{GATE}/v1/desk/blob/{:032x}", 0), None, &[0; 65_536]).await
-        } else {
-            alike.try_send("GET", &format!("/{GATE}/v1/notice"), None, &[]).await
-        };
-        assert!(whole.is_err(), "{name}: one more");
-        let mut good = good_client(&running).await;
+        let mut newcomer = running.client(Http::Two).await;
         for _ in 0..3 {
-            assert_eq!(running.post(&mut good, &site.line.post()).await.outcome, UpOutcome::Stored, "{name}: from elsewhere");
+            assert_eq!(running.post(&mut newcomer, &site.line.post()).await.outcome, UpOutcome::Stored, "{name}: a newcomer");
         }
-        assert!(counters.requests_shed.count() > before + 1, "{name}: each is counted");
+        let page = running.page(&mut newcomer, 0, 0, 0).await;
+        assert_eq!(page.cells.len(), LANE_PAGE_MAX_CELLS, "{name}: a whole page for the desk");
         drop(holding);
         let again = async {
-            while alike.try_send("POST", &format!("/{GATE}/v1/up"), None, site.line.post().to_bytes().as_slice()).await.is_err() {
+            while newcomer.try_send("POST", &format!("/{GATE}/v1/desk/blob/{:032x}", 0), None, &[0; 65_536]).await.is_err() {
+                newcomer = running.client(Http::Two).await;
             }
         };
-        assert!(timeout(PATIENCE, again).await.is_ok(), "{name}: the same address, when the room is free");
-        assert_eq!(running.post(&mut alike, &site.line.post()).await.outcome, UpOutcome::Stored, "{name}");
+        assert!(timeout(PATIENCE, again).await.is_ok(), "{name}: the longest body there is, when the room is free");
+    }
+}
+
+/// How many of so many bytes each are let in, over connections of [`STREAMS`] that take all they can, before one is sent away.
+fn fit(each: usize) -> usize {
+    let (mut free, mut count) = (ROOM, 0);
+    loop {
+        for nth in 1..=usize::try_from(STREAMS).unwrap() {
+            if nth * each > free / 4 {
+                return count;
+            }
+            free -= each;
+            count += 1;
+        }
     }
 }
 
 /// Streams of one connection that are open at once.
 const STREAMS: u32 = 32;
-
-/// Somebody at another address than all the rest.
-async fn good_client(running: &Running<'_>) -> Client {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(([127, 0, 0, 99], 0).into()).unwrap();
-    let stream = socket.connect(running.address()).await.unwrap();
-    Client::over(tls_over(stream, running.spki, b"h2").await, Http::Two).await
-}
