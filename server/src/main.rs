@@ -153,6 +153,9 @@ fn serve(arguments: &RunArguments) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure(USAGE, format!("cannot start threads: {error}")))?;
+    if !ranks::has_room_for_threads() {
+        return Err(Failure(USAGE, "this account may have too few threads (ulimit -u, or TasksMax=600)".into()));
+    }
     let served = runtime.block_on(async { run(&settings, &world, ready, stop_signal()).await });
     // Whoever still reads a file that does not answer, or says something to somebody who does not listen, is not waited for.
     runtime.shutdown_timeout(LEFT_OVER);

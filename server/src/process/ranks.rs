@@ -1,4 +1,7 @@
-//! No core dumps, no tracing by others, no memory written to a disk, no file for others, room for connections.
+//! No core dumps, no tracing by others, no memory written to a disk, no file for others, room for connections and threads.
+
+use std::sync::Mutex;
+use std::thread;
 
 use rustix::fs::Mode;
 use rustix::mm::{MlockAllFlags, mlockall};
@@ -9,6 +12,10 @@ const CAP_IPC_LOCK: u32 = 14;
 
 /// Descriptors that no connection gets: for shelves and keys, those who wait for a place, a certificate that is renewed.
 const KEPT_BACK: u64 = 512;
+
+/// Threads beside the runtime's own: seven of the store's, which waits for ever where it got none, the keys', those who wait for a disk.
+const THREADS: usize = 16;
+const STACK_BYTES: usize = 64 * 1024;
 
 /// Closes the ranks, and gives back what could not be closed, as sentences for an operator.
 #[must_use]
@@ -34,6 +41,17 @@ pub fn close() -> Vec<&'static str> {
 pub fn room_for_connections() -> (u64, usize) {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     (files, usize::try_from(files.saturating_sub(KEPT_BACK)).unwrap_or(usize::MAX))
+}
+
+/// Whether this account may have as many threads as the relay needs, of whatever limit: starts them all, and lets them go.
+#[must_use]
+pub fn has_room_for_threads() -> bool {
+    let until_all_are_there = Mutex::new(());
+    thread::scope(|scope| {
+        let _closed = until_all_are_there.lock();
+        let waits = || drop(until_all_are_there.lock());
+        (0..THREADS).all(|_| thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, waits).is_ok())
+    })
 }
 
 /// Locks all memory, now and later, as it is touched.

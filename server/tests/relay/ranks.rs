@@ -131,7 +131,8 @@ const BUG_TEXT: &str = "porchlight-relay: stopped by a bug in this program; noth
 /// An account that nobody else of this machine has, so that a limit of its threads is the relay's alone.
 const ACCOUNT: &str = "64123";
 
-/// Needs root, to run the relay under an account that may have one thread only: tokio panics where the system gives it none.
+/// Needs root, to run the relay under an account that may have one thread only: tokio panics where the system gives it none. With some, and
+/// not enough for the store, it does not start.
 #[test]
 fn a_panic_says_one_fixed_line_and_ends_with_two() {
     assert!(rustix::process::geteuid().is_root(), "this test runs the relay under another account: run it as root");
@@ -154,6 +155,10 @@ fn a_panic_says_one_fixed_line_and_ends_with_two() {
     let mut process = Process::spawn(command("--nproc=500:500"));
     process.signal(Signal::TERM);
     assert_eq!(process.child.wait().unwrap().code(), Some(0), "VOID: with room for threads it runs");
+    let refused = command("--nproc=12:12").stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), b"".as_slice()), "{said}");
+    assert!(said.ends_with("porchlight-relay: this account may have too few threads (ulimit -u, or TasksMax=600)\n"), "{said}");
     let panicked = command("--nproc=1:1").stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8(panicked.stderr).unwrap();
     assert_eq!((panicked.status.code(), panicked.stdout.as_slice()), (Some(2), b"".as_slice()), "{said}");
