@@ -169,6 +169,11 @@ impl Host<'_> {
         }
         let mut search = Search { gates, hits: Vec::new(), unread: Vec::new() };
         search.below(&self.root.join("var/log"));
+        // Where it is not kept on the disk, and where it begins at each boot.
+        let journal = self.root.join("run/log/journal");
+        if journal.exists() {
+            search.below(&journal);
+        }
         self.logs.iter().for_each(|logs| search.below(logs));
         if let Some(first) = search.hits.first() {
             let says = format!(
@@ -182,7 +187,7 @@ impl Host<'_> {
         if search.unread.is_empty() {
             let places = ["/var/log".to_owned()].into_iter().chain(self.logs.iter().map(|logs| logs.display().to_string()));
             let says = format!(
-                "no gate of this configuration stands in any below {}; earlier gates are yours to look for, and logs elsewhere want --logs",
+                "no gate of this configuration stands in any below {}, nor in the journal; earlier gates are yours to look for, and logs elsewhere want --logs",
                 places.collect::<Vec<_>>().join(", ")
             );
             return finding(what, Verdict::Fine, says);
