@@ -398,6 +398,10 @@ impl Settings {
             unless(timing.up_beat_ms >= 3_000, format!("line[{at}].up_beat_ms is below 3000"));
             unless(line.desk_beat_ms >= 3_000, format!("line[{at}].desk_beat_ms is below 3000"));
             unless(timing.slow_s >= 300, format!("line[{at}].slow_s is below 300"));
+            unless(
+                timing.slow_days <= 7,
+                format!("line[{at}].slow_days is above 7: answers lie here longer after their last broadcast"),
+            );
         }
         let needed: u64 = self.lines.iter().map(|line| u64::from(line.up_ttl_s) / u64::from(self.epoch_s) + 64).sum();
         unless(
