@@ -367,11 +367,16 @@ async fn a_website_has_a_relay_behind_it_and_its_logs_hold_nothing_of_that() {
         assert_eq!(client.send("GET", "/index.html", None, &[]).await.ok(), "<h1>Bakery</h1>");
         client.send("GET", &format!("/{CLOSED}/v1/notice"), None, &[]).await;
         client.send("POST", &format!("/{CLOSED}/v1/up"), None, &[0; 10]).await;
+        // Mistyped, and as messengers pass links on.
+        for path in [GATE.to_uppercase(), CLOSED.to_uppercase(), format!("x{GATE}"), format!("x{GATE}?from=friend")] {
+            client.send("GET", &format!("/{path}"), None, &[]).await;
+        }
     }
     let logs = front.logs();
     let hit = |what: &str| logs.contains(what);
     assert!(hit("GET /index.html") && hit("127.0.0.1"), "VOID: the website's own log is not where it is looked for");
-    for secret in [GATE, CLOSED, "/v1/", "/p/", "desk"] {
+    let capitals = [GATE.to_uppercase(), CLOSED.to_uppercase()];
+    for secret in [GATE, CLOSED, &capitals[0], &capitals[1], "/v1/", "/p/", "desk"] {
         assert!(!hit(secret), "{secret} stands in the website's logs");
     }
     front.stop();
@@ -546,7 +551,12 @@ async fn a_website_that_a_program_makes_is_served_and_told_of_no_caller() {
         }
         let form = vec![b'x'; 100_000];
         assert_eq!(client.send("POST", "/login", None, &form).await.ok(), form, "{http:?}: a form whose path looks like a gate");
-        for path in ["/wrong1/v1/notice".to_owned(), format!("/{CLOSED}/v1/notice"), format!("/{GATE}/v1/nothing")] {
+        for path in [
+            "/wrong1/v1/notice".to_owned(),
+            format!("/{CLOSED}/v1/notice"),
+            format!("/{GATE}/v1/nothing"),
+            format!("/{}", GATE.to_uppercase()),
+        ] {
             let reply = client.send("GET", &path, None, &[]).await;
             assert_eq!((reply.status, reply.body), (StatusCode::NOT_FOUND, SOLD_OUT.into()), "{http:?} {path}");
         }
@@ -554,7 +564,7 @@ async fn a_website_that_a_program_makes_is_served_and_told_of_no_caller() {
     assert!(program.asked(&format!("/{GATE}/v1/notice")).is_empty(), "the program is not asked for what the relay answers");
     assert!(program.asked("/index").iter().all(|request| request.contains("127.0.0.1")), "VOID: it is told of nobody");
     let told = |path: &str| program.asked(path).iter().map(|asked| asked.contains("127.0.0.1")).collect::<Vec<_>>();
-    for gate in [GATE, CLOSED] {
+    for gate in [GATE, CLOSED, &GATE.to_uppercase()] {
         assert_eq!(told(&format!("/{gate}")), [false; 2], "nobody's address at {gate}");
     }
     for path in ["/wrong1", "/login"] {
