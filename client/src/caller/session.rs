@@ -18,6 +18,9 @@ use crate::transport::{Dial, Failure, Heard, Patience, Relay, RelayError};
 /// The beat of [`Pace::Hasty`].
 const HASTY: Duration = Duration::from_millis(50);
 
+/// How long a relay that hears nothing more is waited for at the end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// How fast a visit beats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
@@ -125,7 +128,8 @@ struct Door {
     told: Option<String>,
 }
 
-/// A visit over real relays. Dropping it ends it at once, and wipes what it knows.
+/// A visit over real relays. Dropping it ends it at once, and wipes what it knows; whether its relays hear a goodbye is then a matter of what
+/// else happens in that moment, so a visit ends with [`Session::hang_up`].
 pub struct Session<C, R> {
     visit: Visit,
     doors: Vec<Door>,
@@ -282,6 +286,23 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
     /// What has happened and was not given out yet. A visit that is about to end asks for it until there is no more.
     pub fn heard(&mut self) -> Option<News> {
         self.news.pop_front()
+    }
+
+    /// Ends what is under way and every connection, each by its goodbye, and returns when they have ended, or a relay would have had time to
+    /// hear of it. After that there is no [`Self::next`].
+    pub async fn hang_up(&mut self) {
+        self.errands.shutdown().await;
+        let ended: Vec<_> = self.doors.drain(..).map(|door| door.relay.ended()).collect();
+        let all = async {
+            for one in ended {
+                one.await;
+            }
+        };
+        let until = self.clock.elapsed() + FAREWELL;
+        tokio::select! {
+            () = all => {}
+            () = self.clock.sleep_until(until) => {}
+        }
     }
 
     /// What waited for its turn, for a session that is about to end: [`Self::heard`] gives it.

@@ -10,7 +10,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::http::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -132,6 +132,8 @@ pub struct Link {
     idle: Mutex<Idle>,
     /// Held while a connection is made: who needs one meanwhile waits for that one instead of making another.
     dialling: Mutex<()>,
+    /// Connections that have not ended.
+    open: watch::Sender<usize>,
 }
 
 /// Connections nobody uses at the moment. One of h2 serves all calls at once, one of HTTP/1.1 a single one.
@@ -161,13 +163,23 @@ impl Link {
     /// [`rustls::Error`] only if TLS was built without what this asks for.
     pub fn new(address: Address, pin: Option<Pin>, dial: Dial) -> Result<Self, rustls::Error> {
         let tls = TlsConnector::from(Arc::new(client_config(pin)?));
-        Ok(Self { address, dial, tls, idle: Mutex::default(), dialling: Mutex::default() })
+        Ok(Self { address, dial, tls, idle: Mutex::default(), dialling: Mutex::default(), open: watch::Sender::default() })
     }
 
     /// Where the relay is.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Returns when every connection has ended, which they do by themselves once nobody has the link and no call is under way. Whoever lets
+    /// the runtime end sooner leaves it to chance whether the relay hears of it.
+    pub fn ended(&self) -> impl Future<Output = ()> + use<> {
+        let mut open = self.open.subscribe();
+        async move {
+            // Without the sender nothing is open any more.
+            let _gone = open.wait_for(|count| *count == 0).await;
+        }
     }
 
     /// Makes one call; the connection is kept for the next one only if all went well.
@@ -226,7 +238,7 @@ impl Link {
         let tcp = self.dial.open(&self.address).await?;
         // Under TLS, which shows nothing of a record before all its 16 KiB are there.
         let pulse = Pulse::new();
-        let tcp = Felt::new(tcp, pulse.clone());
+        let tcp = Felt::new(tcp, pulse.clone(), Open::one_more(&self.open));
         let tls = self.tls.connect(self.address.name(), tcp).await.map_err(Failure::of_handshake)?;
         let pin = pin_of(&tls).ok_or(Failure::Untrusted)?;
         let sender = handshake(tls).await.map_err(Failure::Broken)?;
@@ -337,5 +349,21 @@ async fn handshake(tls: TlsStream<Felt<TcpStream>>) -> hyper::Result<Sender> {
         let (sender, connection) = http1::handshake(TokioIo::new(tls)).await?;
         tokio::spawn(connection);
         Ok(Sender::Single(sender))
+    }
+}
+
+/// Goes with a connection, wherever hyper takes it.
+pub(super) struct Open(watch::Sender<usize>);
+
+impl Open {
+    fn one_more(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
+use super::link::Open;
+
 /// When something was last heard on one connection. Clones are of the same connection.
 #[derive(Clone)]
 pub(super) struct Pulse(Arc<Mutex<Instant>>);
@@ -51,11 +53,13 @@ impl Pulse {
 pub(super) struct Felt<S> {
     stream: S,
     pulse: Pulse,
+    /// Dropped after the stream, which is closed by then.
+    _open: Open,
 }
 
 impl<S> Felt<S> {
-    pub(super) fn new(stream: S, pulse: Pulse) -> Self {
-        Self { stream, pulse }
+    pub(super) fn new(stream: S, pulse: Pulse, open: Open) -> Self {
+        Self { stream, pulse, _open: open }
     }
 }
 

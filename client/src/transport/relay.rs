@@ -77,6 +77,11 @@ impl Relay {
         self.number
     }
 
+    /// As [`Link::ended`].
+    pub fn ended(&self) -> impl Future<Output = ()> + use<> {
+        self.link.ended()
+    }
+
     /// Where it is.
     #[must_use]
     pub fn address(&self) -> &Address {

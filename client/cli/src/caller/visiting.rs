@@ -61,10 +61,10 @@ pub(super) async fn send(
     let done = |session: &Visit, telling: &Telling| {
         let visit = session.visit();
         let sent = if wait.is_some() { visit.all_receipted() } else { visit.all_in_box() };
-        let through = sent && visit.all_named() && !visit.holds_an_answer() && telling.has_heard(withdraw, wait, session);
-        rounds.are_over(session, through)
+        rounds.are_over(session, sent && rounds.are_named(session) && telling.has_heard(withdraw, wait, session))
     };
     let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
+    session.hang_up().await;
     show_the_rest(&mut session, &mut telling);
     conclude(ended, &session, wait.is_some(), &telling)
 }
@@ -80,6 +80,13 @@ struct Rounds {
 impl Rounds {
     fn new(wait: Option<Duration>) -> Self {
         Self { waits: wait.is_some(), was_through: Cell::new(false) }
+    }
+
+    /// Whether answers are dealt with as far as a visit stays for that: until each is named to the desk if she waits. Else not at all, or a
+    /// visit on a slow line would be a round longer where something was found late. What was not named comes again.
+    fn are_named(&self, session: &Visit) -> bool {
+        let visit = session.visit();
+        !self.waits || (visit.all_named() && !visit.holds_an_answer())
     }
 
     /// Whether a visit that is `through` with what it came for may end. What comes for one that was through before and does not wait
@@ -144,16 +151,16 @@ pub(super) async fn read(args: &Visiting, wait: Option<Duration>, way: &Way<'_>)
     let quiet = quiet_time(&session);
     let rounds = Rounds::new(wait);
     let done = |session: &Visit, telling: &Telling| {
-        let visit = session.visit();
         let nothing_more = match wait {
             None => true,
             // What the carousel held on arrival may be old: it does not end the waiting.
             Some(_) => telling.last_new.is_some_and(|at| SystemClock.elapsed() >= at + quiet),
         };
-        let read = telling.slow_read && telling.fast_read && visit.all_named() && !visit.holds_an_answer();
+        let read = telling.slow_read && telling.fast_read && rounds.are_named(session);
         rounds.are_over(session, read && nothing_more)
     };
     let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
+    session.hang_up().await;
     show_the_rest(&mut session, &mut telling);
     if telling.shown > 0 {
         return Ok(Exit::Done);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::frames::DATA;
+use super::frames::{DATA, GOAWAY};
 use super::odds::{Sample, centre, odds};
 use super::streams::{Streams, posts_alone};
 use super::tap::{Notes, Tap};
@@ -64,6 +64,8 @@ struct Seen {
     /// The records of posts, each as if it had gone alone.
     alone: Vec<usize>,
     data: Vec<usize>,
+    /// How many connections there were, and how many said goodbye.
+    farewells: (usize, usize),
     streams: Streams,
     lasted: Duration,
     first: String,
@@ -83,6 +85,7 @@ impl Seen {
             streams: if kind == Kind::Leaks { Streams::default() } else { Streams::of(notes) },
             lasted: notes.far.last().unwrap().at.duration_since(notes.far[0].at),
             data: notes.frames.iter().filter(|(_, frame)| frame.kind == DATA).map(|(_, frame)| frame.length).collect(),
+            farewells: (notes.connections, notes.frames.iter().filter(|(_, frame)| frame.kind == GOAWAY).count()),
             first: notes.asked[0].head.clone(),
         }
     }
@@ -157,6 +160,7 @@ fn are_alike(seen: &[Seen]) {
         visit.streams.are_like(&model.streams, &format!("one that {kind:?}"));
         assert_eq!(visit.data, model.data, "frames with posts of one that {kind:?}");
         assert_eq!(visit.requests, model.requests, "requests of one that {kind:?}");
+        assert_eq!(visit.farewells, (1, 1), "goodbyes of one that {kind:?}");
         assert_eq!(visit.first, model.first, "the first request of one that {kind:?}");
     }
     println!("in each visit: {} first; frames with what is sent {:?}; requests {:#?}", model.first, model.data, model.requests);

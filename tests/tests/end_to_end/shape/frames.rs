@@ -5,6 +5,8 @@ const PREFACE_LEN: usize = 24;
 const HEADER_LEN: usize = 9;
 /// The kind of frame in which bodies go.
 pub const DATA: u8 = 0;
+/// The kind of frame that says goodbye.
+pub const GOAWAY: u8 = 7;
 /// A flag of DATA: the first byte of its content says how much padding follows it.
 const PADDED: u8 = 8;
 /// No other DATA of a caller or a desk is as long as the shortest post.
