@@ -89,7 +89,7 @@ export class Her {
   }
 
   /**
-   * The rules of every screen (caller.md).
+   * The rules of every screen.
    * @param {string} screen
    * @param {Tongue} tongue
    */

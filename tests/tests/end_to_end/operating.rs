@@ -67,7 +67,7 @@ impl Rehearsal {
         let command = self.filled(command);
         let asks = ["porchlight line ", "porchlight desk ", "porchlight safeguard "]
             .iter()
-            .any(|verb| command.split(" | ").any(|part| part.starts_with(verb)));
+            .any(|verb| command.split(" | ").any(|part| part.starts_with(verb) || part.contains(&format!("exec {verb}"))));
         let command = if asks { command.replacen(" --dir ", " --passphrase-file pass --dir ", 1) } else { command };
         let command = if command.contains("line lead add") { format!("{command} --root-words-file root") } else { command };
         if command.contains("line init") { format!("{command} {} --slow-s 1", PACE.join(" ")) } else { command }

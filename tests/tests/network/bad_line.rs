@@ -14,7 +14,7 @@ use crate::site::{Caller, Plan, Ran, Running, Site, object, text};
 use crate::texts;
 use crate::wire::{RELAY, Weather, Wire, relay_network};
 
-/// What the design promises: 95 of 100 check-ins are with the desk within so long.
+/// What is promised: 95 of 100 check-ins are with the desk within so long.
 const RECEIVED_WITHIN: Duration = Duration::from_secs(120);
 
 /// What nothing here takes if it is going to come at all.
@@ -133,7 +133,7 @@ pub fn a_check_in_arrives_where_a_third_of_all_packets_is_lost() {
         pages.into_iter().for_each(|page| page.join().unwrap());
         after
     });
-    println!("check-ins were with the desk after {after:?} (the design's mark: 95 of 100 within {RECEIVED_WITHIN:?})");
+    println!("check-ins were with the desk after {after:?} (the mark: 95 of 100 within {RECEIVED_WITHIN:?})");
     Country { site, _relay, watch, callers, _hub }.each_has_one_letter();
 }
 
