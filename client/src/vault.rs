@@ -87,6 +87,9 @@ pub struct Vault {
     /// Counts the writings of the ring that this process has read or made.
     ring_version: u64,
     restored: bool,
+    /// How many writes are left before the disk of a test fails.
+    #[cfg(test)]
+    pub(crate) writes_left: Option<u32>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -116,7 +119,17 @@ impl Vault {
         // The header last: a vault that has one is whole.
         header::write(&dir, passphrase, &key, rng)?;
         let journal = Journal::open(&dir)?;
-        Ok(Self { dir, key, journal, ring, ring_mark, ring_version: 1, restored: false })
+        Ok(Self {
+            dir,
+            key,
+            journal,
+            ring,
+            ring_mark,
+            ring_version: 1,
+            restored: false,
+            #[cfg(test)]
+            writes_left: None,
+        })
     }
 
     /// Destroys the vault in `dir`, without its passphrase: the header first, without which no passphrase opens the rest, then
@@ -167,7 +180,17 @@ impl Vault {
         file::require_private(&dir)?;
         let key = header::read(&dir, passphrase)?;
         let journal = Journal::open(&dir)?;
-        Ok(Self { dir, key, journal, ring: Ring::default(), ring_mark: None, ring_version: 0, restored: false })
+        Ok(Self {
+            dir,
+            key,
+            journal,
+            ring: Ring::default(),
+            ring_mark: None,
+            ring_version: 0,
+            restored: false,
+            #[cfg(test)]
+            writes_left: None,
+        })
     }
 
     /// Takes the vault's lock, waiting for other processes to let it go; a transaction of theirs is short.
@@ -214,6 +237,8 @@ impl Vault {
     ///
     /// [`VaultError::Io`]. The records may or may not be there then; read the news again before going on.
     pub fn append(&mut self, _hold: &Hold, records: &[Record], rng: &mut impl CryptoRng) -> Result<(), VaultError> {
+        #[cfg(test)]
+        self.write()?;
         self.journal.append(&self.key, records, rng)
     }
 
@@ -223,6 +248,8 @@ impl Vault {
     ///
     /// [`VaultError::Io`]; the old journal stands then.
     pub fn rewrite(&mut self, _hold: &Hold, records: &[Record], rng: &mut impl CryptoRng) -> Result<(), VaultError> {
+        #[cfg(test)]
+        self.write()?;
         Journal::rewrite(&self.dir, &self.key, records, rng)?;
         self.journal = Journal::open(&self.dir)?;
         self.journal.skip(&self.key)?;
@@ -236,12 +263,14 @@ impl Vault {
         &self.ring
     }
 
-    /// Replaces the ring, on the disk before anything else. The caller holds the lock.
+    /// Replaces the ring, for good once this returns. The caller holds the lock.
     ///
     /// # Errors
     ///
-    /// [`VaultError::Io`]; the old ring stands then.
+    /// [`VaultError::Io`]; read the news again before going on.
     pub fn save_ring(&mut self, _hold: &Hold, ring: Ring, rng: &mut impl CryptoRng) -> Result<(), VaultError> {
+        #[cfg(test)]
+        self.write()?;
         let mark = ring.save(&self.dir, &self.key, rng)?;
         self.hold_ring(ring, mark);
         Ok(())
@@ -250,6 +279,14 @@ impl Vault {
     fn hold_ring(&mut self, ring: Ring, mark: ring::Mark) {
         (self.ring, self.ring_mark) = (ring, Some(mark));
         self.ring_version += 1;
+    }
+
+    /// A write, on the disk of a test that may fail there.
+    #[cfg(test)]
+    fn write(&mut self) -> Result<(), VaultError> {
+        let left = self.writes_left.map(|left| left.checked_sub(1).ok_or(std::io::ErrorKind::StorageFull)).transpose();
+        self.writes_left = left.map_err(std::io::Error::from)?;
+        Ok(())
     }
 
     /// Changes whenever [`Vault::ring`] is another than before.

@@ -37,7 +37,7 @@ pub struct Founded {
 #[derive(Debug)]
 pub struct Office {
     /// None once it is burned: from then on everything is in memory alone.
-    vault: Option<Vault>,
+    pub(super) vault: Option<Vault>,
     pub(super) desk: Desk,
     base_len: u64,
     /// The version of the vault's ring that the desk holds.
@@ -227,17 +227,22 @@ impl Office {
             self.desk.pending.clear();
             return Ok(());
         };
-        if self.desk.ring_changed {
-            // Keys before the records that need them; a crash between leaves a key too many.
-            vault.save_ring(hold, self.desk.ring.clone(), rng)?;
-            self.desk.ring_changed = false;
-            self.ring_version = vault.ring_version();
+        // Keys before the records that need them, and none forgotten before the records that do without it: a crash between leaves a
+        // key too many, which is forgotten at the next tidying.
+        let (ring, changed) = (&self.desk.ring, self.desk.ring_changed);
+        if changed && vault.ring().lacks(ring) {
+            vault.save_ring(hold, vault.ring().with(ring), rng)?;
         }
         if !self.desk.pending.is_empty() {
             let batch = Zeroizing::new(minicbor::to_vec(&self.desk.pending).map_err(|_| OfficeError::Newer)?);
             vault.append(hold, &[batch], rng)?;
             self.desk.pending.clear();
         }
+        if changed && ring.lacks(vault.ring()) {
+            vault.save_ring(hold, ring.clone(), rng)?;
+        }
+        self.desk.ring_changed = false;
+        self.ring_version = vault.ring_version();
         Ok(())
     }
 

@@ -93,6 +93,18 @@ impl Ring {
         self.0.remove(&name).is_some()
     }
 
+    /// This ring with the keys of `other` put in.
+    pub(crate) fn with(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        other.0.iter().for_each(|(name, key)| both.put(*name, key));
+        both
+    }
+
+    /// Whether `other` has a key that is not here, or another one by its name.
+    pub(crate) fn lacks(&self, other: &Self) -> bool {
+        other.0.iter().any(|(name, key)| self.key(*name) != Some(&**key))
+    }
+
     /// The names of all keys, in order.
     pub fn names(&self) -> impl Iterator<Item = KeyName> + '_ {
         self.0.keys().copied()

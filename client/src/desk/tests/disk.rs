@@ -1,5 +1,6 @@
 //! What the disk must survive: crashes, two processes, a restored backup.
 use super::*;
+use porchlight_proto::event::{Act, How, Proposal};
 use std::{fs, path::Path};
 
 fn board(office: &mut Office, now: Seconds) -> String {
@@ -144,6 +145,87 @@ fn restore(world: &mut World, desk: usize, backup: Vec<(std::ffi::OsString, Vec<
     let mut office = Office::open(world.dirs[desk].path(), &words()).unwrap();
     assert!(office.doubt_if_restored(now, &mut world.rng).unwrap());
     world.offices[desk] = office;
+}
+
+/// Does something on a disk that fails at its first write, at its second and so on, until it is done; each time `holds` is asked of
+/// what a power cut leaves.
+fn at_every_write(
+    world: &mut World,
+    desk: usize,
+    deed: impl Fn(&mut Desk, &mut ChaCha20Rng) -> Result<(), DeskError>,
+    holds: impl Fn(&mut World, u32),
+) {
+    let before = backup(world, desk);
+    for left in 0.. {
+        for (name, bytes) in &before {
+            overwrite(&world.dirs[desk].path().join("vault").join(name), bytes);
+        }
+        world.offices[desk] = Office::open(world.dirs[desk].path(), &words()).unwrap();
+        world.offices[desk].vault.as_mut().unwrap().writes_left = Some(left);
+        let done = world.act(desk, &deed).is_ok();
+        world.offices[desk] = Office::open(world.dirs[desk].path(), &words()).unwrap();
+        holds(world, left);
+        if done {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_day_is_forgotten_only_once_what_is_kept_of_it_is_on_the_disk() {
+    let (mut world, her) = busy_world("a disk that fails at midnight", 29);
+    world
+        .act(0, |desk, _| {
+            desk.keep_for(2);
+            Ok(())
+        })
+        .unwrap();
+    world.tick(3 * 86_400_000);
+    let now = world.now.seconds();
+    let tidy = |desk: &mut Desk, rng: &mut ChaCha20Rng| desk.tidy(now, rng);
+    at_every_write(&mut world, 0, tidy, |world, left| {
+        for tidied in [false, true] {
+            if tidied {
+                world.act(0, tidy).unwrap();
+            }
+            assert!(board(&mut world.offices[0], now).contains("one letter in parts"), "cut at write {left}");
+            let desk = world.offices[0].look().unwrap();
+            assert!(desk.reply_key(her.caller).is_some(), "cut at write {left}");
+            assert!(!tidied || desk.ring.key(KeyName::Day(state::day(START))).is_none(), "cut at write {left}");
+        }
+    });
+}
+
+#[test]
+fn a_caller_is_forgotten_whole_or_not_at_all() {
+    let mut world = World::new("a disk that fails when two forget", 31);
+    let second = world.join(Role::Worker, 1);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "first letter");
+    her.post(&mut world, false);
+    converge::talk(&mut world, 30);
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.mark_shown(her.caller, now, rng)).unwrap();
+    world.act(0, |desk, rng| desk.set_known(her.caller, (How::Verified, "her mother"), now, rng)).unwrap();
+    let plan = Proposal { caller: her.caller, act: Act::Forget, other: CallerId([0; 16]), text: "because".into() };
+    let id = world.act(second, |desk, rng| desk.propose(&plan, now, rng)).unwrap();
+    converge::talk(&mut world, 40);
+    let now = world.now.seconds();
+    at_every_write(
+        &mut world,
+        0,
+        |desk, rng| desk.agree(id, now, rng),
+        |world, left| {
+            if world.offices[0].look().unwrap().list(now).is_empty() {
+                world.act(0, |desk, rng| desk.tidy(now, rng)).unwrap();
+                let desk = world.offices[0].look().unwrap();
+                assert!(desk.ring.key(state::caller_key(her.caller)).is_none(), "cut at write {left}");
+            } else {
+                assert_eq!(world.thread(0, her.caller).person.known_by, "her mother", "cut at write {left}");
+            }
+        },
+    );
+    assert!(world.offices[0].look().unwrap().list(now).is_empty());
 }
 
 /// An event's number is never used twice: a second history of a device no colleague would take.
