@@ -286,7 +286,7 @@ impl Desk {
         let mut record = line.record.clone();
         record.device_cert = device.device_cert.clone();
         record.desk_cert = device.desk_cert.clone();
-        (record.signing_cert, record.given) = (Vec::new(), Vec::new());
+        (record.signing_cert, record.signing_number, record.given) = (Vec::new(), 0, Vec::new());
         (record.seat_number, record.seat_since, record.sealing_number, record.sealing_since) = (1, now.0, 1, now.0);
         let mut rosters: Vec<&SignedRoster> = self.state.rosters.iter().collect();
         rosters.sort_by_key(|roster| roster.serial());

@@ -60,12 +60,17 @@ impl Desk {
         if self.doubtful() {
             return Err(DeskError::Restored);
         }
-        let key = self.ring.key(KeyName::DeskSigning).map(SecretKey::from_seed).ok_or(DeskError::NotCertified)?;
+        let key = self.signing_key()?;
         let cert = DeskCert::check(&line.record.signing_cert, &line.root).map_err(|_| DeskError::NotCertified)?;
         if cert.desk_pk != key.public() || cert.generation < self.state.rosters.generation() {
             return Err(DeskError::NotCertified);
         }
         Ok((key, cert))
+    }
+
+    fn signing_key(&self) -> Result<SecretKey, DeskError> {
+        let number = self.line()?.record.signing_number;
+        self.ring.key(KeyName::DeskSigning(number)).map(SecretKey::from_seed).ok_or(DeskError::NotCertified)
     }
 
     /// Until when the certificate lives on which this device depends: a lead's own, else that of whoever vouches for it.
@@ -567,7 +572,10 @@ impl Desk {
         let cert = DeskCert::sign(root, &key.public(), generation, begins, now.plus(DESK_CERT_LIFE));
         let own = DeviceCert::sign(&key, &id, &device, (Role::Lead, seat), (begins, now.plus(DEVICE_CERT_LIFE)))
             .map_err(|_| DeskError::BadAdmission)?;
-        self.put_key(KeyName::DeskSigning, &key.seed());
+        // Beside the old one, which goes only when the certificate of the new one is kept.
+        self.forget_key(KeyName::DeskSigning(record.signing_number));
+        record.signing_number += 1;
+        self.put_key(KeyName::DeskSigning(record.signing_number), &key.seed());
         record.signing_cert = cert.bytes().to_vec();
         self.commit(Record::Line(Box::new(record)));
         let known = self.state.devices.get(&me).map(|known| known.record.clone()).ok_or(DeskError::NoSuchDevice)?;
@@ -583,7 +591,7 @@ impl Desk {
     pub(super) fn vouch_anew(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let line = self.line()?;
         let cert = DeskCert::check(&line.record.signing_cert, &line.root).map_err(|_| DeskError::NotCertified)?;
-        let key = self.ring.key(KeyName::DeskSigning).map(SecretKey::from_seed).ok_or(DeskError::NotCertified)?;
+        let key = self.signing_key()?;
         let life = (Seconds(now.0.saturating_sub(CLOCK_SLACK)), now.plus(DEVICE_CERT_LIFE));
         let (id, me, mut anew) = (line.id, line.device, Vec::new());
         for (_, known) in self.state.devices.iter().filter(|(device, known)| **device != me && !known.record.revoked) {

@@ -224,7 +224,7 @@ impl Desk {
             DeviceCert::sign(&desk, &id, &device.public(), (Role::Lead, Seat::new(0)), (begins, now.plus(DEVICE_CERT_LIFE)))
                 .map_err(|_| DeskError::BadAdmission)?;
         self.put_key(KeyName::Device, &device.seed());
-        self.put_key(KeyName::DeskSigning, &desk.seed());
+        self.put_key(KeyName::DeskSigning(1), &desk.seed());
         self.put_key(KeyName::Sealing(1), sealing.seed());
         if let Some(first) = seats.first() {
             self.put_key(KeyName::Seat(1), &first.seed());
@@ -253,6 +253,7 @@ impl Desk {
             up_ttl_s: plan.up_ttl.0,
             replace_upto: 0,
             signing_cert: desk_cert.bytes().to_vec(),
+            signing_number: 1,
             emergency: plan.emergency,
             given: Vec::new(),
             serial_least: 0,
@@ -424,17 +425,21 @@ impl Desk {
         Ok(credentials.token(spki, request, now, rng))
     }
 
-    /// Erases the secrets whose time is over: desk secrets the up TTL and twelve hours after their period's end, and this
-    /// device's own sealing secrets as long after the week in which leads seal to them.
+    /// Erases the secrets whose time is over: desk secrets the up TTL and twelve hours after their period's end, this device's own
+    /// sealing secrets as long after the week in which leads seal to them, and a desk signing key when there is another.
     pub(super) fn erase_secrets(&mut self, now: Seconds) {
         let Some(line) = &self.state.line else { return };
-        let grace = line.record.up_ttl_s + SECRET_GRACE;
+        let (grace, signs) = (line.record.up_ttl_s + SECRET_GRACE, line.record.signing_number);
         let held = self.ring.names().filter_map(|name| if let KeyName::Period(period, _) = name { Some(period) } else { None });
         let seen = self.state.replayed.keys();
         let periods: BTreeSet<u32> = self.state.periods.keys().chain(seen).copied().chain(held).collect();
         let over: BTreeSet<u32> = periods.into_iter().filter(|period| self.period_is_over(*period, now)).collect();
-        let names: Vec<KeyName> =
-            self.ring.names().filter(|name| matches!(name, KeyName::Period(period, _) if over.contains(period))).collect();
+        let is_over = |name: &KeyName| match name {
+            KeyName::Period(period, _) => over.contains(period),
+            KeyName::DeskSigning(number) => *number != signs,
+            _ => false,
+        };
+        let names: Vec<KeyName> = self.ring.names().filter(is_over).collect();
         for name in names.into_iter().chain(self.sealing_keys_over(now, grace)) {
             self.forget_key(name);
         }

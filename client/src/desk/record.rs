@@ -105,6 +105,10 @@ pub(crate) struct LineRecord {
     pub(crate) raise_events: u64,
     #[n(26)]
     pub(crate) raise_at: u64,
+    /// Which of the ring's desk signing keys is this lead's now.
+    #[n(27)]
+    #[cbor(default)]
+    pub(crate) signing_number: u64,
 }
 
 /// The seat key of a device, as it asked for it.

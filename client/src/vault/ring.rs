@@ -20,8 +20,8 @@ pub(super) type Mark = [u8; 32];
 pub enum KeyName {
     /// This device's signing seed.
     Device,
-    /// The desk signing seed of a lead.
-    DeskSigning,
+    /// The desk signing seed of a lead, by the number of its renewal.
+    DeskSigning(u64),
     /// The seed of a desk key: its period, and the first bytes of its public key's hash (a period may have been given a second key).
     Period(u32, u32),
     /// This device's sealing seed, by the number of its renewal.
@@ -40,7 +40,7 @@ impl KeyName {
     fn code(self) -> (u8, u64) {
         match self {
             Self::Device => (1, 0),
-            Self::DeskSigning => (2, 0),
+            Self::DeskSigning(number) => (2, number),
             Self::Period(period, mark) => (3, u64::from(period) << 32 | u64::from(mark)),
             Self::Sealing(number) => (4, number),
             Self::Seat(number) => (5, number),
@@ -54,7 +54,7 @@ impl KeyName {
         let small = u32::try_from(number);
         match kind {
             1 => Some(Self::Device),
-            2 => Some(Self::DeskSigning),
+            2 => Some(Self::DeskSigning(number)),
             3 => Some(Self::Period(u32::try_from(number >> 32).ok()?, u32::try_from(number & 0xffff_ffff).ok()?)),
             4 => Some(Self::Sealing(number)),
             5 => Some(Self::Seat(number)),

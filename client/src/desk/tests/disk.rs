@@ -197,6 +197,21 @@ fn a_day_is_forgotten_only_once_what_is_kept_of_it_is_on_the_disk() {
 }
 
 #[test]
+fn a_lead_that_is_renewed_on_a_failing_disk_can_sign_with_the_old_key_or_the_new() {
+    let mut world = World::new("a disk that fails when a lead is renewed", 30);
+    let root = SecretKey::from_seed(&world.root.seed());
+    let now = world.now.seconds();
+    let renew = |desk: &mut Desk, rng: &mut ChaCha20Rng| desk.renew(&root, now, rng);
+    at_every_write(&mut world, 0, renew, |world, left| {
+        world.act(0, |desk, rng| desk.tidy(now, rng)).unwrap();
+        let keys = world.offices[0].look().unwrap().ring.names().filter(|name| matches!(name, KeyName::DeskSigning(_))).count();
+        assert_eq!(keys, 1, "cut at write {left}");
+        let rotated = world.act(0, |desk, rng| desk.rotate(now, rng));
+        assert!(rotated.is_ok(), "cut at write {left}: {rotated:?}");
+    });
+}
+
+#[test]
 fn a_caller_is_forgotten_whole_or_not_at_all() {
     let mut world = World::new("a disk that fails when two forget", 31);
     let second = world.join(Role::Worker, 1);
