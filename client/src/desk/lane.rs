@@ -462,7 +462,8 @@ impl Desk {
     fn note_reply_key(&mut self, caller: CallerId, part: &LetterPart, period: u32, now: Seconds, rng: &mut impl CryptoRng) {
         let Some(week) = self.week_of(period) else { return };
         let newest = self.state.callers.get(&caller).and_then(|entry| entry.reply.as_ref()).map(|(week, _)| *week);
-        if newest.is_some_and(|newest| newest >= week) {
+        // One that no key opens any more is as good as none.
+        if newest.is_some_and(|newest| newest >= week) && self.reply_key(caller).is_some() {
             return;
         }
         let key = self.seal(part.reply_key.as_slice(), &bound::reply(&caller.0), now, rng);

@@ -5,7 +5,7 @@
 use crate::desk::{
     Desk, DeskError, Page,
     record::{OutRecord, ReceiptRecord, Record},
-    state::{AnswerEntry, Device, bound, event_body, unseal},
+    state::{AnswerEntry, Device, bound, event_body, is_readable, unseal},
 };
 use porchlight_proto::{
     api::{DeskBeat, DeskOutcome, DeskReply, Floor, SlotOutcome},
@@ -125,23 +125,19 @@ impl Desk {
         let (mut fast, mut slow) = (None, None);
         let mut fast_cell = filler(rng);
         let mut slow_cell = filler(rng);
+        // What could not be sealed did not go: the slot has filler, and nobody is told that it was sent.
         if let Some(slot) = fast_slot {
             let load = if quiet { None } else { self.fast_load(relay, now) };
-            if let Some(load) = &load
-                && let Some(cell) = self.seal_fast(relay, load, now.seconds(), rng)?
-            {
-                fast_cell = cell;
-            }
-            fast = Some((slot, load));
+            let sealed = load.as_ref().map(|load| self.seal_fast(relay, load, now.seconds(), rng)).transpose()?.flatten();
+            fast = Some((slot, load.filter(|_| sealed.is_some())));
+            fast_cell = sealed.unwrap_or(fast_cell);
         }
         if let Some(slot) = slow_slot {
             let load = if quiet { None } else { self.slow_load(relay, day_of(slot), now) };
-            if let Some(load) = &load
-                && let Some(cell) = self.seal_slow(relay, day_of(slot), load, now.seconds(), rng)?
-            {
-                slow_cell = cell;
-            }
-            slow = Some((slot, load));
+            let sealed = load.as_ref().map(|load| self.seal_slow(relay, day_of(slot), load, now.seconds(), rng)).transpose()?;
+            let sealed = sealed.flatten();
+            slow = Some((slot, load.filter(|_| sealed.is_some())));
+            slow_cell = sealed.unwrap_or(slow_cell);
         }
         let floor = self.floor(relay, now.seconds());
         let beat = DeskBeat { fast_slot, slow_slot, floor, fast_cell, slow_cell, team_cells };
@@ -359,14 +355,16 @@ impl Desk {
         for caller in self.presence.pages.keys() {
             let Some(entry) = self.state.callers.get(caller) else { continue };
             let held = |page: &Page| entry.visits.get(&page.session).map(|visit| visit.have.receipt(page.session));
-            for page in self.live_pages(*caller, now) {
+            for page in self.live_pages(*caller, now).filter(|page| self.has_fast_tags(page, relay)) {
                 let (Some(visit), Some(receipt)) = (entry.visits.get(&page.session), held(page)) else { continue };
                 if let Some(rank) = self.receipt_rank(*caller, (strangers, false), &visit.receipt, &receipt, page.idle, now) {
                     offer(&mut best, rank, Load { caller: *caller, what: What::Receipt, receipt, page: Some(page.session) });
                 }
             }
             // An answer goes to the page heard last; receipts go each to its own.
-            let Some(page) = self.live_pages(*caller, now).next() else { continue };
+            let Some(page) = self.live_pages(*caller, now).next().filter(|page| self.has_fast_tags(page, relay)) else {
+                continue;
+            };
             let receipt = held(page).unwrap_or_default();
             let ranked = entry.answers.values().filter_map(|id| {
                 let answer = self.state.answers.get(id)?;
@@ -382,7 +380,7 @@ impl Desk {
     }
 
     fn fast_rank(&self, relay: u8, answer: &AnswerEntry, now: Millis) -> Option<(Rank, u8)> {
-        if answer.is_over(now.seconds().0) {
+        if answer.is_over(now.seconds().0) || !self.has_words(answer) {
             return None;
         }
         let out = answer.out.get(&(relay, false)).copied().unwrap_or_default();
@@ -500,7 +498,7 @@ impl Desk {
 
     /// Whether an answer goes round on the carousel: not while it may still be read live.
     fn on_carousel(&self, answer: &AnswerEntry, now: Millis) -> bool {
-        if answer.is_over(now.seconds().0) {
+        if answer.is_over(now.seconds().0) || !self.has_words(answer) {
             return false;
         }
         let wait = CAROUSEL_AFTER_BEATS * u64::from(self.timing().beat_ms);
@@ -537,11 +535,17 @@ impl Desk {
         parts > u64::from(timing.slow_days) * porchlight_proto::time::SLOTS_PER_DAY * eighths / 8
     }
 
-    /// Whether she can be reached by the carousel: her newest reply key is not too old.
+    /// Whether what an answer says can still be read here: else there is nothing to send.
+    fn has_words(&self, answer: &AnswerEntry) -> bool {
+        let (device, seq) = answer.source;
+        answer.tells_withdrawal() || self.event_record(device, seq).is_some_and(|record| is_readable(&self.ring, record))
+    }
+
+    /// Whether she can be reached by the carousel: her newest reply key is not too old, and is still here.
     pub(super) fn reachable(&self, caller: CallerId, now: Seconds) -> bool {
         let (Some(line), Ok(roster)) = (&self.state.line, self.roster(now)) else { return false };
         let week = self.state.callers.get(&caller).and_then(|entry| entry.reply.as_ref()).map(|(week, _)| *week);
-        week.is_some_and(|week| week + u32::from(line.record.reply_weeks) > roster.week())
+        week.is_some_and(|week| week + u32::from(line.record.reply_weeks) > roster.week()) && self.reply_key(caller).is_some()
     }
 
     fn has_slow_tags(&self, caller: CallerId, relay: u8, day: u32, now: Seconds) -> bool {
@@ -557,6 +561,17 @@ impl Desk {
         }
     }
 
+    fn has_fast_tags(&self, page: &Page, relay: u8) -> bool {
+        self.next_fast_tag(page, relay).1 < FAST_TAG_COUNT
+    }
+
+    /// The mark by which a page's live key is counted, and the number of its next tag.
+    fn next_fast_tag(&self, page: &Page, relay: u8) -> ([u8; 8], u16) {
+        let hash = porchlight_proto::kdf::digest(page.live_key.as_slice());
+        let mark: [u8; 8] = hash.first_chunk().copied().unwrap_or_default();
+        (mark, self.state.fast_counts.get(&(mark, relay)).map_or(0, |(next, _)| *next))
+    }
+
     fn seal_fast(
         &mut self,
         relay: u8,
@@ -566,13 +581,7 @@ impl Desk {
     ) -> Result<Option<DownCell>, DeskError> {
         let mut pages = self.presence.pages.get(&load.caller).into_iter().flatten();
         let Some(page) = pages.find(|page| Some(page.session) == load.page) else { return Ok(None) };
-        let live_key = page.live_key.clone();
-        let hash = porchlight_proto::kdf::digest(live_key.as_slice());
-        let mark: [u8; 8] = hash.first_chunk().copied().unwrap_or_default();
-        let i = self.state.fast_counts.get(&(mark, relay)).map_or(0, |(next, _)| *next);
-        if i >= FAST_TAG_COUNT {
-            return Ok(None);
-        }
+        let (live_key, (mark, i)) = (page.live_key.clone(), self.next_fast_tag(page, relay));
         self.commit(Record::FastCount(mark, relay, i + 1, u32::try_from(now.0 / 86_400).unwrap_or(u32::MAX)));
         self.seal_load(load, Track::Fast(&live_key), (relay, i), now, rng)
     }

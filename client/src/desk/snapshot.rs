@@ -179,7 +179,7 @@ impl Desk {
             }
             Record::Reply(reply) => {
                 let known = self.state.callers.get(&CallerId(reply.caller)).and_then(|caller| caller.reply.as_ref());
-                if known.is_none_or(|(week, _)| *week < reply.week) {
+                if known.is_none_or(|(week, _)| *week < reply.week) || self.reply_key(CallerId(reply.caller)).is_none() {
                     let key = self.seal_again(&reply.key, &bound::reply(&reply.caller), now, rng);
                     self.commit(Record::Reply(ReplyRecord { key, ..reply.clone() }));
                 }

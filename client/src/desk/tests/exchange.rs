@@ -75,6 +75,82 @@ fn what_is_repeated_a_thousand_times_in_any_order_is_seen_once() {
     assert_eq!(shown.collect::<Vec<_>>(), texts);
 }
 
+/// How the only answer to a caller stands.
+fn state_of_answer(world: &mut World, caller: CallerId) -> AnswerState {
+    let items = world.thread(0, caller).items.into_iter();
+    let mut states = items.filter_map(|item| if let Item::Answer { state, .. } = item { Some(state) } else { None });
+    states.next().unwrap()
+}
+
+/// The line's clocks, or a disk, have done away with the key that one caller's reply key was sealed under.
+#[test]
+fn what_cannot_be_sealed_is_not_said_to_be_sent_and_goes_when_she_comes_again() {
+    let mut world = World::new("a reply key that is lost", 16);
+    let (mut her, mut other) = (Her::new(&mut world), Her::new(&mut world));
+    for one in [&mut her, &mut other] {
+        one.write(&world, "hello");
+        one.post(&mut world, false);
+    }
+    world.sync(0);
+    world.tick(7_200_000);
+    world.answer(0, her.caller, "an answer");
+    world.answer(0, other.caller, "another");
+    let caller = her.caller;
+    world
+        .act(0, |desk, _| {
+            let (week, key) = desk.state.callers[&caller].reply.clone().unwrap();
+            let key = Sealed { day: key.day - 1, ..key };
+            desk.commit(Record::Reply(record::ReplyRecord { caller: caller.0, week, key }));
+            Ok(())
+        })
+        .unwrap();
+    let go_round = |world: &mut World| {
+        for _ in 0..8 {
+            world.bundle(0, false);
+            world.tick(1_800_000);
+        }
+    };
+    go_round(&mut world);
+    assert_eq!(state_of_answer(&mut world, her.caller), AnswerState::OnTheWay);
+    assert_eq!(state_of_answer(&mut world, other.caller), AnswerState::WithTheRelay, "and holds up nobody");
+    assert!(!world.thread(0, her.caller).row.reachable && world.thread(0, other.caller).row.reachable);
+    her.come_again(&mut world);
+    her.post(&mut world, false);
+    world.sync(0);
+    world.tick(7_200_000);
+    go_round(&mut world);
+    assert_eq!(state_of_answer(&mut world, her.caller), AnswerState::WithTheRelay);
+    her.come_again(&mut world);
+    assert_eq!(texts(&her.read_slow(&world)), ["an answer"]);
+}
+
+#[test]
+fn a_page_whose_tags_are_used_up_is_not_said_to_be_answered_and_holds_up_nobody() {
+    let mut world = World::new("fast tags used up", 17);
+    let (mut her, mut other) = (Her::new(&mut world), Her::new(&mut world));
+    for one in [&mut her, &mut other] {
+        one.write(&world, "hello");
+        one.post(&mut world, false);
+    }
+    world.sync(0);
+    let (caller, today) = (her.caller, state::day(world.now.seconds()));
+    world
+        .act(0, |desk, _| {
+            let hash = porchlight_proto::kdf::digest(desk.presence.pages[&caller][0].live_key.as_slice());
+            let used_up = porchlight_proto::limits::FAST_TAG_COUNT;
+            desk.commit(Record::FastCount(*hash.first_chunk().unwrap(), R, used_up, today));
+            Ok(())
+        })
+        .unwrap();
+    assert!(world.answer(0, her.caller, "an answer").live && world.answer(0, other.caller, "another").live);
+    for _ in 0..4 {
+        world.bundle(0, false);
+        world.tick(10_000);
+    }
+    assert_eq!(state_of_answer(&mut world, other.caller), AnswerState::WithTheRelay);
+    assert_eq!(state_of_answer(&mut world, her.caller), AnswerState::OnTheWay);
+}
+
 #[test]
 fn a_caller_who_wrote_left_and_came_back_to_read_is_answered_live() {
     let mut world = World::new("back", 12);
