@@ -205,18 +205,8 @@ pub(crate) async fn answer(args: DeskAnswer, way: &Way<'_>) -> Result<Exit, Trou
     let text = args.text.as_deref().map(|text| way.inputs.text(text)).transpose()?;
     let caller = find_in(&mut office, &args.person.id)?;
     let written = now();
-    let id = match text {
-        // Of a row that several share, every room in which she may read what is stopped.
-        None => act(&mut office, |desk, rng| {
-            let others: Vec<CallerId> = desk.members(caller)?.into_iter().filter(|other| *other != caller).collect();
-            for other in others {
-                match desk.stop(other, None, written, rng) {
-                    Ok(_) | Err(DeskError::Unreachable) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            desk.stop(caller, None, written, rng)
-        })?,
+    let answer = match text {
+        None => act(&mut office, |desk, rng| desk.stop_row(caller, written, rng))?,
         Some(text) => {
             let plan = AnswerPlan {
                 text,
@@ -237,10 +227,10 @@ pub(crate) async fn answer(args: DeskAnswer, way: &Way<'_>) -> Result<Exit, Trou
             if let Some(device) = answered.claimed_by {
                 remark(&sentences::claimed_by_other(device));
             }
-            answered.id
+            (caller, answered.id)
         }
     };
-    send_answer(office, &args.person.base, (caller, id), args.wait, way).await
+    send_answer(office, &args.person.base, answer, args.wait, way).await
 }
 
 /// Goes on sending until an answer is in slots.

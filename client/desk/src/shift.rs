@@ -586,7 +586,7 @@ impl Shift {
             Deed::Undo { later } => self.undo(later),
             Deed::Stop { id } => {
                 let caller = self.find(&id)?;
-                self.change(|desk, rng| desk.stop(caller, None, at, rng).map(drop))
+                self.change(|desk, rng| desk.stop_row(caller, at, rng).map(drop))
             }
             Deed::TakeBack { id, answer } => {
                 let caller = self.find(&id)?;

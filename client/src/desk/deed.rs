@@ -413,6 +413,30 @@ impl Desk {
         self.stop_answers(caller, &[], replies_to, now, rng)
     }
 
+    /// As [`Desk::stop`], in every room of her row where she can be reached: nobody can tell in which of them she reads what is stopped.
+    /// Gives the stop that goes to where she is now, or else the last of the others.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::stop`]; [`DeskError::Unreachable`] if she can be reached in none.
+    pub fn stop_row(
+        &mut self,
+        caller: CallerId,
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(CallerId, AnswerId), DeskError> {
+        let others = self.members(caller)?.into_iter().filter(|member| *member != caller);
+        let mut stopped = Err(DeskError::Unreachable);
+        for room in others.chain([caller]) {
+            match self.stop(room, None, now, rng) {
+                Ok(id) => stopped = Ok((room, id)),
+                Err(DeskError::Unreachable) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        stopped
+    }
+
     /// As [`Desk::stop`], for some answers only, at most 64; for all of them if none is named.
     ///
     /// # Errors
@@ -461,7 +485,7 @@ impl Desk {
         Ok(said.filter(|said| named.contains(said)).or(shown.copied()).or(named.last().copied()))
     }
 
-    /// Takes an answer back: it is not sent any more. What has been read cannot be taken back.
+    /// Takes back an answer to anybody of this caller's row: it is not sent any more. What has been read cannot be taken back.
     ///
     /// # Errors
     ///
@@ -473,8 +497,9 @@ impl Desk {
         now: Seconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), DeskError> {
-        self.state.answers.get(&answer).filter(|known| known.caller == caller).ok_or(DeskError::NoSuchAnswer)?;
-        self.tell(&Event::StopSending { caller, answer }, now, rng)
+        let row = self.state.groups().of(caller);
+        let known = self.state.answers.get(&answer).filter(|known| row.contains(&known.caller)).ok_or(DeskError::NoSuchAnswer)?;
+        self.tell(&Event::StopSending { caller: known.caller, answer }, now, rng)
     }
 
     /// Notes that a worker has seen her letters: from now on they cannot be taken back.

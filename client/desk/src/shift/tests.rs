@@ -1,6 +1,6 @@
 use super::*;
 use crate::practice::Practice;
-use porchlight_client::desk::Item;
+use porchlight_client::desk::{AnswerPlan, Item};
 use porchlight_client::transport::Failure;
 
 /// A shift of practice, and what it hears jobs by.
@@ -135,6 +135,36 @@ fn words_of_two_wait_ten_seconds_and_respect_her_as_any_answer_does() {
     };
     assert_eq!(shift.act(Deed::Say(saying(true))).unwrap_err().name(), "needs_second", "nobody has agreed");
     assert!(shift.later.is_empty());
+}
+
+#[test]
+fn what_is_stopped_or_taken_back_in_a_row_is_so_in_its_other_rooms() {
+    let mut shift = shift(80);
+    let plain: Vec<String> =
+        shift.rows().iter().filter(|row| row.reachable && !row.flags.quiet).map(|row| row.id.clone()).collect();
+    let rooms = [shift.find(&plain[0]).unwrap(), shift.find(&plain[1]).unwrap()];
+    // Joined by one worker alone, a day after it was proposed.
+    let proposed = Seconds(now().0 - 90_000);
+    let join = Proposal { caller: rooms[0], act: Act::Join, other: rooms[1], text: String::new() };
+    shift
+        .engine
+        .act(|desk, rng| {
+            let id = desk.propose(&join, proposed, rng)?;
+            desk.agree(id, now(), rng)
+        })
+        .unwrap();
+    let head = shift.find(&plain[0]).unwrap();
+    let other = rooms.into_iter().find(|room| *room != head).unwrap();
+    let plan = AnswerPlan { text: "at ten".to_owned().into(), ..AnswerPlan::default() };
+    let said = shift.engine.act(|desk, rng| desk.answer(other, &plan, now(), rng)).unwrap();
+    shift.act(Deed::TakeBack { id: hex(&head.0), answer: hex(&said.id) }).unwrap();
+    let stops = |shift: &mut Shift| {
+        let items = shift.engine.view(|desk| desk.show(head, now()).unwrap().items).unwrap();
+        items.iter().filter(|item| matches!(item, Item::Answer { stop: true, .. })).count()
+    };
+    assert_eq!(stops(&mut shift), 0);
+    shift.act(Deed::Stop { id: hex(&head.0) }).unwrap();
+    assert_eq!(stops(&mut shift), 2);
 }
 
 #[test]

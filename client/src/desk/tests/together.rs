@@ -199,6 +199,51 @@ fn two_rows_become_one_and_two_again() {
 }
 
 #[test]
+fn a_stop_goes_to_every_room_of_a_row_and_an_answer_in_any_can_be_taken_back() {
+    let (mut world, mut old) = two("stop a row", 93);
+    let mut new = Her::new(&mut world);
+    let (stays, goes) = (world.answer(0, old.caller, "at ten").id, world.answer(0, old.caller, "or at two").id);
+    world.tick(1_200_000);
+    new.write(&world, "I have lost my words");
+    new.post(&mut world, false);
+    talk(&mut world, 30);
+    let id = propose(&mut world, 0, &Proposal { other: new.caller, ..about(old.caller, Act::Join) });
+    let now = world.now.seconds();
+    let elsewhere = world.act(0, |desk, rng| desk.take_back(new.caller, goes, now, rng));
+    assert!(matches!(elsewhere, Err(DeskError::NoSuchAnswer)), "they are two as yet");
+    talk(&mut world, 20);
+    let now = world.now.seconds();
+    world.act(1, |desk, rng| desk.agree(id, now, rng)).unwrap();
+    talk(&mut world, 20);
+    let (now, head) = (world.now.seconds(), world.offices[0].look().unwrap().find(&hex(&old.caller.0)).unwrap());
+    assert!(head == new.caller);
+    world.act(0, |desk, rng| desk.take_back(head, goes, now, rng)).unwrap();
+    let taken_back = world.thread(0, head).items.into_iter().filter_map(|item| match item {
+        Item::Answer { id, state: AnswerState::TakenBack, .. } => Some(id),
+        _ => None,
+    });
+    assert_eq!(taken_back.collect::<Vec<_>>(), [hex(&goes)]);
+    let (room, _) = world.act(0, |desk, rng| desk.stop_row(head, now, rng)).unwrap();
+    assert!(
+        room == head
+            && world
+                .thread(0, head)
+                .items
+                .iter()
+                .any(|item| { matches!(item, Item::Answer { id, state: AnswerState::TakenBack, .. } if *id == hex(&stays)) })
+    );
+    world.tick(7_200_000);
+    for _ in 0..8 {
+        world.bundle(0, false);
+        world.tick(1_800_000);
+    }
+    for (name, her) in [("where she wrote last", &mut new), ("where it was said", &mut old)] {
+        her.come_again(&mut world);
+        assert!(texts(&her.read_slow(&world)).contains(&"STOP".to_owned()), "{name}");
+    }
+}
+
+#[test]
 fn a_duress_room_comes_first_and_is_marked() {
     let (mut world, her) = two("duress", 85);
     let mut room = Her::new(&mut world);
