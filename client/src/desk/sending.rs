@@ -549,16 +549,19 @@ impl Desk {
     }
 
     fn has_slow_tags(&self, caller: CallerId, relay: u8, day: u32, now: Seconds) -> bool {
-        self.next_slow_tag(caller, relay, day) < SLOW_TAG_COUNT && self.reachable(caller, now)
+        self.next_slow_tag(caller, relay, day).is_some() && self.reachable(caller, now)
     }
 
-    fn next_slow_tag(&self, caller: CallerId, relay: u8, day: u32) -> u16 {
+    /// The number of her next slow tag, if there is one left.
+    fn next_slow_tag(&self, caller: CallerId, relay: u8, day: u32) -> Option<u16> {
         let least = self.least_slow_tag(day);
-        match self.state.slow_counts.get(&(caller, relay)) {
-            // Days do not go backwards: a count of a later day holds for an earlier one too.
-            Some((counted, next)) if *counted >= day => (*next).max(least),
+        let next = match self.state.slow_counts.get(&(caller, relay)) {
+            // The relay's clock went ahead and came back: what was used on this day before is not known any more.
+            Some((counted, _)) if *counted > day => return None,
+            Some((counted, next)) if *counted == day => (*next).max(least),
             _ => least,
-        }
+        };
+        (next < SLOW_TAG_COUNT).then_some(next)
     }
 
     fn has_fast_tags(&self, page: &Page, relay: u8) -> bool {
@@ -595,9 +598,8 @@ impl Desk {
         rng: &mut impl CryptoRng,
     ) -> Result<Option<DownCell>, DeskError> {
         let Some(key) = self.reply_key(load.caller) else { return Ok(None) };
-        let i = self.next_slow_tag(load.caller, relay, day);
-        let counted = self.state.slow_counts.get(&(load.caller, relay)).map_or(day, |(counted, _)| (*counted).max(day));
-        self.commit(Record::SlowCount(load.caller.0, relay, counted, i + 1));
+        let Some(i) = self.next_slow_tag(load.caller, relay, day) else { return Ok(None) };
+        self.commit(Record::SlowCount(load.caller.0, relay, day, i + 1));
         self.seal_load(load, Track::Slow(&key, day), (relay, i), now, rng)
     }
 

@@ -124,6 +124,37 @@ fn what_cannot_be_sealed_is_not_said_to_be_sent_and_goes_when_she_comes_again() 
     assert_eq!(texts(&her.read_slow(&world)), ["an answer"]);
 }
 
+/// A relay says what the time is: it must not get a day counted twice by that. `bundle` holds every tag against all that were emitted.
+#[test]
+fn a_relay_that_moves_its_clock_to_tomorrow_and_back_gets_no_tag_twice() {
+    let mut world = World::new("a clock that goes to and fro", 18);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    her.post(&mut world, false);
+    world.sync(0);
+    world.tick(7_200_000);
+    world.answer(0, her.caller, "an answer");
+    let (day, today) = (86_400_000, Timing::PRODUCTION.day(world.now));
+    let slots_go_by = |world: &mut World, count: u64| {
+        for _ in 0..count {
+            world.bundle(0, false);
+            world.tick(1_800_000);
+        }
+        world.offices[0].look().unwrap().state.slow_counts[&(her.caller, R)]
+    };
+    // The first of these slots is safeguarding's.
+    assert_eq!(slots_go_by(&mut world, 3), (today, 2));
+    world.tick(day);
+    assert_eq!(slots_go_by(&mut world, 1), (today + 1, 1));
+    world.now = Millis(world.now.0 - day);
+    assert_eq!(slots_go_by(&mut world, 4), (today + 1, 1), "filler");
+    // Tomorrow comes, and she is sent to again.
+    world.tick(day - 4 * 1_800_000);
+    assert_eq!(slots_go_by(&mut world, 4), (today + 1, 5));
+    her.come_again(&mut world);
+    assert_eq!(texts(&her.read_slow(&world)), ["an answer"]);
+}
+
 #[test]
 fn a_page_whose_tags_are_used_up_is_not_said_to_be_answered_and_holds_up_nobody() {
     let mut world = World::new("fast tags used up", 17);
