@@ -359,6 +359,13 @@ pub struct Board {
     pub hash: [u8; 32],
 }
 
+/// The id of the answer that says what two workers agreed to, by the hash of the event that proposed it: whichever device says it, it
+/// is this one.
+#[must_use]
+pub fn said_id(proposal: &[u8; 32]) -> AnswerId {
+    kdf::hash("team/say", &[proposal]).first_chunk().copied().unwrap_or_default()
+}
+
 impl Board {
     /// The blobs' names, in order.
     pub fn names(&self) -> impl Iterator<Item = [u8; 16]> + use<> {

@@ -10,13 +10,14 @@
 //! *Carried* is never undone, in whatever order the events came: what was forgotten stays so. Rows that were joined can be parted.
 use crate::desk::{
     Desk, DeskError,
+    deed::Identity,
     line::hex,
     nickname::nickname,
     state::{Caller, Place, State},
 };
 use porchlight_proto::{
     answer::Answer,
-    event::{Act, Event, Proposal},
+    event::{Act, Event, Proposal, said_id},
     letter::Session,
     limits::MEETING_LIFE_MAX,
     line::{CallerId, DeviceId},
@@ -102,7 +103,11 @@ impl Concord {
         })
     }
     fn carried(&self, id: &ProposalId) -> Option<(DeviceId, u64)> {
-        self.carrying(id).next().map(|(_, word)| (word.device, word.time))
+        self.carried_at(id).map(|((_, device, _), time)| (device, time))
+    }
+    /// The place and the time of the word that carried a proposal.
+    fn carried_at(&self, id: &ProposalId) -> Option<(Place, u64)> {
+        self.carrying(id).next().map(|(place, word)| (*place, word.time))
     }
     fn objection(&self, id: &ProposalId) -> Option<(DeviceId, u64)> {
         let hash = self.motions.get(id)?.hash;
@@ -332,24 +337,33 @@ impl Desk {
     pub fn to_say(&self, id: ProposalId, now: Seconds) -> Result<(CallerId, String), DeskError> {
         let motion = self.state.concord.motion(&id).filter(|motion| motion.act == Act::Say).ok_or(DeskError::NoSuchProposal)?;
         let (caller, place, alone_from) = (motion.caller, motion.place, Some(Seconds(motion.time + ALONE_AFTER)));
-        let Some((_, carried)) = self.state.concord.carried(&id) else { return Err(DeskError::NeedsSecond { alone_from }) };
+        let Some((agreed, carried)) = self.state.concord.carried_at(&id) else {
+            return Err(DeskError::NeedsSecond { alone_from });
+        };
         let text = self.proposal_text(&id);
         if text.is_empty() {
             return Err(DeskError::NoSuchProposal);
         }
-        if carried + MEETING_LIFE_MAX < now.0 || self.was_said(caller, place, &text) {
+        // "Please do not go" was said since: that was of these words too.
+        let stopped = self
+            .state
+            .callers
+            .get(&caller)
+            .is_some_and(|entry| entry.stops.iter().any(|(at, stop)| *at > agreed && stop.stops.is_empty()));
+        if carried + MEETING_LIFE_MAX <= now.0 || stopped || self.was_said(caller, place, &text) {
             return Err(DeskError::Decided);
         }
         Ok((caller, text))
     }
 
-    /// Sends the words of a carried `say`: an answer that names a place or a time. Once, and within two days of its being carried.
-    /// Gives to whom.
+    /// Sends the words of a carried `say`: an answer that names a place or a time. Once, and within two days of its being carried,
+    /// when its life ends at the latest. Of the plan its reach and its life count; two devices that say the same words at once, neither
+    /// knowing of the other, write one answer. Gives to whom.
     ///
     /// # Errors
     ///
     /// [`DeskError::NoSuchProposal`] if it is none, or its words are forgotten; [`DeskError::NeedsSecond`] before it is carried;
-    /// [`DeskError::Decided`] if it was sent, or is too old;
+    /// [`DeskError::Decided`] if it was sent, if everything said to her was stopped since it was carried, or if it is too old;
     /// those of [`Desk::answer`].
     pub fn say(
         &mut self,
@@ -359,10 +373,28 @@ impl Desk {
         rng: &mut impl CryptoRng,
     ) -> Result<(CallerId, super::Answered), DeskError> {
         let (caller, text) = self.to_say(id, now)?;
+        let identity = self.said_as(&id).ok_or(DeskError::NoSuchProposal)?;
         // It answers what the team had read when it was proposed, not what came since.
         let read = self.state.concord.motion(&id).and_then(|motion| self.read_before(caller, motion.place));
-        let plan = super::AnswerPlan { text: text.into(), meeting: true, replies_to: plan.replies_to.or(read), ..plan };
-        self.answer_agreed(caller, &plan, now, rng).map(|answered| (caller, answered))
+        let last = identity.written.plus(MEETING_LIFE_MAX);
+        let plan = super::AnswerPlan {
+            text: text.into(),
+            meeting: true,
+            good_until: plan.good_until.map(|until| until.min(last)),
+            override_quiet: plan.override_quiet,
+            replies_to: plan.replies_to.or(read),
+            ..super::AnswerPlan::default()
+        };
+        self.answer_as(Some(identity), caller, &plan, now, rng).map(|answered| (caller, answered))
+    }
+
+    /// What the answer that says a carried proposal is to everybody: taken from the proposal and the word that carried it, so that it is
+    /// the same at each device.
+    fn said_as(&self, id: &ProposalId) -> Option<Identity> {
+        let motion = self.state.concord.motion(id)?;
+        let (agreed, carried) = self.state.concord.carried_at(id)?;
+        let before = self.answers_to(motion.caller).filter(|(_, answer)| answer.place < agreed).map(|(_, answer)| answer.n);
+        Some(Identity { id: said_id(&motion.hash), n: before.max().unwrap_or(0) + 1, written: Seconds(carried) })
     }
 
     fn read_before(&self, caller: CallerId, place: Place) -> Option<(Session, u16)> {

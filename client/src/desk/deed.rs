@@ -71,6 +71,13 @@ impl std::fmt::Debug for AnswerPlan {
     }
 }
 
+/// What makes an answer this one and no other: two that share it, and their words, are one to the team and to her.
+pub(super) struct Identity {
+    pub(super) id: AnswerId,
+    pub(super) n: u64,
+    pub(super) written: Seconds,
+}
+
 /// An answer on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
@@ -347,12 +354,13 @@ impl Desk {
         if plan.meeting && !self.is_safeguarding() {
             return Err(DeskError::MeetingAlone);
         }
-        self.answer_agreed(caller, plan, now, rng)
+        self.answer_as(None, caller, plan, now, rng)
     }
 
-    /// As [`Desk::answer`], of words that a second worker has agreed to if they name a place or a time.
-    pub(super) fn answer_agreed(
+    /// As [`Desk::answer`], as this answer, or as a new one; of words that a second worker has agreed to if they name a place or a time.
+    pub(super) fn answer_as(
         &mut self,
+        said: Option<Identity>,
         caller: CallerId,
         plan: &AnswerPlan,
         now: Seconds,
@@ -363,18 +371,18 @@ impl Desk {
         if entry.is_quiet() && !plan.override_quiet {
             return Err(DeskError::Quiet);
         }
-        let good_until = good_until(plan, now)?;
+        let good_until = good_until(plan, said.as_ref().map_or(now, |said| said.written), now)?;
         if !self.reachable(caller, now) {
             return Err(DeskError::Unreachable);
         }
-        let n = self.next_n(caller);
+        let said = said.unwrap_or_else(|| Identity { id: fresh_id(rng), n: self.next_n(caller), written: now });
         let content = Answer {
-            n,
+            n: said.n,
             text: plan.text.clone(),
             language: plan.language,
             meeting: plan.meeting,
             introduction: plan.introduction.clone(),
-            written: now.0,
+            written: said.written.0,
             stops: Vec::new(),
         }
         .to_cbor()?;
@@ -382,7 +390,8 @@ impl Desk {
             return Err(porchlight_proto::letter::ContentError::Empty.into());
         }
         let parts = cut(&content, ANSWER_PART_LEN).ok_or(porchlight_proto::letter::ContentError::TooLong)?.len();
-        let id = self.send(caller, (AnswerKind::Answer, content), (good_until, plan.replies_to), now, rng)?;
+        let id = said.id;
+        self.send(caller, (id, AnswerKind::Answer, content), (good_until, plan.replies_to), now, rng)?;
         let me = self.line()?.device;
         let claim = self.row(caller)?.standing().filter(|claim| claim.until > now.0 && claim.device != me);
         Ok(Answered {
@@ -456,25 +465,22 @@ impl Desk {
             return Err(DeskError::Unreachable);
         }
         let content = Answer { n: self.next_n(caller), written: now.0, stops: stops.to_vec(), ..Answer::default() }.to_cbor()?;
-        self.send(caller, (AnswerKind::Stop, content), (now.plus(ANSWER_LIFE_DEFAULT), replies_to), now, rng)
+        let id = fresh_id(rng);
+        self.send(caller, (id, AnswerKind::Stop, content), (now.plus(ANSWER_LIFE_DEFAULT), replies_to), now, rng)?;
+        Ok(id)
     }
 
     fn send(
         &mut self,
         caller: CallerId,
-        (kind, content): (AnswerKind, Vec<u8>),
+        (answer, kind, content): (AnswerId, AnswerKind, Vec<u8>),
         (good_until, replies_to): (Seconds, Option<(Session, u16)>),
         now: Seconds,
         rng: &mut impl CryptoRng,
-    ) -> Result<AnswerId, DeskError> {
+    ) -> Result<(), DeskError> {
         let (session, seq) = self.answered_by(caller, replies_to)?.unwrap_or_default();
-        let mut answer = [0; 8];
-        while answer == [0; 8] {
-            rng.fill_bytes(&mut answer);
-        }
         let event = AnswerEvent { caller, answer, content, good_until: good_until.to_u32(), session, seq, kind, flags: 0 };
-        self.tell(&Event::Answer(event), now, rng)?;
-        Ok(answer)
+        self.tell(&Event::Answer(event), now, rng)
     }
 
     /// Which letter an answer written now answers. One that came while it was being written, and that nobody has read, goes on waiting.
@@ -539,13 +545,21 @@ impl Desk {
     }
 }
 
-fn good_until(plan: &AnswerPlan, now: Seconds) -> Result<Seconds, DeskError> {
+fn fresh_id(rng: &mut impl CryptoRng) -> AnswerId {
+    let mut answer = [0; 8];
+    while answer == [0; 8] {
+        rng.fill_bytes(&mut answer);
+    }
+    answer
+}
+
+fn good_until(plan: &AnswerPlan, written: Seconds, now: Seconds) -> Result<Seconds, DeskError> {
     let longest = if plan.meeting { MEETING_LIFE_MAX } else { ANSWER_LIFE_MAX };
-    let good_until = plan.good_until.unwrap_or_else(|| now.plus(ANSWER_LIFE_DEFAULT.min(longest)));
+    let good_until = plan.good_until.unwrap_or_else(|| written.plus(ANSWER_LIFE_DEFAULT.min(longest)));
     if good_until <= now {
         return Err(DeskError::GoodUntilPast);
     }
-    if good_until > now.plus(longest) {
+    if good_until > written.plus(longest) {
         return Err(DeskError::GoodUntilTooFar);
     }
     Ok(good_until)

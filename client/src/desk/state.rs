@@ -58,6 +58,8 @@ pub(crate) struct State {
     pub(crate) slow_counts: HashMap<(CallerId, u8), (u32, u16)>,
     pub(crate) doubt: Option<Doubt>,
     pub(crate) retention_days: Option<u32>,
+    /// Where each answer was written first, also if that is forgotten. Two devices may write one that two workers agreed to.
+    pub(crate) written_first: HashMap<(CallerId, AnswerId), Place>,
     /// Answers named as seen, taken back, and devices revoked: kept apart, because such an event may come before what it names.
     pub(crate) seen: BTreeSet<AnswerId>,
     pub(crate) stopped: BTreeSet<AnswerId>,
@@ -843,8 +845,18 @@ impl State {
                 }
             }
         }
-        caller.answers.insert(place, event.answer);
         caller.knowledge.answered(device);
+        let known = self.written_first.get(&(event.caller, event.answer)).copied();
+        if known.is_some_and(|first| first <= place) {
+            // A colleague has written it before; and if that is forgotten, so is this.
+            return;
+        }
+        self.written_first.insert((event.caller, event.answer), place);
+        let caller = self.caller(event.caller.0);
+        if let Some(later) = known {
+            caller.answers.remove(&later);
+        }
+        caller.answers.insert(place, event.answer);
         let content = Answer::parse(&event.content).ok();
         let n = content.as_ref().map_or(0, |content| content.n);
         if event.kind == AnswerKind::Stop {

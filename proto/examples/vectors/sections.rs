@@ -8,7 +8,9 @@ use porchlight_proto::card::{Card, RelayAddress};
 use porchlight_proto::cell::down::{self, AnswerPart, Kind, Place, Receipt, Tags, Track, Withdrawal};
 use porchlight_proto::cell::up::{EventStamp, LetterPart, Recipient, TeamPart};
 use porchlight_proto::cert::{DeskCert, DeviceCert, Role};
-use porchlight_proto::event::{Act, Admitted, AnswerEvent, AnswerKind, Board, DeskSecret, Event, HandOver, How, Proposal};
+use porchlight_proto::event::{
+    Act, Admitted, AnswerEvent, AnswerKind, Board, DeskSecret, Event, HandOver, How, Proposal, said_id,
+};
 use porchlight_proto::kdf::digest;
 use porchlight_proto::layout;
 use porchlight_proto::letter::{Letter, Status, Withdraw};
@@ -381,6 +383,11 @@ fn contents() -> String {
     for (name, event) in events() {
         file.case(name).field("event", event.to_cbor(), "CBOR, §8.4");
     }
+    file.case("words that two agreed to").field("proposal", [7u8; 32], "hash of the proposal").field(
+        "id",
+        said_id(&[7; 32]),
+        "id of the answer that says them, §8.4",
+    );
     let left = board();
     file.case("a board's blobs")
         .field("root", left.root, "root")

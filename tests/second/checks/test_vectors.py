@@ -130,13 +130,14 @@ class Vectors(unittest.TestCase):
                 self.assertEqual(opened[name], expected, name)
 
     def test_contents(self):
-        cases = self.cases("08-contents.hex", 35)
+        cases = self.cases("08-contents.hex", 36)
         rooms = {
             "letter": (contents.parse_letter, contents.letter),
             "answer": (contents.parse_answer, contents.answer),
             "event": (contents.parse_event, contents.event),
         }
-        blobs = cases.pop()
+        blobs, said = cases.pop(), cases.pop()
+        self.assertEqual(contents.said_id(said["proposal"]), said["id"])
         self.assertEqual(b"".join(contents.blob_names(blobs["root"], 2)), blobs["names"])
         self.assertEqual(contents.blobs_hash(bytes(2 * contents.BLOB_LEN)), blobs["hash"])
         for case in cases:

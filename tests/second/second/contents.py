@@ -218,6 +218,11 @@ def _check_event(value: dict) -> None:
     _typed(value, types)
 
 
+def said_id(proposal: bytes) -> bytes:
+    """The id of the answer that says what two agreed to, by the hash of the proposal (SPEC §8.4)."""
+    return sha256(label("team/say"), proposal)[:8]
+
+
 def blob_names(root: bytes, blobs: int) -> list[bytes]:
     """The names of a board's blobs, in order (SPEC §8.5)."""
     return [sha256(label("desk/blob"), root, u16(number))[:16] for number in range(blobs)]

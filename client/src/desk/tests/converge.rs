@@ -296,6 +296,11 @@ fn together(world: &mut World, desk: usize, (caller, turn): (CallerId, u32), now
                 let id = desk.find_shift(&shift.by, shift.seq)?;
                 desk.strike_shift(id, now, rng)
             }),
+            9 if turn % 2 == 0 => {
+                let carried = proposals.iter().find(|view| view.act == "say" && view.state == ProposalState::Carried);
+                let id = carried.and_then(|view| desk.find_proposal(&view.by, view.seq).ok());
+                id.map_or(Ok(()), |id| desk.say(id, AnswerPlan::default(), now, rng).map(drop))
+            }
             _ => {
                 let device = desk.device()?;
                 desk.add_shift(device, (now, now.plus(u64::from(turn + 1) * 600)), now, rng)
@@ -312,6 +317,8 @@ fn together(world: &mut World, desk: usize, (caller, turn): (CallerId, u32), now
             | DeskError::Decided
             | DeskError::NeedsSecond { .. }
             | DeskError::NoSuchShift
+            | DeskError::NoSuchProposal
+            | DeskError::Unreachable
             | DeskError::Restored
             | DeskError::Outdated)
     );

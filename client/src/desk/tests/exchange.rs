@@ -419,7 +419,8 @@ fn an_answer_is_refused_that_would_break_its_bounds() {
         assert!(refused.to_string().contains(expected), "{name}: {refused}");
     }
     let agreed = plan("x", Some(now.0 + 3 * day), true, true);
-    let refused = world.act(0, |desk, rng| desk.answer_agreed(her.caller, &agreed, now, rng)).unwrap_err();
+    let said = deed::Identity { id: [1; 8], n: 1, written: now };
+    let refused = world.act(0, |desk, rng| desk.answer_as(Some(said), her.caller, &agreed, now, rng)).unwrap_err();
     assert!(refused.to_string().contains("48 hours"), "a meeting too far: {refused}");
     let fits = plan(&"x".repeat(16_000), Some(now.0 + 30 * day), false, true);
     assert_eq!(world.act(0, |desk, rng| desk.answer(her.caller, &fits, now, rng)).unwrap().parts, 19);

@@ -398,8 +398,8 @@ fn an_answer_with_a_place_goes_when_a_second_worker_agrees() {
     let early = world.act(0, |desk, rng| desk.say(id, AnswerPlan::default(), now, rng));
     assert!(matches!(early, Err(DeskError::NeedsSecond { .. })));
     talk(&mut world, 20);
-    let now = world.now.seconds();
-    world.act(1, |desk, rng| desk.agree(id, now, rng)).unwrap();
+    let agreed = world.now.seconds();
+    world.act(1, |desk, rng| desk.agree(id, agreed, rng)).unwrap();
     talk(&mut world, 20);
     let now = world.now.seconds();
     let (caller, _) = world.act(0, |desk, rng| desk.say(id, AnswerPlan::default(), now, rng)).unwrap();
@@ -409,12 +409,70 @@ fn an_answer_with_a_place_goes_when_a_second_worker_agrees() {
         Item::Answer { text, meeting, good_until, .. } => Some((text.clone(), *meeting, *good_until)),
         _ => None,
     });
-    assert_eq!(said, Some((plan.text, true, now.0 + 48 * 3600)));
+    assert_eq!(said, Some((plan.text, true, agreed.0 + 48 * 3600)));
     let again = world.act(0, |desk, rng| desk.say(id, AnswerPlan::default(), now, rng));
     assert!(matches!(again, Err(DeskError::Decided)), "once");
     let alone = AnswerPlan { text: "at the station".to_owned().into(), meeting: true, ..AnswerPlan::default() };
     let alone = world.act(0, |desk, rng| desk.answer(her.caller, &alone, now, rng));
     assert!(matches!(alone, Err(DeskError::MeetingAlone)));
+}
+
+#[test]
+fn words_of_two_that_two_devices_send_at_once_are_one_answer() {
+    let (mut world, mut her) = two("said at once", 95);
+    let plan = Proposal { text: "at the fountain, ten o'clock".into(), ..about(her.caller, Act::Say) };
+    let id = propose(&mut world, 1, &plan);
+    talk(&mut world, 20);
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.agree(id, now, rng)).unwrap();
+    talk(&mut world, 20);
+    // She has left, and for two hours neither device hears of the other: each has the pen.
+    world.tick(7_200_000);
+    let say = |world: &mut World, desk: usize| {
+        let now = world.now.seconds();
+        world.act(desk, |desk, rng| desk.say(id, AnswerPlan::default(), now, rng)).unwrap().1.id
+    };
+    world.answer(0, her.caller, "we are here");
+    let first = say(&mut world, 0);
+    world.tick(20_000);
+    let second = say(&mut world, 1);
+    assert_eq!(first, second);
+    for desk in [0, 1, 0, 1, 0, 1, 0, 1] {
+        world.bundle(desk, false);
+        world.tick(1_800_000);
+    }
+    her.come_again(&mut world);
+    let mut read = texts(&her.read_slow(&world));
+    read.sort();
+    assert_eq!(read, ["at the fountain, ten o'clock", "we are here"]);
+    talk(&mut world, 30);
+    same_boards(&mut world);
+    // Taken back once, it is taken back.
+    let now = world.now.seconds();
+    world.act(1, |desk, rng| desk.take_back(her.caller, first, now, rng)).unwrap();
+    talk(&mut world, 30);
+    for desk in [0, 1] {
+        let items = world.thread(desk, her.caller).items.into_iter();
+        let said = items.filter_map(|item| if let Item::Answer { meeting: true, state, .. } = item { Some(state) } else { None });
+        assert_eq!(said.collect::<Vec<_>>(), [AnswerState::TakenBack], "{desk}");
+    }
+}
+
+#[test]
+fn please_do_not_go_is_of_words_that_two_agreed_to_and_nobody_has_said() {
+    let (mut world, her) = two("stopped before it was said", 96);
+    let plan = Proposal { text: "at the fountain, ten o'clock".into(), ..about(her.caller, Act::Say) };
+    let id = propose(&mut world, 0, &plan);
+    talk(&mut world, 20);
+    let now = world.now.seconds();
+    world.act(1, |desk, rng| desk.agree(id, now, rng)).unwrap();
+    world.act(1, |desk, rng| desk.stop_row(her.caller, now, rng)).unwrap();
+    talk(&mut world, 20);
+    let now = world.now.seconds();
+    for desk in [0, 1] {
+        let said = world.act(desk, |desk, rng| desk.say(id, AnswerPlan::default(), now, rng));
+        assert!(matches!(said, Err(DeskError::Decided)), "{desk}");
+    }
 }
 
 #[test]
