@@ -203,7 +203,13 @@ pub(crate) fn note(args: &DeskNote, way: &Way<'_>) -> Result<Exit, Trouble> {
 pub(crate) async fn answer(args: DeskAnswer, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open(&args.person.base, way)?;
     let text = args.text.as_deref().map(|text| way.inputs.text(text)).transpose()?;
-    let caller = find_in(&mut office, &args.person.id)?;
+    let desk = office.look().map_err(|error| sentences::office(&error))?;
+    // As on the board: it goes when a second worker has agreed, with `desk say`.
+    let meeting = text.as_ref().is_some_and(|text| porchlight_desk::names_a_meeting(text));
+    if meeting && !desk.is_safeguarding() {
+        return Err(sentences::desk(&DeskError::MeetingAlone));
+    }
+    let caller = find(desk, &args.person.id)?;
     let written = now();
     let answer = match text {
         None => act(&mut office, |desk, rng| desk.stop_row(caller, written, rng))?,

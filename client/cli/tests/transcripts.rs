@@ -163,6 +163,22 @@ fn every_mistake_has_its_code_and_says_what_to_do() {
         ),
         ("no vault", vec!["desk", "list", "--dir", "nowhere", "--passphrase-file", "pass"], 1, "line init"),
         ("a wrong passphrase", vec!["desk", "list", "--dir", "desk", "--passphrase-file", "wrong"], 7, "Try again"),
+        (
+            "a meeting without a second worker",
+            vec![
+                "desk",
+                "answer",
+                "abcd",
+                "--text",
+                "Tomorrow at 14:30 at the station",
+                "--dir",
+                "desk",
+                "--passphrase-file",
+                "pass",
+            ],
+            5,
+            "desk propose ID --say",
+        ),
         ("nobody of that name", vec!["desk", "show", "abcd", "--dir", "desk", "--passphrase-file", "pass"], 1, "desk list"),
         (
             "publish without a relay",

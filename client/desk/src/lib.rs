@@ -37,6 +37,7 @@ mod weigh;
 pub use engine::{AtVault, Opening};
 pub use farewell::Ending;
 pub use practice::{Practice, PracticeError};
+pub use weigh::names_a_meeting;
 
 use core::future::Future;
 use core::time::Duration;

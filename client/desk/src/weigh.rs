@@ -37,6 +37,12 @@ impl Weighed {
     }
 }
 
+/// Whether a text names a place and a time, or speaks of meeting at one of them: then no worker sends it alone.
+#[must_use]
+pub fn names_a_meeting(text: &str) -> bool {
+    Weighed::of(text).meeting
+}
+
 fn lines(list: &'static str) -> impl Iterator<Item = &'static str> {
     list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
@@ -228,12 +234,32 @@ mod tests {
             "十一点在办公室",
             "到超市来，我们等您",
             "火车站见",
+            "the museum, Sunday at noon",
+            "we meet by the statue",
+            "분수 앞에서 만나요",
+            "내일 3시 박물관",
+            "시계탑 아래, 열 시",
+            "三点在喷泉旁边",
+            "三点在电影院见",
         ] {
             assert!(Weighed::of(text).meeting, "{text}");
         }
-        for text in ["The station is far away", "At 14:30 I go home", "역이 멀지요", "明天见不到也没关系，慢慢来"]
-        {
+        for text in [
+            "일곱 시에 버스를 탑니다",
+            "동상에 걸리지 않게 조심하세요, 새벽에는 추워요",
+            "The station is far away",
+            "At 14:30 I go home",
+            "역이 멀지요",
+            "明天见不到也没关系，慢慢来",
+        ] {
             assert!(!Weighed::of(text).meeting, "{text}");
         }
+    }
+
+    #[test]
+    fn the_meeting_in_the_manual_is_one() {
+        let manual = include_str!("../../../docs/OPERATING.md");
+        let said = manual.split("--say \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        assert!(names_a_meeting(said), "{said}");
     }
 }

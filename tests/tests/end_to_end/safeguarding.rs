@@ -133,7 +133,8 @@ fn receipts_and_taking_back_go_by_the_slow_track_too() {
     let said = caller.machine.run(&[&["caller", "write", "--safeguarding", "--text", "two"], &plain[..]].concat()).ends(0);
     assert!(said.stdout.contains("It is in the safeguarding person's box."), "{}", said.stdout);
     safe(&site, &["sync", "--wait", "1s"]);
-    safe(&site, &["answer", text(&row["id"]), "--text", "I read it", "--wait", "60s"]).ends(0);
+    // She has no second who could agree.
+    safe(&site, &["answer", text(&row["id"]), "--text", "I read it. Tomorrow at 14:30 at the station", "--wait", "60s"]).ends(0);
     let said = (0..30).find_map(|_| {
         let read = caller.machine.run(&[&["caller", "read", "--wait", "4s"], &plain[..]].concat());
         read.stdout.contains("I read it").then_some(read.stdout)
