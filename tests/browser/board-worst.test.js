@@ -163,6 +163,13 @@ test("a notice is raised while one relay hangs, and the board goes on meanwhile"
     await board.sees(board.say("bulletin_raised", { n: 1, of: 2 }));
     const waited = Date.now() - began;
     assert.ok(took < waited, `another screen in ${took} ms, the result after ${waited} ms`);
+
+    await board.go("devices");
+    await board.press(board.say("bulletin_void"));
+    await board.sees(board.say("bulletin_void_says"));
+    await board.press(board.say("bulletin_void"), "dialog");
+    await board.sees(board.say("handing_in"));
+    await board.sees(board.say("bulletin_voiding", { n: 1, of: 2 }));
   } finally {
     await board.close();
     sockets.forEach((socket) => socket.destroy());

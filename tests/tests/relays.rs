@@ -11,8 +11,9 @@ use porchlight_client::outbox::{Clock, SystemClock};
 use porchlight_client::transport::Dial;
 use porchlight_client::vault::Passphrase;
 use porchlight_proto::card::RelayAddress;
+use porchlight_proto::cert::Role;
 use porchlight_proto::letter::{Letter, Status};
-use porchlight_proto::line::{Gate, LineId};
+use porchlight_proto::line::{Gate, LineId, Seat};
 use porchlight_proto::phrase::Phrase;
 use porchlight_proto::sign::SecretKey;
 use porchlight_proto::time::{Millis, Seconds, Timing};
@@ -154,6 +155,53 @@ async fn two_relays_hold_one_line_and_losing_one_loses_nothing() {
     let mut held = duty.act(|desk, _| Ok::<_, DeskError>(letters(desk))).unwrap();
     held.sort();
     assert_eq!(held, [long.to_uppercase(), long, "a third".to_owned()], "each once");
+}
+
+/// A device that was put out held a living token, and callers sealed to its key, until the next look at the notices.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lead_signs_is_handed_in_at_once_and_at_a_relay_that_was_gone_when_it_is_back() {
+    let seed = 97;
+    println!("seed {seed}");
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let root = SecretKey::generate(&mut rng);
+    let (dirs, home) = ([TempDir::new().unwrap(), TempDir::new().unwrap()], TempDir::new().unwrap());
+    let world = World::system().unwrap();
+    let (mut relays, mut addresses) = (Vec::new(), Vec::new());
+    for (dir, number) in dirs.iter().zip(0..) {
+        let relay = start(&settings(dir.path(), &root, number, "127.0.0.1:0"), &world).await.unwrap();
+        let gates = vec![Gate::parse("gate77").unwrap()];
+        addresses.push(RelayAddress { url: relay.bound().to_string(), gates, pin: relay.spki().copied(), number });
+        relays.push(relay);
+    }
+    let first = addresses[0].url.replace("https://", "");
+    let passphrase = Passphrase::new("a long night".into());
+    let now = || SystemClock.wall().seconds();
+    let office = Office::found(&home.path().join("desk"), &passphrase, &root, &plan(addresses), now(), &mut rng).unwrap().office;
+    let chance = ChaCha20Rng::seed_from_u64(seed + 1);
+    let mut duty = Duty::begin(office, &Dial::Direct, Term::Watch, Posting::Here, SystemClock, chance).unwrap();
+    async fn handed_in(duty: &mut Duty<SystemClock>, relays: usize, what: &str) {
+        let until = SystemClock.elapsed() + PATIENCE;
+        while duty.handed_in() < relays {
+            duty.next(until).await.expect(what);
+        }
+    }
+    handed_in(&mut duty, 2, "the line is published").await;
+
+    let (_, request) = Office::join(&home.path().join("worker"), &passphrase, &mut rng).unwrap();
+    duty.act(|desk, rng| desk.admit(&request, (Role::Worker, Seat::new(1)), now(), rng)).unwrap();
+    assert_eq!(duty.handed_in(), 0);
+    handed_in(&mut duty, 2, "both hear of a new seat").await;
+    let worker =
+        duty.view(|desk| desk.line_view(now()).unwrap().devices.into_iter().find(|device| !device.mine)).unwrap().unwrap();
+    duty.act(|desk, rng| desk.revoke(desk.find_device(&worker.device)?, now(), rng)).unwrap();
+    assert_eq!(duty.handed_in(), 0);
+    handed_in(&mut duty, 2, "both hear that it is out").await;
+
+    relays.remove(0).stop().await;
+    duty.act(|desk, rng| desk.void_bulletins(now(), rng)).unwrap();
+    handed_in(&mut duty, 1, "the other hears of it").await;
+    let _back = start(&settings(dirs[0].path(), &root, 0, &first), &world).await.unwrap();
+    handed_in(&mut duty, 2, "and the one that was gone when it is back").await;
 }
 
 /// A laptop whose clock is some hours off.

@@ -16,15 +16,15 @@ type Outcomes = Vec<(u8, Result<DeskReply, Failure>)>;
 impl Handle {
     /// Raises a bulletin or voids all, and waits for the relays; the shift does not, and the errand goes on without this.
     pub(crate) async fn raise(&self, raise: Raising) -> Option<Result<Value, Refused>> {
+        let Some(code) = raise.code else { return self.sign(Shift::void).await };
         let before = self.with(|shift| shift.closed_until()).await?;
-        let errand = match self.with(move |shift| shift.raise(raise)).await? {
-            Ok(Some(errand)) => errand,
-            Ok(None) => return Some(Ok(json!({"raised": 0, "relays": 0}))),
+        let errand = match self.with(move |shift| shift.raise(code, raise.closed_until)).await? {
+            Ok(errand) => errand,
             Err(refused) => return Some(Err(refused)),
         };
         let raised = sum(&errand.await.ok()?);
         // What no relay has taken, no caller sees: the line is not called closed then.
-        if raised.is_err() && raise.closed_until.is_some() && raise.code == Some(Code::Closed.code()) {
+        if raised.is_err() && raise.closed_until.is_some() && code == Code::Closed.code() {
             self.with(move |shift| shift.change(|desk, rng| desk.set_closed_until(before, now(), rng))).await?.ok();
         }
         Some(raised)
@@ -47,23 +47,27 @@ impl Shift {
         line.closed_until.map(Seconds)
     }
 
-    /// Signs what there is to sign, and sends what there is to send on its way.
-    fn raise(&mut self, raise: Raising) -> Result<Option<JoinHandle<Outcomes>>, Refused> {
+    /// Signs that every bulletin until now is void, and the line open.
+    fn void(&mut self) -> Result<Value, Refused> {
         if self.farewell.is_some() {
             return Err(Refused::code("burned"));
         }
-        let code = raise.code.map(|code| Code::from_code(code).ok_or(Refused::code("not_possible"))).transpose()?;
-        let Some(code) = code else {
-            self.change(|desk, rng| {
-                desk.void_bulletins(now(), rng)?;
-                desk.set_closed_until(None, now(), rng)
-            })?;
-            return Ok(None);
-        };
-        if let Some(until) = raise.closed_until.filter(|_| code == Code::Closed) {
+        self.change(|desk, rng| {
+            desk.void_bulletins(now(), rng)?;
+            desk.set_closed_until(None, now(), rng)
+        })
+    }
+
+    /// Signs what there is to sign, and sends what there is to send on its way.
+    fn raise(&mut self, code: u8, closed_until: Option<u64>) -> Result<JoinHandle<Outcomes>, Refused> {
+        if self.farewell.is_some() {
+            return Err(Refused::code("burned"));
+        }
+        let code = Code::from_code(code).ok_or(Refused::code("not_possible"))?;
+        if let Some(until) = closed_until.filter(|_| code == Code::Closed) {
             self.change(|desk, rng| desk.set_closed_until(Some(Seconds(until)), now(), rng))?;
         }
         let bytes = self.engine.view(|desk| desk.raise_bulletin(code, now()))??;
-        Ok(Some(tokio::spawn(self.engine.raise(bytes))))
+        Ok(tokio::spawn(self.engine.raise(bytes)))
     }
 }

@@ -250,6 +250,7 @@ async fn deed(State(keeper): State<Arc<Doorkeeper>>, headers: HeaderMap, body: B
     }
     match deed {
         Deed::Bulletin(raise) => told(keeper.handle.raise(raise).await),
+        Deed::Revoke { .. } => told(keeper.handle.sign(move |shift| shift.act(deed)).await),
         deed => told(keeper.handle.with(move |shift| shift.act(deed)).await),
     }
 }

@@ -132,6 +132,14 @@ impl Engine {
         }
     }
 
+    /// How many relays have what this device signed, and how many there are; practice has none.
+    pub(crate) fn handed_in(&self) -> (usize, usize) {
+        match self {
+            Self::Duty(on) => (on.duty.handed_in(), on.duty.relay_count()),
+            Self::Practice(_) => (0, 0),
+        }
+    }
+
     /// Hands a bulletin to every relay.
     pub(crate) fn raise(
         &mut self,

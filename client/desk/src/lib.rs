@@ -4,6 +4,7 @@
 //!  browser ══ 127.0.0.1 ══▶ door ─▶ session ─┬─▶ shift (one at a time) ─▶ engine ─┬─ Duty ─▶ vault, relays
 //!     ▲                                      │     ├─ later     answers that can still be undone
 //!     │                                      │     ├─ relays    how each relay stands; bulletin: the public notice
+//!     │                                      │     ├─ handing   which relays have what was signed
 //!     │                                      │     ├─ farewell  burning: the keys first, then the last word
 //!     │                                      │     ├─ weigh     what a text costs, and what to ask about it
 //!     └───────────── events ◀────────────────┘     ├─ view      the screens as JSON
@@ -23,6 +24,7 @@ mod bulletin;
 mod door;
 mod engine;
 mod farewell;
+mod handing;
 mod later;
 mod order;
 mod practice;

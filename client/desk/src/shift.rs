@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::door::{Doorkeeper, Key};
 use crate::engine::{Engine, Opening};
 use crate::farewell::{Ending, Farewell};
+use crate::handing::Handing;
 use crate::later::{Later, UNDO};
 use crate::order::{Answering, Ask, Deed, HandingOver, Refused, Saying};
 use crate::published::Found;
@@ -115,6 +116,7 @@ pub(crate) struct Shift {
     pub(crate) vault_trouble: bool,
     news: News,
     tell: watch::Sender<News>,
+    pub(crate) handing: Vec<Handing>,
     pub(crate) farewell: Option<Farewell>,
 }
 
@@ -155,6 +157,7 @@ impl Shift {
             vault_trouble: false,
             news: News::default(),
             tell,
+            handing: Vec::new(),
             farewell: None,
         })
     }
@@ -234,6 +237,7 @@ impl Shift {
     fn tend(&mut self) {
         self.write_due();
         self.engine.tend();
+        self.tell_handed();
         self.look_at_pages();
         let elapsed = SystemClock.elapsed();
         let made = self.rows_made.unwrap_or_default();

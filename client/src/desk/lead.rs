@@ -459,6 +459,20 @@ impl Desk {
         missing.into_iter().map(|roster| Box::new(*roster.bytes())).collect()
     }
 
+    /// The hash of the newest roster, whoever signed it.
+    #[must_use]
+    pub fn newest_roster(&self) -> Option<[u8; 32]> {
+        self.state.last_roster.map(|(.., hash)| hash)
+    }
+
+    /// Whether a relay has taken the newest roster that this lead signed. A device that signs none has nothing to hand in.
+    #[must_use]
+    pub fn is_handed_in(&self, relay: u8) -> bool {
+        let Ok((_, cert)) = self.signing() else { return true };
+        let mine = self.state.rosters.iter().filter(|roster| roster.desk_cert().desk_pk == cert.desk_pk);
+        mine.max_by_key(|roster| roster.serial()).is_none_or(|newest| self.has_put(relay, newest))
+    }
+
     /// Notes that a relay took this roster.
     pub fn roster_put(&mut self, relay: u8, roster: &[u8; ROSTER_LEN]) {
         let Some(known) = self.state.rosters.iter().find(|known| known.bytes() == roster) else { return };

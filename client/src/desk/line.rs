@@ -325,7 +325,7 @@ impl Desk {
         self.roster(now).is_ok_and(older) || served.generation() < self.state.rosters.generation()
     }
 
-    fn has_put(&self, relay: u8, roster: &SignedRoster) -> bool {
+    pub(super) fn has_put(&self, relay: u8, roster: &SignedRoster) -> bool {
         self.state.put.get(&relay).is_some_and(|put| put.contains(&roster.hash()))
     }
 

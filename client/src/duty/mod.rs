@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!  for each relay of the line, on its own:
-//!    notice ─▶ hear ─▶ publish ─▶ PUT rosters      at the start, on a new serial, after silence, and every ten minutes
+//!    notice ─▶ hear ─▶ publish ─▶ PUT rosters      at the start, on a new serial, after silence, and every ten minutes;
+//!                                                  at every relay at once when this device signed something
 //!    GET desk/up ─▶ take the page ─▶ at once again  a long poll while on watch
 //!    every desk beat: bundle ─▶ POST ─▶ result      one at a time; a failed one waits for the next beat
 //!    at the end of the lane: ask for what was missed, fetch the board left for this device, leave one for who asked

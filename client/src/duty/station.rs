@@ -149,6 +149,8 @@ struct Post {
     /// Rosters still to be handed in, the next one last.
     to_put: Vec<Box<[u8; ROSTER_LEN]>>,
     putting: bool,
+    /// How often in turn its notice, or a roster, came to nothing.
+    failures: u32,
     beat: Duration,
     told: Option<String>,
 }
@@ -228,12 +230,27 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         locked(&self.office).look().map(see)
     }
 
-    /// Changes the desk; what it did is on the disk when this returns.
+    /// Changes the desk; what it did is on the disk when this returns. Rosters that it signed are handed in at once, at every relay.
     ///
     /// # Errors
     ///
     /// What `change` returns, or the vault's own error.
     pub fn act<T, E: From<OfficeError>>(
+        &mut self,
+        change: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let (done, signed) = self.change(|desk, rng| {
+            let newest = desk.newest_roster();
+            let done = change(desk, rng)?;
+            Ok::<_, E>((done, desk.newest_roster() != newest))
+        })?;
+        if signed {
+            (0..self.posts.len()).for_each(|at| self.look(at));
+        }
+        Ok(done)
+    }
+
+    fn change<T, E: From<OfficeError>>(
         &mut self,
         change: impl FnOnce(&mut Desk, &mut ChaCha20Rng) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -268,6 +285,13 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
             return 0;
         }
         self.here().filter(|(_, post)| post.caught_up && post.to_put.is_empty() && !post.putting).count()
+    }
+
+    /// How many relays have taken the newest roster that this device signed; all of them, if it signs none.
+    #[must_use]
+    pub fn handed_in(&self) -> usize {
+        let has = |number| self.view(|desk| desk.is_handed_in(number)).unwrap_or(false);
+        self.here().filter(|(_, post)| has(post.relay.number())).count()
     }
 
     /// How many relays the line has.
@@ -380,7 +404,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
 
     fn tidy(&mut self) {
         let now = self.earliest();
-        let tidied = self.act(|desk, rng| desk.tidy(now, rng));
+        let tidied = self.change(|desk, rng| desk.tidy(now, rng));
         let compacted = locked(&self.office).compact_if_grown(now, &mut self.rng).map_err(DeskError::from);
         self.news.extend(tidied.err().into_iter().chain(compacted.err()).map(DutyNews::Vault));
         self.follow();
@@ -444,7 +468,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         post.ahead_ms = ahead(heard.notice.clock_ms, now.millis());
         let number = post.relay.number();
         let first = self.earliest();
-        let (told, rosters, beat) = self.act(|desk, rng| {
+        let (told, rosters, beat) = self.change(|desk, rng| {
             let told = desk.hear_notice(number, &heard.notice, now)?;
             desk.publish(first, rng)?;
             Ok::<_, DeskError>((told, desk.rosters_to_put(number), desk.beat_every(number)))
@@ -468,6 +492,9 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         post.serial = serial;
         post.told = None;
         post.to_put = rosters.into_iter().rev().collect();
+        if post.to_put.is_empty() {
+            post.failures = 0;
+        }
         if changed && self.posting == Posting::Here {
             self.outbox.set(Pulse::Bundle(at), Beat::at_random(beat, now, &mut self.rng));
         }
@@ -479,10 +506,8 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     /// A colleague may have said what rosters must say as well: those that it calls for are handed in at once.
     fn sign_if_called_for(&mut self) {
         let first = self.earliest();
-        match self.act(|desk, rng| desk.publish(first, rng)) {
-            Ok(0) => {}
-            Ok(_) => (0..self.posts.len()).for_each(|at| self.look(at)),
-            Err(error) => self.news.push_back(DutyNews::Vault(error)),
+        if let Err(error) = self.act(|desk, rng| desk.publish(first, rng)) {
+            self.news.push_back(DutyNews::Vault(error));
         }
     }
 
@@ -505,7 +530,8 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         match reply {
             Ok(reply) if reply.outcome == DeskOutcome::Done => {
                 post.serial = post.serial.max(reply.serial);
-                let written = self.act(|desk, _| {
+                post.failures = 0;
+                let written = self.change(|desk, _| {
                     desk.roster_put(number, roster);
                     Ok::<_, DeskError>(())
                 });
@@ -518,6 +544,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
             }
             Err(failure) => {
                 post.to_put.clear();
+                self.look_later(at);
                 self.trouble(at, failure);
             }
         }
@@ -571,7 +598,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         // A long poll that comes back empty at once is not what the SPEC says: do not spin.
         let hasty = empty && post.caught_up && self.clock.elapsed() < post.polled_at + HASTY_POLL;
         let asked = post.polled_after;
-        let taken = self.act(|desk, rng| {
+        let taken = self.change(|desk, rng| {
             // Another process of this vault has read on, or begun anew, meanwhile: what follows the place it left is not what came.
             if desk.after(number) == asked { desk.take_page(number, &page, now, rng).map(Some) } else { Ok(None) }
         });
@@ -647,7 +674,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         };
         post.searched = true;
         let doubted = self.view(Desk::doubtful).is_ok_and(|doubted| doubted);
-        let noted = self.act(|desk, _| {
+        let noted = self.change(|desk, _| {
             for (day, bytes) in &days {
                 desk.note_own_tags(number, *day, bytes);
             }
@@ -669,7 +696,8 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     fn attend(&mut self, at: usize) {
         let now = self.line_now(at).seconds();
         let asked = self.view(Desk::may_have_missed).map_err(DeskError::from);
-        let asked = asked.and_then(|missed| if missed { self.act(|desk, rng| desk.ask_if_missed(now, rng)) } else { Ok(false) });
+        let asked =
+            asked.and_then(|missed| if missed { self.change(|desk, rng| desk.ask_if_missed(now, rng)) } else { Ok(false) });
         match asked {
             Ok(asked) => self.news.extend(asked.then_some(DutyNews::Asked)),
             Err(error) => self.news.push_back(DutyNews::Vault(error)),
@@ -684,7 +712,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         let number = relay.number();
         let asked = self.giving.may_begin(elapsed).then(|| self.view(|desk| desk.board_asked_for(number, now)));
         let Some(Ok(Some(asker))) = asked else { return };
-        let sealed = self.act(|desk, rng| desk.board_to_leave(asker, number, now.seconds(), rng));
+        let sealed = self.change(|desk, rng| desk.board_to_leave(asker, number, now.seconds(), rng));
         match sealed {
             Ok(board) => {
                 let tokens: Vec<_> = board.blobs().map(|_| self.token(at)).collect();
@@ -706,7 +734,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         match left {
             Ok(true) => {
                 self.giving.end(elapsed);
-                if let Err(error) = self.act(|desk, rng| desk.board_left(board, now, rng)) {
+                if let Err(error) = self.change(|desk, rng| desk.board_left(board, now, rng)) {
                     self.news.push_back(DutyNews::Vault(error));
                 }
             }
@@ -741,7 +769,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
     }
 
     fn lose_board(&mut self, board: &Board) {
-        let lost = self.act(|desk, _| {
+        let lost = self.change(|desk, _| {
             desk.lose_board(board);
             Ok::<_, DeskError>(())
         });
@@ -752,7 +780,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         let (now, elapsed) = (self.line_now(at).seconds(), self.clock.elapsed());
         self.fetching.end(elapsed + BOARD_AGAIN);
         match bytes {
-            Ok(bytes) => match self.act(|desk, rng| desk.take_left_board(board, &bytes, now, rng)) {
+            Ok(bytes) => match self.change(|desk, rng| desk.take_left_board(board, &bytes, now, rng)) {
                 Ok(BoardTaken::Yes) => {
                     self.fetching.end(elapsed);
                     self.news.push_back(DutyNews::BoardTaken);
@@ -785,7 +813,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         let goes = due + SEALED_AHEAD.min(post.beat / 2);
         // Slots are named as of when it goes.
         let now = now.plus(u64::try_from(goes.saturating_sub(elapsed).as_millis()).unwrap_or(0));
-        match self.act(|desk, rng| desk.bundle(number, now, rng)) {
+        match self.change(|desk, rng| desk.bundle(number, now, rng)) {
             Ok(bundle) => {
                 if let Some(post) = self.posts.get_mut(at) {
                     post.posting = true;
@@ -807,7 +835,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         post.posting = false;
         let number = post.relay.number();
         let news = reply.as_ref().is_ok_and(|reply| reply.serial != post.serial);
-        let posted = self.act(|desk, _| {
+        let posted = self.change(|desk, _| {
             desk.bundle_result(ticket, reply.as_ref().map_or(Posted::Failed, Posted::Answered), now);
             Ok::<_, DeskError>(())
         });
@@ -865,6 +893,15 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         }
     }
 
+    /// Asks for a relay's notice once more after what it gave could not be used, or did not take what it was given: later each time.
+    fn look_later(&mut self, at: usize) {
+        let (now, term) = (self.clock.elapsed(), self.term);
+        let Some(post) = self.posts.get_mut(at).filter(|post| term == Term::Watch && !post.leaving) else { return };
+        let pause = AFTER_FAILURE.saturating_mul(2 << post.failures.min(16)).min(LOOK_EVERY);
+        post.failures += 1;
+        self.outbox.set(Pulse::Look(at), Beat::at_random(pause, now, &mut self.rng));
+    }
+
     /// Tells a relay's trouble, unless it was the last thing told of that relay. One that does not know this device any more may
     /// have a notice that says why.
     fn trouble(&mut self, at: usize, failure: Failure) {
@@ -901,6 +938,7 @@ impl Post {
             serial: 0,
             to_put: Vec::new(),
             putting: false,
+            failures: 0,
             beat: Duration::ZERO,
             told: None,
         })

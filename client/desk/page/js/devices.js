@@ -84,8 +84,9 @@ export function devices() {
   async function revoke(device) {
     const given = await askFor({ title: t("revoke"), says: t("revoke_says", { who: who(device) }), ok: t("revoke"), danger: true, cancel: t("back") });
     if (!given) return;
+    if (app.header?.team.some((/** @type {any} */ one) => one.mine && one.role === "lead")) say(t("handing_in"));
     const told = await guarded(() => net.act("revoke", { device }));
-    if (told) say(t(`revoke_${told.became}`));
+    if (told) say(told.handed < told.relays ? t("revoke_handing", { n: told.handed, of: told.relays }) : t(`revoke_${told.became}`));
     await refresh();
   }
 
@@ -110,8 +111,9 @@ export function devices() {
   async function voidAll() {
     const sure = await askFor({ title: t("bulletin_void"), says: t("bulletin_void_says"), ok: t("bulletin_void"), danger: true, cancel: t("back") });
     if (!sure) return;
+    say(t("handing_in"));
     const told = await guarded(() => net.act("bulletin", { code: null, closed_until: null }));
-    if (told) say(t("bulletin_voided"));
+    if (told) say(told.handed < told.relays ? t("bulletin_voiding", { n: told.handed, of: told.relays }) : t("bulletin_voided"));
     await refresh();
   }
 
