@@ -35,10 +35,14 @@ fn hex(bytes: &[u8]) -> String {
 
 /// A relay's settings in a directory of its own; port 0 the first time, later the port it had.
 fn settings(dir: &Path, root: &SecretKey, number: u8, address: &str) -> Settings {
+    settings_of_pace(dir, root, number, address, 300)
+}
+
+fn settings_of_pace(dir: &Path, root: &SecretKey, number: u8, address: &str, beat_ms: u32) -> Settings {
     let (id, public) = (LineId::from_root(&root.public()), root.public());
     let text = format!(
         "listen = \"{address}\"\ndata_dir = \"data\"\nkeyring_dir = \"keys\"\n[tls]\nself_signed = true\n[[line]]\nid = \"{}\"\nroot = \"{}\"\n\
-         gates = [\"gate77\"]\nrelay_no = {number}\nbeat_ms = 300\n",
+         gates = [\"gate77\"]\nrelay_no = {number}\nbeat_ms = {beat_ms}\n",
         hex(id.as_bytes()),
         hex(public.as_bytes()),
     );
@@ -202,6 +206,76 @@ async fn what_a_lead_signs_is_handed_in_at_once_and_at_a_relay_that_was_gone_whe
     handed_in(&mut duty, 1, "the other hears of it").await;
     let _back = start(&settings(dirs[0].path(), &root, 0, &first), &world).await.unwrap();
     handed_in(&mut duty, 2, "and the one that was gone when it is back").await;
+}
+
+/// It printed one line, said that it was on watch, and polled that relay never again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_whose_vault_was_in_trouble_when_it_began_goes_on_when_that_is_over() {
+    let seed = 99;
+    println!("seed {seed}");
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let root = SecretKey::generate(&mut rng);
+    let (dir, home) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let relay = start(&settings(dir.path(), &root, 0, "127.0.0.1:0"), &World::system().unwrap()).await.unwrap();
+    let gates = vec![Gate::parse("gate77").unwrap()];
+    let address = RelayAddress { url: relay.bound().to_string(), gates, pin: relay.spki().copied(), number: 0 };
+    let passphrase = Passphrase::new("a long night".into());
+    let now = SystemClock.wall().seconds();
+    let office =
+        Office::found(&home.path().join("desk"), &passphrase, &root, &plan(vec![address]), now, &mut rng).unwrap().office;
+    let mut duty = Duty::begin(office, &Dial::Direct, Term::Watch, Posting::Here, SystemClock, rng).unwrap();
+    let (lock, away) = (home.path().join("desk/vault/lock"), home.path().join("desk/vault/lock.away"));
+    std::fs::rename(&lock, &away).unwrap();
+    let until = SystemClock.elapsed() + PATIENCE;
+    while !matches!(duty.next(until).await.expect("it says so"), DutyNews::Vault(_)) {}
+    std::fs::rename(&away, &lock).unwrap();
+    let until = SystemClock.elapsed() + PATIENCE;
+    let (mut published, mut read) = (false, false);
+    while !(published && read) {
+        match duty.next(until).await.expect("the line is published, and its lane read") {
+            DutyNews::Published(..) => published = true,
+            DutyNews::CaughtUp(_) => read = true,
+            _ => {}
+        }
+    }
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_keeps_another_pace_is_named_and_heard_when_it_keeps_the_lines() {
+    let seed = 100;
+    println!("seed {seed}");
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let root = SecretKey::generate(&mut rng);
+    let (dirs, home) = ([TempDir::new().unwrap(), TempDir::new().unwrap()], TempDir::new().unwrap());
+    let world = World::system().unwrap();
+    let beats = [300, 600];
+    let (mut relays, mut addresses) = (Vec::new(), Vec::new());
+    for (number, dir) in (0..).zip(&dirs) {
+        let settings = settings_of_pace(dir.path(), &root, number, "127.0.0.1:0", beats[usize::from(number)]);
+        let relay = start(&settings, &world).await.unwrap();
+        let gates = vec![Gate::parse("gate77").unwrap()];
+        addresses.push(RelayAddress { url: relay.bound().to_string(), gates, pin: relay.spki().copied(), number });
+        relays.push(relay);
+    }
+    let listens: Vec<String> = addresses.iter().map(|address| address.url.replace("https://", "")).collect();
+    let passphrase = Passphrase::new("a long night".into());
+    let now = SystemClock.wall().seconds();
+    let office = Office::found(&home.path().join("desk"), &passphrase, &root, &plan(addresses), now, &mut rng).unwrap().office;
+    let mut duty = Duty::begin(office, &Dial::Direct, Term::Watch, Posting::Here, SystemClock, rng).unwrap();
+    let until = SystemClock.elapsed() + PATIENCE;
+    // The one that was heard first gave the line its pace.
+    let other = loop {
+        if let DutyNews::PacesDiffer(relay) = duty.next(until).await.expect("one of them is named") {
+            break usize::from(relay);
+        }
+    };
+    relays.remove(other).stop().await;
+    let number = u8::try_from(other).unwrap();
+    let settings = settings_of_pace(dirs[other].path(), &root, number, &listens[other], beats[1 - other]);
+    let _back = start(&settings, &world).await.unwrap();
+    let until = SystemClock.elapsed() + PATIENCE;
+    while !matches!(duty.next(until).await.expect("it is read"), DutyNews::CaughtUp(relay) if relay == number) {}
 }
 
 /// A laptop whose clock is some hours off.

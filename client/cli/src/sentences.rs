@@ -649,6 +649,12 @@ pub(crate) fn roster_refused(number: u8, serial: u32) -> String {
     format!("relay {number} refuses statement {serial}: it may hold a newer one, or keep another pace")
 }
 
+pub(crate) fn paces_differ(number: u8) -> String {
+    format!(
+        "relay {number} keeps another pace than the line's other relays: nothing is fetched or sent there until all have the same timing in their [[line]] parts; it is asked again by itself"
+    )
+}
+
 pub(crate) fn connected(number: u8) -> String {
     format!("Relay {number} is read to the end.")
 }

@@ -37,6 +37,7 @@ impl Shift {
             DutyNews::CaughtUp(relay) | DutyNews::Posted(relay) => self.relay_stands(*relay, "well"),
             DutyNews::Trouble(relay, Failure::Untrusted) => self.relay_stands(*relay, "untrusted"),
             DutyNews::Trouble(relay, Failure::NotThisLine) => self.relay_stands(*relay, "refuses"),
+            DutyNews::PacesDiffer(relay) => self.relay_stands(*relay, "differs"),
             DutyNews::Trouble(relay, _) => self.relay_stands(*relay, "unreachable"),
             DutyNews::RolledBack(relay) => {
                 let known = self.standing(*relay, "well");

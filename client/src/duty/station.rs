@@ -99,6 +99,8 @@ pub enum DutyNews {
     Refused(u8, u32),
     /// A relay calls itself by another number than the card.
     Misnumbered(u8, u8),
+    /// A relay keeps another pace than the line's others, and is not heard as long as it does.
+    PacesDiffer(u8),
     /// A relay does not answer as it should.
     Trouble(u8, Failure),
     /// The vault cannot be read or written. Nothing that was not written was sent.
@@ -483,6 +485,17 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         Ok(())
     }
 
+    /// A notice that came and could not be used. Nothing is begun at a relay that was never heard, so it is asked again.
+    fn take_unheard(&mut self, at: usize, error: DeskError) {
+        self.look_later(at);
+        let Some(post) = self.posts.get_mut(at) else { return };
+        let DeskError::PacesDiffer = error else { return self.news.push_back(DutyNews::Vault(error)) };
+        let said = error.to_string();
+        if post.told.replace(said.clone()) != Some(said) {
+            self.news.push_back(DutyNews::PacesDiffer(post.relay.number()));
+        }
+    }
+
     /// Starts or goes on with everything a relay that has been heard is part of.
     fn settle_in(&mut self, at: usize, serial: u32, rosters: Vec<Box<[u8; ROSTER_LEN]>>, beat: Duration) {
         let now = self.clock.elapsed();
@@ -860,7 +873,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
                     post.asking = false;
                 }
                 if let Err(error) = self.hear(at, &heard) {
-                    self.news.push_back(DutyNews::Vault(error));
+                    self.take_unheard(at, error);
                 }
             }
             Arrival::Notice(at, Err(failure)) => {

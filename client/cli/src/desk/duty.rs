@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use porchlight_client::desk::{Desk, Office};
+use porchlight_client::desk::{Desk, DeskError, Office};
 use porchlight_client::duty::{Duty, DutyNews, Posting, Term};
 use porchlight_client::outbox::{Clock, SystemClock};
 use porchlight_client::transport::Failure;
@@ -161,6 +161,7 @@ impl Round {
                     _ => failure,
                 });
             }
+            DutyNews::PacesDiffer(_) => return Err(sentences::desk(&DeskError::PacesDiffer)),
             DutyNews::Vault(error) => return Err(sentences::desk(&error)),
             _ => {}
         }
@@ -282,6 +283,7 @@ fn note(news: &DutyNews, output: Output) {
         DutyNews::RolledBack(relay) => remark(&sentences::rolled_back(*relay)),
         DutyNews::Refused(relay, serial) => remark(&sentences::roster_refused(*relay, *serial)),
         DutyNews::Misnumbered(relay, itself) => remark(&sentences::misnumbered(*relay, *itself)),
+        DutyNews::PacesDiffer(relay) => remark(&sentences::paces_differ(*relay)),
         DutyNews::Trouble(relay, failure) => remark(&sentences::desk_relay(*relay, failure)),
         DutyNews::Vault(error) => remark(&sentences::desk(error).to_string()),
         _ => {}
