@@ -30,7 +30,7 @@ pub(crate) async fn publish(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Trou
     let office = open(args, way)?;
     let mut round = Round::begin(office, &args.dir, way)?;
     round.run(PATIENCE, |_| false).await?;
-    tell_published(&mut round, way)
+    tell_published(&mut round, way).await
 }
 
 /// `line rotate`
@@ -39,7 +39,7 @@ pub(crate) async fn rotate(args: &DeskBase, way: &Way<'_>) -> Result<Exit, Troub
     act(&mut office, |desk, rng| desk.rotate(now(), rng))?;
     let mut round = Round::begin(office, &args.dir, way).map_err(|trouble| trouble.after(sentences::ROTATED_HERE))?;
     round.run(PATIENCE, |_| false).await.map_err(|trouble| trouble.after(sentences::ROTATED_HERE))?;
-    tell_published(&mut round, way)
+    tell_published(&mut round, way).await
 }
 
 /// `line renew`
@@ -77,10 +77,11 @@ async fn certified(office: Office, args: &LineRenew, way: &Way<'_>) -> Result<Ex
     if round.duty().view(|desk| desk.waits_to_raise(now())).map_err(|error| sentences::office(&error))? {
         remark(sentences::WAITS_TO_RAISE);
     }
-    tell_published(&mut round, way)
+    tell_published(&mut round, way).await
 }
 
-pub(crate) fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, Trouble> {
+/// Tells which statements were handed in, and goes on until colleagues have been sent their keys.
+pub(crate) async fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, Trouble> {
     for (relay, serial) in round.published() {
         way.output.tell(&json!({"event": "published", "relay": relay, "serial": serial}), &sentences::published(*relay, *serial));
     }
@@ -93,10 +94,11 @@ pub(crate) fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<Exit, T
         &json!({"event": "line", "serial": line.serial, "published_until": line.published_until}),
         &sentences::valid_until(&line),
     );
+    let told = round.run_secrets().await?;
     if round.was_refused() {
         return Err(sentences::refused_roster());
     }
-    Ok(Exit::Done)
+    Ok(if told { Exit::Done } else { Exit::Refused })
 }
 
 /// `line revoke`
@@ -118,7 +120,7 @@ pub(crate) async fn revoke(args: &LineRevoke, way: &Way<'_>) -> Result<Exit, Tro
     way.output.tell(&object, sentence);
     let mut round = Round::begin(office, &args.base.dir, way).map_err(|trouble| trouble.after(later))?;
     round.run_told(PATIENCE).await.map_err(|trouble| trouble.after(later))?;
-    tell_published(&mut round, way)
+    tell_published(&mut round, way).await
 }
 
 /// `line show`
@@ -171,11 +173,13 @@ pub(crate) async fn bulletin(args: &LineBulletin, way: &Way<'_>) -> Result<Exit,
     })?;
     let mut round = Round::begin(office, &args.base.dir, way)?;
     round.run(PATIENCE, |_| false).await?;
-    let Some(code) = args.code else { return tell_published(&mut round, way) };
-    raise(&mut round, code, way).await
+    let Some(code) = args.code else { return tell_published(&mut round, way).await };
+    let raised = raise(&mut round, code, way).await;
+    let told = round.run_secrets().await?;
+    raised.map(|()| if told { Exit::Done } else { Exit::Refused })
 }
 
-async fn raise(round: &mut Round, code: u8, way: &Way<'_>) -> Result<Exit, Trouble> {
+async fn raise(round: &mut Round, code: u8, way: &Way<'_>) -> Result<(), Trouble> {
     let code = porchlight_proto::bulletin::Code::from_code(code).ok_or_else(sentences::not_shown)?;
     let raised = round.duty().view(|desk| desk.raise_bulletin(code, now())).map_err(|error| sentences::office(&error))?;
     let bytes = raised.map_err(|error| sentences::desk(&error))?;
@@ -199,5 +203,5 @@ async fn raise(round: &mut Round, code: u8, way: &Way<'_>) -> Result<Exit, Troub
             sentences::no_relay()
         });
     }
-    Ok(Exit::Done)
+    Ok(())
 }

@@ -884,6 +884,10 @@ fn answer_state(state: AnswerState) -> &'static str {
 
 pub(crate) const ROTATED_HERE: &str =
     "The new keys are in the vault, but no relay has them yet; run `porchlight line publish` when it answers.";
+pub(crate) const SENDING_SECRETS: &str = "colleagues' devices are being sent the new keys, which takes some minutes: until then this device alone opens what \
+callers write. Leave this running; if it cannot be, Ctrl-C ends it.";
+pub(crate) const SECRETS_UNTOLD: &str = "not every colleague's device has been sent the new keys, and callers write to those already: leave `porchlight desk watch` \
+running on this device, or run `porchlight line publish` again, before you close it.";
 pub(crate) const RENEWED_HERE: &str =
     "The new certificate is in the vault, but no relay has it yet; run `porchlight line publish` when it answers.";
 

@@ -281,6 +281,7 @@ impl Desk {
         let held: Vec<KeyName> = self.ring.names().filter(|name| !outside && matches!(name, KeyName::Period(..))).collect();
         for name in held {
             secrets.extend(self.direct(id, name, now, rng)?.map(|cell| cell.to_vec().into()));
+            self.note_secret_told(id, name);
         }
         let line = self.line()?;
         let mut record = line.record.clone();

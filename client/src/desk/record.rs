@@ -366,6 +366,9 @@ pub(crate) enum Record {
     /// A relay took the roster of this hash from us.
     #[n(30)]
     RosterPut(#[n(0)] u8, #[cbor(n(1), with = "minicbor::bytes")] [u8; 32]),
+    /// A relay took a desk secret for this device from us, or its admission held it: device, period, mark.
+    #[n(24)]
+    SecretTold(#[cbor(n(0), with = "minicbor::bytes")] [u8; 8], #[n(1)] u32, #[n(2)] u32),
     /// Letters of a visit that were held and are forgotten.
     #[n(22)]
     Gone(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16], #[cbor(n(1), with = "minicbor::bytes")] [u8; 8], #[n(2)] Vec<u16>),

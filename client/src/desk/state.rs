@@ -68,6 +68,8 @@ pub(crate) struct State {
     pub(crate) verdicts: BTreeMap<DeviceId, Verdict>,
     /// Hashes of the rosters that have been told to the team.
     pub(crate) told_rosters: BTreeSet<[u8; 32]>,
+    /// Desk secrets that have been sent: to whom, of which period, and their marks.
+    pub(crate) told_secrets: BTreeSet<(DeviceId, u32, u32)>,
     /// Of each relay, the hashes of the rosters that it took from us.
     pub(crate) put: BTreeMap<u8, BTreeSet<[u8; 32]>>,
     /// Since when letters may have died unread, and when that was noticed.
@@ -468,7 +470,11 @@ impl State {
             Record::Evicted(caller) => self.evict(CallerId(*caller)),
             Record::Promised(caller) => self.promise(CallerId(*caller)),
             Record::Retention(days) => self.retention_days = Some(*days),
+            Record::SecretTold(device, period, mark) => {
+                self.told_secrets.insert((DeviceId(*device), *period, *mark));
+            }
             Record::PeriodForgotten(period) => {
+                self.told_secrets.retain(|(_, of, _)| of != period);
                 self.replayed.remove(period);
                 self.periods.remove(period);
             }
@@ -939,6 +945,7 @@ impl State {
             records.push(Record::SlowCount(caller.0, *relay, *day, *next));
         }
         records.extend(self.direct_counts.iter().map(|(recipient, next)| Record::DirectCount(recipient.0, *next)));
+        records.extend(self.told_secrets.iter().map(|(device, period, mark)| Record::SecretTold(device.0, *period, *mark)));
         records.extend(self.doubt.map(|doubt| Record::Doubt(doubt.open, doubt.since)));
         records.extend(self.retention_days.map(Record::Retention));
         records.extend((self.served > 0).then_some(Record::Served(self.served, false)));

@@ -34,6 +34,8 @@ const SECRET_AGAIN_BEATS: u64 = 12;
 const SECRET_EVERY_S: u64 = 3600;
 /// No desk secret is sent to a sealing key older than this, in seconds.
 pub(super) const SEALING_KEY_AGE_MAX: u64 = 7 * 86_400;
+/// Whose sealing key is older than this, in seconds, has not been here for days: nobody waits until it has been sent its secrets.
+const THERE_S: u64 = 3 * 86_400;
 /// Seconds after which a device of a team renews its sealing key.
 pub(super) const SEALING_KEY_EVERY: u64 = 86_400;
 /// Events of one device that are under way at one time, from the first that somebody has not acknowledged, and its newest
@@ -247,13 +249,47 @@ impl Desk {
     /// A relay took a bundle: what it carried has been told once.
     pub(super) fn note_told(&mut self, carried: &Carried) {
         self.presence.sent.told.extend(&carried.parts);
+        for (colleague, name, _) in &carried.secrets {
+            self.note_secret_told(*colleague, *name);
+        }
+    }
+
+    pub(super) fn note_secret_told(&mut self, colleague: DeviceId, name: KeyName) {
+        if let KeyName::Period(period, mark) = name
+            && !self.is_secret_told(colleague, name)
+        {
+            self.commit(Record::SecretTold(colleague.0, period, mark));
+        }
+    }
+
+    fn is_secret_told(&self, colleague: DeviceId, name: KeyName) -> bool {
+        matches!(name, KeyName::Period(period, mark) if self.state.told_secrets.contains(&(colleague, period, mark)))
     }
 
     /// Whether something this device did has colleagues to hear of it, who have not acknowledged it, and no relay has taken it
     /// from this process yet. Mere acknowledgements do not count.
     #[must_use]
     pub fn untold(&self, now: Seconds) -> bool {
-        self.has_untold_events(now) || self.roster_to_tell(now).is_some()
+        self.has_untold_events(now) || self.roster_to_tell(now).is_some() || self.has_untold_secrets(now)
+    }
+
+    /// Whether this lead has signed rosters whose desk secrets no relay has taken for some colleague yet. Callers seal to them at once,
+    /// so as long as this is so, this device alone may be able to open what they write. Who has not been here for three days does
+    /// not count: nobody knows when it comes back, and it is sent them all the same.
+    #[must_use]
+    pub fn has_untold_secrets(&self, now: Seconds) -> bool {
+        let Ok((_, cert)) = self.signing() else { return false };
+        let is_there = |id: &DeviceId| {
+            self.state
+                .devices
+                .get(id)
+                .is_some_and(|device| now.0 < device.record.sealing_since + THERE_S && device.sealing.is_some())
+        };
+        let there: Vec<DeviceId> = self.colleagues(now).into_iter().filter(is_there).collect();
+        let living = self.living(now);
+        let signed = living.iter().filter(|roster| roster.desk_cert().desk_pk == cert.desk_pk);
+        let mut secrets = signed.map(|roster| super::line::secret_name(roster.period(), roster.desk_key()));
+        secrets.any(|name| there.iter().any(|id| !self.is_secret_told(*id, name)))
     }
 
     fn has_untold_events(&self, now: Seconds) -> bool {
@@ -434,8 +470,8 @@ impl Desk {
         self.direct(recipient, name, now.seconds(), rng)
     }
 
-    /// The secret to send next: that of the roster in force before all, then those sent least often, the nearest period first. With
-    /// a week of rosters made anew, many wait, and callers seal to today's.
+    /// The secret to send next: one that was never sent to that device before all, then that of the roster in force, then those sent
+    /// least often, the nearest period first. With a week of rosters made anew, many wait, and callers seal to today's.
     fn due_secret(&self, relay: u8, now: Millis) -> Option<(DeviceId, KeyName, u64)> {
         let fresh = |seconds: u64| now.seconds().0 < seconds + SEALING_KEY_AGE_MAX;
         let in_force = self.roster(now.seconds()).ok().map(|roster| super::line::secret_name(roster.period(), roster.desk_key()));
@@ -452,7 +488,7 @@ impl Desk {
                 let key = (colleague, *name, device.record.sealing_since);
                 let (sent, times) = self.presence.sent.secrets.get(&key).copied().unwrap_or_default();
                 if times == 0 || sent.0 + pause(times) <= now.0 {
-                    due.push(((Some(*name) != in_force, times, *name, colleague), key));
+                    due.push(((self.is_secret_told(colleague, *name), Some(*name) != in_force, times, *name, colleague), key));
                 }
             }
         }

@@ -126,3 +126,35 @@ fn two_workers_put_a_lost_lead_out_and_the_root_makes_another() {
         });
     }
 }
+
+/// The lead's laptop was closed after it, and nobody opened what callers wrote until it was there again.
+#[test]
+fn when_a_leads_command_ends_its_colleagues_open_what_is_sealed_to_the_new_keys() {
+    let (site, _relay) = Site::published(Plan::default());
+    let team = ["bo", "chin", "dan"];
+    team.iter().for_each(|dir| site.join(dir));
+    let caller = site.caller();
+    for (verb, words) in [("rotate", "after new keys"), ("bulletin --none", "after notices were voided")] {
+        let verb: Vec<&str> = ["line"].into_iter().chain(verb.split(' ')).collect();
+        let ended = site.desk(&verb).ends(0);
+        assert!(!ended.stderr.contains("not every colleague"), "{}", ended.stderr);
+        caller.run(&["caller", "write", "--text", words, "--fast-beats"]).ends(0);
+        for dir in team {
+            site.at(dir, &["desk", "sync", "--wait", "10s"]);
+            assert!(site.at(dir, &["desk", "show", &caller.id]).ends(0).stdout.contains(words), "{dir} {words}");
+        }
+    }
+}
+
+#[test]
+fn a_leads_command_that_is_cut_short_says_what_its_colleagues_lack() {
+    let (site, _relay) = Site::published(Plan { usual_pace: true, ..Plan::default() });
+    site.join("bo");
+    let words = ["line", "rotate", "--dir", "desk", "--passphrase-file", "pass", "--json"];
+    let mut rotate = crate::site::Running::start(&mut site.machine.command("porchlight", &words));
+    rotate.hear_event("line");
+    rotate.signal("INT");
+    assert_eq!(rotate.ended().code(), Some(5));
+    let said = rotate.said();
+    assert!(said.contains("not every colleague") && said.contains("desk watch"), "{said}");
+}

@@ -26,6 +26,8 @@ use crate::way::Way;
 const LOOK: Duration = Duration::from_millis(100);
 /// How often at most a watch looks for letters that another process of its vault has fetched.
 const LOOK_BESIDE: Duration = Duration::from_secs(1);
+/// How long a round goes on until colleagues have been sent the keys of what was signed: seven colleagues take nine minutes.
+const SECRETS_PATIENCE: Duration = Duration::from_secs(600);
 /// Beats a round goes on sending after letters came: receipts ride on them.
 const BEATS_FOR_RECEIPTS: u32 = 6;
 
@@ -126,6 +128,32 @@ impl Round {
     pub(crate) async fn run_told(&mut self, wait: Duration) -> Result<Outcome, Trouble> {
         let elsewhere = self.elsewhere;
         self.run(wait, move |desk| !elsewhere && desk.untold(now())).await
+    }
+
+    /// Goes on until every colleague's device that is there has been sent the keys of what was signed, if it is this process that
+    /// sends, and says whether they have. A bundle that fails goes again.
+    pub(crate) async fn run_secrets(&mut self) -> Result<bool, Trouble> {
+        let is_untold = |desk: &Desk| desk.has_untold_secrets(now());
+        if self.elsewhere || !self.is_due(&is_untold)? {
+            return Ok(true);
+        }
+        remark(sentences::SENDING_SECRETS);
+        let until = SystemClock.elapsed() + SECRETS_PATIENCE;
+        while self.is_due(&is_untold)? {
+            let stopped = match self.stop.unless(self.duty.next(until)).await {
+                None => true,
+                Some(None) => SystemClock.elapsed() >= until,
+                Some(Some(news)) => {
+                    self.take(news)?;
+                    false
+                }
+            };
+            if stopped {
+                remark(sentences::SECRETS_UNTOLD);
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn is_read(&self) -> bool {

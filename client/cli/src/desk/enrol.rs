@@ -117,7 +117,7 @@ pub(crate) async fn admit(args: &DeskAdmit, way: &Way<'_>) -> Result<Exit, Troub
     way.output.tell(&object, &sentences::admitted(&args.out, &words));
     let mut round = Round::begin(office, &args.base.dir, way).map_err(|trouble| trouble.after(sentences::ADMITTED_HERE))?;
     round.run(PATIENCE, |_| false).await.map_err(|trouble| trouble.after(sentences::ADMITTED_HERE))?;
-    crate::line::tell_published(&mut round, way)
+    crate::line::tell_published(&mut round, way).await
 }
 
 /// Compares the words that another person reads from their screen.

@@ -511,3 +511,62 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }
+
+/// Commands that change the keys ended before anybody else had them, and the laptop was closed.
+#[test]
+fn keys_are_told_when_every_colleague_that_is_there_has_been_sent_each_whichever_process_did() {
+    let mut world = World::new("keys told", 340);
+    let (second, third) = (world.join(Role::Worker, 1), world.join(Role::Worker, 2));
+    let is_untold = |world: &mut World| {
+        let now = world.now.seconds();
+        world.offices[0].look().unwrap().has_untold_secrets(now)
+    };
+    assert!(is_untold(&mut world), "the third one's coming changed the second one's keys");
+    world.beats(40);
+    assert!(!is_untold(&mut world));
+    let rotate = |world: &mut World| {
+        let now = world.now.seconds();
+        world.act(0, |desk, rng| desk.rotate(now, rng)).unwrap();
+        world.publish(0);
+        world.rosters_of(0).len()
+    };
+    let rosters = rotate(&mut world);
+    assert!(is_untold(&mut world));
+    let mut sent = 0;
+    while is_untold(&mut world) {
+        if sent == 6 {
+            world.bundle(0, true);
+            world.tick(10_000);
+            world.offices[0] = Office::open(world.dirs[0].path(), &words()).unwrap();
+        }
+        world.bundle(0, false);
+        world.tick(10_000);
+        sent += 1;
+        assert!(sent <= 2 * rosters, "each once, and none again before all were sent");
+    }
+    for desk in [second, third] {
+        world.sync(desk);
+        let (now, all) = (world.now.seconds(), world.rosters_of(0).len());
+        world.publish(desk);
+        let lead: Vec<KeyName> = world.offices[0].look().unwrap().living(now).into_iter().map(secret_of).collect();
+        let ring = &world.offices[desk].look().unwrap().ring;
+        assert_eq!(lead.iter().filter(|name| ring.key(**name).is_some()).count(), all, "desk {desk}");
+    }
+    world.everybody_reads(&[0, second, third]);
+
+    // The third one is not there: nobody waits for it.
+    for _ in 0..2 {
+        world.tick(4 * DAY);
+        world.publish(0);
+        world.publish(second);
+        world.beats_of(&[0, second], 60);
+    }
+    rotate(&mut world);
+    assert!(is_untold(&mut world));
+    world.beats_of(&[0, second], 40);
+    assert!(!is_untold(&mut world));
+}
+
+fn secret_of(roster: &SignedRoster) -> KeyName {
+    crate::desk::line::secret_name(roster.period(), roster.desk_key())
+}
