@@ -57,8 +57,13 @@ impl Desk {
         let Some(line) = &self.state.line else { return };
         let admitted = line.device_cert.not_before.0;
         let since = match known.filter(|known| known.life != 0) {
-            Some(known) if known.life != page.life => Some(known.moved),
-            Some(known) => (known.position > 0 && page.first > known.position + 1).then_some(known.moved),
+            Some(known) if known.life != page.life => Some(known.blind.map_or(known.moved, |(_, since)| since)),
+            Some(known) => {
+                // From the beginning again, with a secret that came late: what had been read without it may have died since.
+                let read = known.blind.filter(|_| known.position == 0);
+                let read = read.or((known.position > 0).then_some((known.position, known.moved)));
+                read.filter(|(upto, _)| page.first > upto + 1).map(|(_, since)| since)
+            }
             None => (page.first > 1 && admitted.saturating_add(line.record.up_ttl_s) < now.0).then_some(admitted),
         };
         if let Some(since) = since.filter(|_| !self.colleagues(now).is_empty()) {

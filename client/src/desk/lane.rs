@@ -2,6 +2,7 @@
 use crate::desk::{
     Desk, DeskError, Page,
     crowd::{HALF_LETTERS_MAX, MARKS_HALF, Mark, OWN_HALF, TELLINGS_MAX},
+    line::secret_name,
     record::{LetterRecord, PartRecord, Record, RelayRecord, ReplyRecord, Sealed},
     state::{AnswerEntry, bound, gist, unseal},
 };
@@ -14,6 +15,7 @@ use porchlight_proto::{
     letter::{Letter, Session, Withdraw},
     line::CallerId,
     parts::Part,
+    roster::SignedRoster,
     seal::{SealingSecret, Use},
     time::{Millis, Seconds},
 };
@@ -102,16 +104,15 @@ impl Desk {
         }
         let known = self.state.relays.get(&relay).copied();
         self.note_gap(known, page, now.seconds());
-        let known = known.unwrap_or_default();
-        let position = if page.cells.is_empty() { page.first.saturating_sub(1) } else { page.last() };
-        if (known.life, known.position) != (page.life, position) {
-            self.commit(Record::Relay(relay, RelayRecord { life: page.life, position, moved: now.seconds().0, ..known }));
-        }
-        if std::mem::take(&mut self.presence.read_again) {
-            // Cells may have come before the secret that opens them: what was opened already is only passed over.
+        self.move_on(relay, known.unwrap_or_default(), page, now.seconds());
+        // Cells may have come before the secret that opens them: what was opened already is only passed over.
+        let made_up = !self.lacks_secret(now.seconds())
+            && self.state.relays.values().any(|relay| relay.blind.is_some() && relay.position > 0);
+        if std::mem::take(&mut self.presence.read_again) || made_up {
             taken.more = true;
             for (number, relay) in self.state.relays.clone() {
-                self.commit(Record::Relay(number, RelayRecord { position: 0, ..relay }));
+                let blind = relay.blind.or(Some((relay.position, relay.moved)));
+                self.commit(Record::Relay(number, RelayRecord { position: 0, blind, ..relay }));
             }
         }
         if !taken.more {
@@ -122,6 +123,32 @@ impl Desk {
             self.decide_withdrawals(now.seconds(), rng)?;
         }
         Ok(taken)
+    }
+
+    /// Notes up to where a lane has been read with a page, and from where on a desk secret was lacking.
+    fn move_on(&mut self, relay: u8, known: RelayRecord, page: &LanePage, now: Seconds) {
+        let position = if page.cells.is_empty() { page.first.saturating_sub(1) } else { page.last() };
+        let (moves, begins) = ((known.life, known.position) != (page.life, position), known.life != page.life);
+        let lacking = self.lacks_secret(now);
+        let blind = match known.blind.filter(|_| !begins) {
+            // From the beginning, and nothing is lacking any more.
+            Some(_) if known.position == 0 && !lacking => None,
+            None if lacking => Some((page.first.saturating_sub(1), if begins { now.0 } else { known.moved })),
+            blind => blind,
+        };
+        if moves || blind != known.blind {
+            let moved = if moves { now.0 } else { known.moved };
+            self.commit(Record::Relay(relay, RelayRecord { life: page.life, position, moved, blind, ..known }));
+        }
+    }
+
+    /// Whether callers and colleagues seal, or sealed, to a desk key whose secret has not come to this device.
+    fn lacks_secret(&self, now: Seconds) -> bool {
+        let lacks = |roster: &SignedRoster| {
+            let name = secret_name(roster.period(), roster.desk_key());
+            self.ring.key(name).is_none() && !self.period_is_over(roster.period(), now)
+        };
+        !self.is_safeguarding() && self.state.rosters.iter().any(|roster| roster.not_before() <= now && lacks(roster))
     }
 
     /// Opens a cell with the desk's secrets of its period, else with this device's own.

@@ -151,6 +151,17 @@ pub(crate) struct RelayRecord {
     #[n(4)]
     #[cbor(default)]
     pub(crate) moved: u64,
+    /// Up to where it had been read, and when, before a desk secret was lacking: what follows was read past, and may not have been
+    /// opened, until it has been read again. Nothing as long as none was lacking.
+    #[n(5)]
+    pub(crate) blind: Option<(u64, u64)>,
+}
+
+impl RelayRecord {
+    /// Up to where everything was opened that this device can open.
+    pub(crate) fn opened(&self) -> u64 {
+        self.blind.map_or(self.position, |(upto, _)| upto.min(self.position))
+    }
 }
 
 /// A part of a letter whose other parts are missing.

@@ -258,7 +258,7 @@ impl Desk {
         }
     }
 
-    /// Up to where every enrolled device has opened the lane; zero where that is not the team's to say.
+    /// Up to where every enrolled device has opened the lane, which is not as far as it was read while a desk secret was lacking; zero where that is not the team's to say.
     fn floor(&self, relay: u8, now: Seconds) -> Floor {
         let reads = |device: &Device| device.cert.role == Role::Safeguarding && !device.record.revoked;
         let staffed = self.is_safeguarding() || self.state.devices.values().any(reads);
@@ -270,7 +270,7 @@ impl Desk {
             return Floor::default();
         };
         let opened = |id| self.state.devices.get(&id).and_then(|device| device.opened.get(&lane.life)).copied().unwrap_or(0);
-        let n = self.colleagues(now).into_iter().map(opened).fold(lane.position, u64::min);
+        let n = self.colleagues(now).into_iter().map(opened).fold(lane.opened(), u64::min);
         Floor { life: lane.life, n }
     }
 

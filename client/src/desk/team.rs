@@ -443,7 +443,7 @@ impl Desk {
     fn acknowledge(&mut self, relay: u8, now: Millis, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let held = self.state.log.iter().map(|(author, log)| (*author, log.len() as u64)).collect();
         let lane = self.state.relays.get(&relay).copied().unwrap_or_default();
-        let event = Event::Acknowledge { held, life: lane.life.to_be_bytes(), position: lane.position };
+        let event = Event::Acknowledge { held, life: lane.life.to_be_bytes(), position: lane.opened() };
         self.tell(&event, now.seconds(), rng)
     }
 

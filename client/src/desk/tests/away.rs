@@ -259,3 +259,70 @@ fn whoever_comes_next_leaves_the_board_that_the_first_does_not() {
     assert!(left_after.is_some_and(|seconds| (900..1000).contains(&seconds)), "{left_after:?}");
     assert!(!world.offices[0].look().unwrap().may_have_missed());
 }
+
+/// A lead changed the keys and was closed; what its colleague read past until the key came, and the relay forgot, nobody asked for.
+#[test]
+fn what_was_read_past_without_its_key_and_died_before_that_came_is_asked_for() {
+    let (mut world, away, mut her) = met("read past", 88);
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.rotate(now, rng)).unwrap();
+    world.publish(0);
+    world.publish(away);
+    her.come_again(&mut world);
+    her.write(&world, "sealed to the new key");
+    her.post(&mut world, false);
+    assert_eq!((world.sync(away).letters, world.sync(0).letters), (0, 1));
+    world.relay.forgotten = world.relay.lane.len() as u64;
+    beats(&mut world, &[0, away], 120);
+    same_board(&mut world, 0, away);
+    assert!(!world.offices[away].look().unwrap().may_have_missed());
+    assert_eq!(world.blobs.len(), 1, "asked once, served once");
+}
+
+#[test]
+fn what_was_read_past_without_its_key_is_read_again_and_not_missed_if_the_relay_still_has_it() {
+    let (mut world, away, mut her) = met("read again", 89);
+    for desk in [0, away] {
+        world.sync(desk);
+    }
+    world.relay.forgotten = world.relay.lane.len() as u64;
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.rotate(now, rng)).unwrap();
+    world.publish(0);
+    world.publish(away);
+    her.come_again(&mut world);
+    her.write(&world, "sealed to the new key");
+    her.post(&mut world, false);
+    assert_eq!((world.sync(away).letters, world.sync(0).letters), (0, 1));
+    beats(&mut world, &[0, away], 120);
+    same_board(&mut world, 0, away);
+    assert!(world.blobs.is_empty(), "nothing was asked for");
+}
+
+/// The relay forgets what every device has opened: a device that only read it past must not say that it did.
+#[test]
+fn a_device_that_lacks_a_key_does_not_have_the_relay_forget_what_it_could_not_open() {
+    let (mut world, away, mut her) = met("floor", 90);
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.rotate(now, rng)).unwrap();
+    world.publish(0);
+    world.publish(away);
+    let (_, opened) = world.offices[away].look().unwrap().after(R);
+    her.come_again(&mut world);
+    her.write(&world, "sealed to the new key");
+    her.post(&mut world, false);
+    world.sync(away);
+    // More than an hour, in which it says how far it is.
+    for _ in 0..370 {
+        world.bundle(away, false);
+        world.tick(10_000);
+    }
+    world.sync(away);
+    world.sync(0);
+    world.bundle(0, false);
+    let floor = |world: &World| world.relay.floors.last().unwrap().n;
+    assert!(floor(&world) <= opened, "{} of {opened}", floor(&world));
+    beats(&mut world, &[0, away], 400);
+    assert!(floor(&world) > opened + 400, "once it has the key it is as any other: {}", floor(&world));
+    same_board(&mut world, 0, away);
+}
