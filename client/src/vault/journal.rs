@@ -3,7 +3,7 @@
 //! File: `magic 8 ‖ file id 16`, then records. A record: `length 4 ‖ check 8 ‖ nonce 24 ‖ ciphertext ‖ tag 16`, where `length`
 //! counts what follows the check, `check` is a keyed hash of (file id, length), and the seal's `aad` is (file id, number).
 //! So a record cannot be moved, repeated, left out or shortened; only the end can be cut off, which is what a crash does.
-//! Record 0 says which file (device and inode) this program made: another file with the same content is a copy.
+//! Record 0 says which file (inode and birth) this program made: another file with the same content is a copy.
 use crate::vault::{Record, VaultError, VaultKey, file, open, seal};
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
@@ -12,11 +12,15 @@ use std::{
     io::{Read, Seek, SeekFrom, Write},
     os::unix::fs::MetadataExt,
     path::Path,
+    time::UNIX_EPOCH,
 };
 
 const MAGIC: [u8; 8] = *b"PLJOURN1";
 const FILE_HEAD_LEN: usize = 24;
 const RECORD_HEAD_LEN: usize = 12;
+/// Nanoseconds since 1970 before which no file was born (2001). Below are the zero of file systems that tell no birth, and the
+/// numbers of devices that earlier versions wrote in this place.
+const BIRTHS_FROM: u64 = 1_000_000_000_000_000_000;
 
 pub(super) struct Journal {
     file: File,
@@ -25,8 +29,8 @@ pub(super) struct Journal {
     next: u64,
     /// Where it will begin: everything after is a torn tail.
     end: u64,
-    /// Device and inode of the file as it was made; known once record 0 has been read.
-    born: Option<[u8; 16]>,
+    /// The file as it was made; known once record 0 has been read.
+    born: Option<Birthmark>,
 }
 
 impl Journal {
@@ -43,7 +47,7 @@ impl Journal {
         let mut id = [0; 16];
         rng.fill_bytes(&mut id);
         let mut bytes = [&MAGIC[..], &id].concat();
-        bytes.extend(seal_record(key, &id, 0, &birthmark(&new)?, rng)?);
+        bytes.extend(seal_record(key, &id, 0, &Birthmark::of(&new)?.to_bytes(), rng)?);
         for (number, record) in (1..).zip(records) {
             bytes.extend(seal_record(key, &id, number, record, rng)?);
         }
@@ -71,7 +75,8 @@ impl Journal {
 
     /// Whether this is another file than the one that was made.
     pub(super) fn was_moved(&self) -> Result<bool, VaultError> {
-        Ok(self.born != Some(birthmark(&self.file)?))
+        let there = Birthmark::of(&self.file)?;
+        Ok(self.born.is_none_or(|born| !born.is_of_the_same_file(there)))
     }
 
     /// Reads the records that have been added since the last reading.
@@ -89,7 +94,7 @@ impl Journal {
             self.next += 1;
             rest = after;
             if self.next == 1 {
-                self.born = record.as_slice().try_into().ok();
+                self.born = record.as_slice().try_into().ok().map(Birthmark::from_bytes);
             } else {
                 records.push(record);
             }
@@ -192,10 +197,68 @@ fn seal_record(
     Ok([&len[..], &check(key, id, len), &sealed].concat())
 }
 
-fn birthmark(file: &File) -> Result<[u8; 16], VaultError> {
-    let there = file.metadata()?;
-    let mut mark = [0; 16];
-    let halves = [there.dev().to_be_bytes(), there.ino().to_be_bytes()].concat();
-    mark.copy_from_slice(&halves);
-    Ok(mark)
+/// What tells a file from its copies. Not the number of its device: btrfs, NFS, overlays and disks that are found in another order
+/// have another after the machine was started.
+#[derive(Clone, Copy)]
+struct Birthmark {
+    /// In nanoseconds since 1970; zero where the file system does not tell.
+    birth: u64,
+    inode: u64,
+}
+
+impl Birthmark {
+    fn of(file: &File) -> Result<Self, VaultError> {
+        let there = file.metadata()?;
+        let since = there.created().ok().and_then(|birth| birth.duration_since(UNIX_EPOCH).ok());
+        let birth = since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0);
+        Ok(Self { birth, inode: there.ino() })
+    }
+
+    fn from_bytes(bytes: [u8; 16]) -> Self {
+        let both = u128::from_be_bytes(bytes);
+        let [birth, inode] = [both >> 64, both & u128::from(u64::MAX)].map(|half| u64::try_from(half).unwrap_or(0));
+        Self { birth, inode }
+    }
+
+    fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.birth) << 64 | u128::from(self.inode)).to_be_bytes()
+    }
+
+    /// A birth that one of the two does not tell is not held against it.
+    fn is_of_the_same_file(self, other: Self) -> bool {
+        let tell = self.birth.min(other.birth) >= BIRTHS_FROM;
+        self.inode == other.inode && (!tell || self.birth == other.birth)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A laptop that found its disk under another number after a restart took its vault for a restored backup, and said nothing to its
+    /// team for up to a day.
+    #[test]
+    fn a_file_is_the_same_on_a_disk_of_another_number_and_not_if_it_was_born_at_another_time() {
+        let (birth, inode) = (1_795_392_000_123_456_789, 4711);
+        let there = Birthmark { birth, inode };
+        let mark = |birth: u64, inode: u64| [birth.to_be_bytes(), inode.to_be_bytes()].concat().try_into().unwrap();
+        for (name, written, same) in [
+            ("as it was made", there.to_bytes(), true),
+            ("by a version that wrote the number of the device", mark(0xfd00, inode), true),
+            ("where no birth was told", mark(0, inode), true),
+            ("a copy that was given the inode of the one that was removed", mark(birth + 1, inode), false),
+            ("a copy", mark(birth, inode + 1), false),
+        ] {
+            assert_eq!(Birthmark::from_bytes(written).is_of_the_same_file(there), same, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_mark_of_a_file_is_its_inode_and_the_time_of_its_birth() {
+        let file = tempfile::tempfile().unwrap();
+        let mark = Birthmark::of(&file).unwrap().to_bytes();
+        assert_eq!(mark[8..], file.metadata().unwrap().ino().to_be_bytes());
+        let birth = u64::from_be_bytes(mark[..8].try_into().unwrap());
+        assert!(birth == 0 || birth >= BIRTHS_FROM, "{birth}");
+    }
 }
