@@ -106,11 +106,13 @@ impl Desk {
         self.note_gap(known, page, now.seconds());
         self.move_on(relay, known.unwrap_or_default(), page, now.seconds());
         // Cells may have come before the secret that opens them: what was opened already is only passed over.
-        let made_up = !self.lacks_secret(now.seconds())
-            && self.state.relays.values().any(|relay| relay.blind.is_some() && relay.position > 0);
-        if std::mem::take(&mut self.presence.read_again) || made_up {
+        // Each lane by its own relay's clock: two may stand on either side of a day's beginning.
+        let made_up = |lane: &RelayRecord| lane.blind.is_some() && lane.position > 0;
+        let is_made_up = !self.lacks_secret(now.seconds()) && self.state.relays.get(&relay).is_some_and(made_up);
+        let all = std::mem::take(&mut self.presence.read_again);
+        if all || is_made_up {
             taken.more = true;
-            for (number, relay) in self.state.relays.clone() {
+            for (number, relay) in self.state.relays.clone().into_iter().filter(|(number, _)| all || *number == relay) {
                 let blind = relay.blind.or(Some((relay.position, relay.moved)));
                 self.commit(Record::Relay(number, RelayRecord { position: 0, blind, ..relay }));
             }
