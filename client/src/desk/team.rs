@@ -267,10 +267,10 @@ impl Desk {
     }
 
     /// Whether something this device did has colleagues to hear of it, who have not acknowledged it, and no relay has taken it
-    /// from this process yet. Mere acknowledgements do not count.
+    /// from this process yet. Mere acknowledgements do not count, nor do desk secrets ([`Self::has_untold_secrets`]).
     #[must_use]
     pub fn untold(&self, now: Seconds) -> bool {
-        self.has_untold_events(now) || self.roster_to_tell(now).is_some() || self.has_untold_secrets(now)
+        self.has_untold_events(now) || self.roster_to_tell(now).is_some()
     }
 
     /// Whether this lead has signed rosters whose desk secrets no relay has taken for some colleague yet. Callers seal to them at once,
@@ -470,8 +470,8 @@ impl Desk {
         self.direct(recipient, name, now.seconds(), rng)
     }
 
-    /// The secret to send next: one that was never sent to that device before all, then that of the roster in force, then those sent
-    /// least often, the nearest period first. With a week of rosters made anew, many wait, and callers seal to today's.
+    /// The secret to send next: one that was never sent to that device before all, then that of the roster in force, then those of
+    /// rosters that no other has voided, then those sent least often, the nearest period first. With a week of rosters made anew, many wait, and callers seal to today's.
     fn due_secret(&self, relay: u8, now: Millis) -> Option<(DeviceId, KeyName, u64)> {
         let fresh = |seconds: u64| now.seconds().0 < seconds + SEALING_KEY_AGE_MAX;
         let in_force = self.roster(now.seconds()).ok().map(|roster| super::line::secret_name(roster.period(), roster.desk_key()));
@@ -479,6 +479,11 @@ impl Desk {
             (SECRET_AGAIN_BEATS * self.beat_every(relay).0).saturating_mul(1 << times.min(16)).min(SECRET_EVERY_S * 1000)
         };
         let secrets = self.living_secrets(now.seconds());
+        let living: Vec<KeyName> = self
+            .living(now.seconds())
+            .iter()
+            .map(|roster| super::line::secret_name(roster.period(), roster.desk_key()))
+            .collect();
         let mut due = Vec::new();
         for colleague in self.colleagues(now.seconds()) {
             let Some(device) = self.state.devices.get(&colleague).filter(|device| fresh(device.record.sealing_since)) else {
@@ -488,7 +493,8 @@ impl Desk {
                 let key = (colleague, *name, device.record.sealing_since);
                 let (sent, times) = self.presence.sent.secrets.get(&key).copied().unwrap_or_default();
                 if times == 0 || sent.0 + pause(times) <= now.0 {
-                    due.push(((self.is_secret_told(colleague, *name), Some(*name) != in_force, times, *name, colleague), key));
+                    let (is_told, is_void) = (self.is_secret_told(colleague, *name), !living.contains(name));
+                    due.push(((is_told, Some(*name) != in_force, is_void, times, *name, colleague), key));
                 }
             }
         }
