@@ -337,19 +337,19 @@ impl Desk {
     pub fn to_say(&self, id: ProposalId, now: Seconds) -> Result<(CallerId, String), DeskError> {
         let motion = self.state.concord.motion(&id).filter(|motion| motion.act == Act::Say).ok_or(DeskError::NoSuchProposal)?;
         let (caller, place, alone_from) = (motion.caller, motion.place, Some(Seconds(motion.time + ALONE_AFTER)));
-        let Some((agreed, carried)) = self.state.concord.carried_at(&id) else {
+        let Some((_, carried)) = self.state.concord.carried_at(&id) else {
             return Err(DeskError::NeedsSecond { alone_from });
         };
         let text = self.proposal_text(&id);
         if text.is_empty() {
             return Err(DeskError::NoSuchProposal);
         }
-        // "Please do not go" was said since: that was of these words too.
+        // "Please do not go" was said since they were proposed: that was of these words too, whether or not who agreed knew of it.
         let stopped = self
             .state
             .callers
             .get(&caller)
-            .is_some_and(|entry| entry.stops.iter().any(|(at, stop)| *at > agreed && stop.stops.is_empty()));
+            .is_some_and(|entry| entry.stops.iter().any(|(at, stop)| *at > place && stop.stops.is_empty()));
         if carried + MEETING_LIFE_MAX <= now.0 || stopped || self.was_said(caller, place, &text) {
             return Err(DeskError::Decided);
         }

@@ -464,7 +464,9 @@ impl Desk {
         if !self.reachable(caller, now) {
             return Err(DeskError::Unreachable);
         }
-        let content = Answer { n: self.next_n(caller), written: now.0, stops: stops.to_vec(), ..Answer::default() }.to_cbor()?;
+        // Words of two that a colleague sends in this moment have the next number (SPEC §8.4): what stops everything has one more.
+        let n = self.next_n(caller) + u64::from(stops.is_empty());
+        let content = Answer { n, written: now.0, stops: stops.to_vec(), ..Answer::default() }.to_cbor()?;
         let id = fresh_id(rng);
         self.send(caller, (id, AnswerKind::Stop, content), (now.plus(ANSWER_LIFE_DEFAULT), replies_to), now, rng)?;
         Ok(id)
