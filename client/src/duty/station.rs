@@ -490,6 +490,8 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         self.look_later(at);
         let Some(post) = self.posts.get_mut(at) else { return };
         let DeskError::PacesDiffer = error else { return self.news.push_back(DutyNews::Vault(error)) };
+        // One that was heard before is no relay of this line any more, until its notice can be used again.
+        post.heard = false;
         let said = error.to_string();
         if post.told.replace(said.clone()) != Some(said) {
             self.news.push_back(DutyNews::PacesDiffer(post.relay.number()));

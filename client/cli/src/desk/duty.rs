@@ -121,7 +121,10 @@ impl Round {
     /// As [`Round::run`], until every answer is placed and every deed of this device has been told to its colleagues.
     pub(super) async fn run_telling(&mut self, wait: Duration) -> Result<Outcome, Trouble> {
         let elsewhere = self.elsewhere;
-        self.run(wait, move |desk| desk.anything_on_the_way(now()) || !elsewhere && desk.untold(now())).await
+        self.run(wait, move |desk| {
+            desk.anything_on_the_way(now()) || !elsewhere && (desk.untold(now()) || desk.has_untold_secrets(now()))
+        })
+        .await
     }
 
     /// As [`Round::run`], until every deed of this device has been told to its colleagues, if it is this process that tells.
@@ -189,7 +192,11 @@ impl Round {
                     _ => failure,
                 });
             }
-            DutyNews::PacesDiffer(_) => return Err(sentences::desk(&DeskError::PacesDiffer)),
+            // The others go on: one that was taken must not keep a command from those that were not.
+            DutyNews::PacesDiffer(relay) => {
+                remark(&sentences::paces_differ(relay));
+                self.failed.insert(relay);
+            }
             DutyNews::Vault(error) => return Err(sentences::desk(&error)),
             _ => {}
         }
