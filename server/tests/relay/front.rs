@@ -368,7 +368,14 @@ async fn a_website_has_a_relay_behind_it_and_its_logs_hold_nothing_of_that() {
         client.send("GET", &format!("/{CLOSED}/v1/notice"), None, &[]).await;
         client.send("POST", &format!("/{CLOSED}/v1/up"), None, &[0; 10]).await;
         // Mistyped, and as messengers pass links on.
-        for path in [GATE.to_uppercase(), CLOSED.to_uppercase(), format!("x{GATE}"), format!("x{GATE}?from=friend")] {
+        for path in [
+            GATE.to_uppercase(),
+            CLOSED.to_uppercase(),
+            format!("x{GATE}"),
+            format!("x{GATE}?from=friend"),
+            format!("{GATE}."),
+            format!("{GATE}%20"),
+        ] {
             client.send("GET", &format!("/{path}"), None, &[]).await;
         }
     }
