@@ -167,11 +167,12 @@ struct TooSlow;
 struct Whence {
     source: Source,
     owes: Source,
+    alone: Source,
 }
 
 impl Whence {
     fn of(seated: &Seated) -> Self {
-        Self { source: seated.source, owes: seated.owes }
+        Self { source: seated.source, owes: seated.owes, alone: seated.alone }
     }
 }
 
@@ -181,11 +182,11 @@ async fn answer(hall: Arc<Hall>, pulse: Arc<Pulse>, from: Whence, request: Reque
     let whole = timeout(hall.deadlines.request, heard(&hall, from, request)).await;
     let heard = whole.unwrap_or(Err(TooSlow)).inspect_err(|_| hall.counters.deadlines_passed.add(1))?;
     asked.answered();
-    owed(&hall, &pulse, from.owes, heard).await
+    owed(&hall, &pulse, from, heard).await
 }
 
 /// The reply, tied to what it takes up until the peer has taken it.
-async fn owed(hall: &Hall, pulse: &Arc<Pulse>, owes: Source, reply: Response<Body>) -> Result<Response<Body>, TooSlow> {
+async fn owed(hall: &Hall, pulse: &Arc<Pulse>, from: Whence, reply: Response<Body>) -> Result<Response<Body>, TooSlow> {
     let (parts, body) = reply.into_parts();
     // Every reply is whole in memory, so this does not wait.
     let bytes = body.collect().await.map_err(|_| TooSlow)?.to_bytes();
@@ -193,7 +194,11 @@ async fn owed(hall: &Hall, pulse: &Arc<Pulse>, owes: Source, reply: Response<Bod
         return Ok(Response::from_parts(parts, Body::empty()));
     }
     let is_shared = parts.extensions.get::<reply::Shared>().is_some();
-    let room = if parts.extensions.get::<reply::ToDesk>().is_some() { &hall.owing_desks } else { &hall.owing };
+    // Of those who have shown who they are, several may sit behind one address.
+    let (room, owes) = match parts.extensions.get::<reply::ToDesk>() {
+        Some(_) => (&hall.owing_desks, from.alone),
+        None => (&hall.owing, from.owes),
+    };
     let held = if is_shared { None } else { Some(hall.room_in(room, owes, bytes.len())?) };
     Ok(Response::from_parts(parts, Body::from(Bytes::from_owner(Owed::new(bytes, held, pulse)))))
 }

@@ -47,8 +47,10 @@ pub struct Seated {
     sources: Arc<Sources>,
     /// Who took it.
     pub source: Source,
-    /// Against whom it counts what the connection takes up: its source, or itself alone where that is everybody.
+    /// Against whom it counts what strangers take up: the source, or this connection alone where that is everybody.
     pub owes: Source,
+    /// This connection alone.
+    pub alone: Source,
     /// Told when this connection has to make room for another.
     pub leave: Arc<Notify>,
 }
@@ -80,8 +82,9 @@ impl Sources {
         let leave = Arc::new(Notify::new());
         open.push(Open { address: own, leave: Arc::clone(&leave) });
         drop(state);
-        let owes = if is_capped { source } else { self.any() };
-        Some(Seated { sources: Arc::clone(self), source, owes, leave })
+        let alone = self.any();
+        let owes = if is_capped { source } else { alone };
+        Some(Seated { sources: Arc::clone(self), source, owes, alone, leave })
     }
 
     /// A source that nobody else is.
