@@ -147,6 +147,69 @@ for (const tongue of TONGUES) {
   }
 }
 
+/**
+ * She writes a few words, and has not sent them.
+ * @param {Her} her
+ * @param {string} text
+ */
+async function writes(her, text) {
+  await her.choose("write_words");
+  await her.at("write");
+  await her.browser.tap("textarea");
+  await her.browser.type(text);
+}
+
+test("chromium: a stop is said wherever she is: after she has read what it stops, while she reads it, and while she writes", () =>
+  within("chromium", {}, async (browser) => {
+    const her = new Her(browser, "en", "en-360-stop");
+    await her.arrive(line.url);
+    await her.begin();
+    await her.checkIn("ok");
+    await her.arrived();
+    await writes(her, "Where shall I go?");
+    await her.choose("send");
+    await her.at("sent");
+    await her.arrived();
+    const id = await whoWrote("Where shall I go?");
+    /** @param {string} where she comes to read it */
+    const isStopped = async (where) => {
+      await line.desk("desk answer", id, "--stop");
+      await her.at("stop");
+      await her.hears(her.say("stop_do_not_go"));
+      await her.choose("read_answer");
+      await her.at(where);
+      await her.hears(her.say("stop_do_not_go"));
+      await her.choose("hide");
+    };
+
+    await line.desk("desk answer", id, "--text", "At the bridge.");
+    await her.hears(her.say("read_answer"));
+    assert.equal(await her.read(), "At the bridge.");
+    await her.choose("hide");
+    await her.at("sent");
+    await writes(her, "I am coming.");
+    await her.choose("send");
+    await her.at("sent");
+    await isStopped("read0");
+    await her.at("sent");
+
+    await line.desk("desk answer", id, "--text", "At the mill.");
+    await her.hears(her.say("read_answer"));
+    await her.choose("read_answer");
+    await her.at("read1");
+    assert.equal(await browser.text(".letter"), "At the mill.");
+    await isStopped("read1");
+    await her.at("sent");
+    assert.ok(!(await browser.text()).includes("At the mill."), "what was stopped is not shown any more");
+
+    await writes(her, "And now?");
+    await isStopped("read2");
+    await her.at("write");
+    const typed = () => /** @type {any} */ (document.querySelector("textarea")).value;
+    assert.equal(await browser.evaluate(typed), "And now?", "what she wrote is there again");
+    await her.leave();
+  }));
+
 /** Taps of somebody who knows her words, from the link to ✓. */
 const TAPS_MOST = 22;
 

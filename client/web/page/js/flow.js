@@ -7,11 +7,44 @@ let refresh = () => {};
  * Goes to a screen, and stays there until she taps.
  * @param {() => void} screen
  */
-function go(screen) {
+function hold(screen) {
   refresh = () => {
     if (!isGone) screen();
   };
   refresh();
+}
+
+/**
+ * Goes to a screen, and stays there until she taps, or until she is told not to go: that comes before anything else.
+ * @param {() => void} screen
+ * @param {() => void} [back] comes back to it
+ */
+function go(screen, back = () => go(screen)) {
+  hold(() => {
+    const stop = isHers && unread().find((answer) => answer.stop);
+    if (stop) halt(stop.id, back);
+    else screen();
+  });
+}
+
+/**
+ * Goes to a screen that is not made anew under her finger while she taps or writes. Being told not to go takes its place all the same.
+ * @param {() => void} screen
+ */
+function stay(screen) {
+  let act = screen;
+  go(
+    () => {
+      act();
+      act = () => {};
+    },
+    () => stay(screen),
+  );
+}
+
+/** Where she is between things: at her letter, if she wrote one. */
+function home() {
+  go(letters.length ? sent : hub);
 }
 
 const entry = new Entry({ id: "entry" }, () => {});
@@ -97,8 +130,7 @@ function enter() {
 
 /** Shows the pads. What happens meanwhile must not take a word from under her finger. */
 function tap() {
-  refresh = () => {};
-  entry.show();
+  stay(() => entry.show());
 }
 
 function forgot() {
@@ -120,13 +152,19 @@ function recognise() {
   if (pictures.length < 3) {
     return show({ id: "recognise", lines: [pack.say("one_moment")], drawing: pack.drawings.waiting, isWaiting: true, body: quietNote() });
   }
+  /** @param {boolean} isMine */
+  const next = (isMine) => () => {
+    isHers = isMine;
+    if (isMine) return go(hub);
+    enter();
+  };
   show({
     id: "recognise",
     lines: [pack.say("are_these_yours")],
     body: [marks()],
     choices: [
-      { name: pack.say("yes_mine"), drawing: "send", isMain: true, act: () => go(hub) },
-      { name: pack.say("not_mine"), drawing: "undo", act: enter },
+      { name: pack.say("yes_mine"), drawing: "send", isMain: true, act: next(true) },
+      { name: pack.say("not_mine"), drawing: "undo", act: next(false) },
     ],
   });
 }
@@ -143,18 +181,28 @@ function marks() {
 function hub() {
   if (bulletin && !isBulletinRead) return told();
   const found = shownAnswers();
-  const mail = found.length > readCount ? "answer_for_you" : beats && beats.slowRead ? "no_answer_yet" : "looking";
+  const news = unread();
+  const mail = news.length ? "answer_for_you" : beats && beats.slowRead ? "no_answer_yet" : "looking";
   /** @type {Choice[]} */
   const list = [
     { name: pack.say("check_in"), drawing: "ok", act: () => go(statuses) },
     { name: pack.say("write_words"), drawing: "write", act: () => write(false) },
     { name: pack.say("more"), drawing: "more", act: () => go(more) },
   ];
-  if (found.length) list.unshift({ name: pack.say("read_answer"), drawing: "read", isMain: true, act: () => readFrom(0) });
+  if (found.length) list.unshift({ name: pack.say("read_answer"), drawing: "read", isMain: true, act: () => readFrom(news[0] || found[0]) });
   const letter = newest();
-  const isNews = found.length > readCount;
-  const lines = letter && !isNews ? [sentence(letter)] : [pack.say(mail), !letter && hasEarlierReceipt ? pack.say("last_letter_arrived") : ""];
+  const lines = letter && !news.length ? [sentence(letter)] : [pack.say(mail), !letter && hasEarlierReceipt ? pack.say("last_letter_arrived") : ""];
   show({ id: "hub", lines, body: quietNote(), choices: list });
+}
+
+/**
+ * "Please do not go", wherever she is.
+ * @param {string} id
+ * @param {() => void} back goes on with what it took the place of
+ */
+function halt(id, back) {
+  const list = [{ name: pack.say("read_answer"), drawing: "read", act: () => hold(() => read(id, back)) }];
+  hold(() => show({ id: "stop", lines: [pack.say("stop_do_not_go")], drawing: pack.drawings.stop, choices: list }));
 }
 
 /** The bulletin, before anything else. */
@@ -292,7 +340,8 @@ function sent() {
   /** @type {Choice[]} */
   const list = [];
   if (drawnWords.length && !areLearned) list.push({ name: pack.say("my_words"), drawing: "words", isMain: true, act: () => go(() => teach(0)) });
-  if (shownAnswers().length > readCount) list.push({ name: pack.say("read_answer"), drawing: "read", isMain: true, act: () => readFrom(0) });
+  const news = unread();
+  if (news.length) list.push({ name: pack.say("read_answer"), drawing: "read", isMain: true, act: () => readFrom(news[0]) });
   if (isQuiet) list.push({ name: pack.say("try_again"), drawing: "undo", isMain: true, act: () => beats && beats.begin() });
   list.push({ name: pack.say("write_words"), drawing: "write", act: () => write(false) });
   list.push({ name: pack.say("more"), drawing: "more", act: () => go(more) });
@@ -385,7 +434,7 @@ function otherDoor() {
     drawing: pack.drawings.door,
     lines: [pack.say("other_door_learn")],
     body: [element("p", "address", facts.door), element("p", "small", pack.say("private_window"))],
-    choices: [{ name: pack.say("go_on"), drawing: "go_on", act: () => go(letters.length ? sent : hub) }],
+    choices: [{ name: pack.say("go_on"), drawing: "go_on", act: home }],
   });
 }
 
@@ -406,7 +455,7 @@ function more() {
   list.push({ name: pack.say("someone_else"), drawing: "someone_else", act: () => write(true) });
   if (lineFacts && lineFacts.door) list.push({ name: pack.say("other_door"), drawing: "door", act: () => go(otherDoor) });
   else if (drawnWords.length) list.push({ name: pack.say("my_words"), drawing: "words", act: () => go(() => teach(0)) });
-  show({ id: "more", lines: [pack.say("no_meetings")], choices: list, back: () => go(letters.length ? sent : hub) });
+  show({ id: "more", lines: [pack.say("no_meetings")], choices: list, back: home });
 }
 
 /** The longest text, in letters. */
@@ -428,6 +477,7 @@ function write(isSafe) {
   area.setAttribute("spellcheck", "false");
   area.setAttribute("data-gramm", "false");
   area.setAttribute("aria-label", pack.say("your_letter"));
+  field = area;
   const hint = element("p", "small");
   hint.setAttribute("aria-live", "polite");
   const look = () => {
@@ -444,39 +494,43 @@ function write(isSafe) {
     draft.isSafe = isSafe;
     sendDraft();
   };
-  refresh = () => {};
-  show({
-    id: "write",
-    lines: [isSafe ? pack.say("someone_else_truth") : "", pack.say("care")],
-    body: [area, hint],
-    choices: [{ name: pack.say("send"), drawing: "send", isMain: true, act }],
-    back: () => {
-      area.value = "";
-      go(letters.length ? sent : hub);
-    },
-  });
+  stay(() =>
+    show({
+      id: "write",
+      lines: [isSafe ? pack.say("someone_else_truth") : "", pack.say("care")],
+      body: [area, hint],
+      choices: [{ name: pack.say("send"), drawing: "send", isMain: true, act }],
+      back: () => {
+        area.value = "";
+        home();
+      },
+    }),
+  );
 }
 
 /**
- * Shows the answers from one on.
- * @param {number} at
+ * Shows an answer, and those after it.
+ * @param {VisitEvent} answer
  */
-function readFrom(at) {
-  go(() => read(at));
+function readFrom(answer) {
+  go(() => read(answer.id, home));
 }
 
-/** @param {number} at */
-function read(at) {
+/**
+ * @param {string} id
+ * @param {() => void} back
+ */
+function read(id, back) {
   const found = shownAnswers();
+  const at = found.findIndex((one) => one.id === id);
   const answer = found[at];
-  if (!answer) return go(letters.length ? sent : hub);
-  readCount = Math.max(readCount, at + 1);
+  if (!answer) return back();
   const text = answer.text || (answer.stop ? "" : "…");
   const box = element("div", answer.stop ? "letter stop" : "letter", text);
   box.lang = "";
   /** @type {Choice[]} */
-  const list = [{ name: pack.say("hide"), drawing: "hide", act: () => go(letters.length ? sent : hub) }];
-  if (found[at + 1]) list.push({ name: pack.say("next_answer"), drawing: "read", act: () => readFrom(at + 1) });
+  const list = [{ name: pack.say("hide"), drawing: "hide", act: back }];
+  if (found[at + 1]) list.push({ name: pack.say("next_answer"), drawing: "read", act: () => readFrom(found[at + 1]) });
   if (answer.offer) list.push({ name: pack.say("no_thank_you"), drawing: "no_thanks", act: () => decline(Boolean(answer.safeguarding)) });
   list.push({ name: pack.say("write_again"), drawing: "write", act: () => write(Boolean(answer.safeguarding)) });
   const dates = [pack.say("answer_was_written").replace("{date}", day(answer.written)), pack.say("good_until").replace("{date}", day(answer.good_until))];
@@ -487,6 +541,7 @@ function read(at) {
     body: [box, element("p", "small", dates.join(" · "))],
     choices: list,
   });
+  opened.add(id);
 }
 
 /**

@@ -23,10 +23,6 @@ function wipe() {
   cover();
   forget();
   flights.abort();
-  const areas = document.querySelectorAll("textarea");
-  areas.forEach((area) => {
-    area.value = "";
-  });
   byId("screen").textContent = "";
   byId("ways").textContent = "";
 }

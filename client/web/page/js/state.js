@@ -25,6 +25,10 @@ let areLearned = false;
 let isKnown = false;
 /** @type {number[]} the three little pictures */
 let pictures = [];
+/** Whether she is in her room: she has said that the pictures are hers, or is new. */
+let isHers = false;
+/** @type {HTMLTextAreaElement | null} what she writes in: not in the document while she is told not to go */
+let field = null;
 
 /** @type {Letter[]} */
 let letters = [];
@@ -36,8 +40,8 @@ let answers = [];
 const stopped = new Set();
 /** @type {VisitEvent[]} */
 let stops = [];
-/** How many answers she has opened. */
-let readCount = 0;
+/** @type {Set<string>} answers that she has opened */
+const opened = new Set();
 let bulletin = 0;
 let isBulletinRead = false;
 let hasEarlierReceipt = false;
@@ -60,6 +64,8 @@ function forget() {
   waiting = [];
   answers = [];
   stops = [];
+  if (field) field.value = "";
+  field = null;
   worker = null;
   beats = null;
   core = null;
@@ -127,6 +133,11 @@ function shownAnswers() {
   return answers.filter((answer) => !stopped.has(answer.id) && now <= answer.good_until);
 }
 
+/** The answers that she has not opened. */
+function unread() {
+  return shownAnswers().filter((answer) => !opened.has(answer.id));
+}
+
 /** The line's clock, in milliseconds. */
 function lineNow() {
   if (!beats || !beats.plan) return Date.now();
@@ -168,6 +179,7 @@ function know(words) {
 /** Draws eight words for somebody new. */
 function draw() {
   if (!core || drawnWords.length) return;
+  isHers = true;
   const words = /** @type {Uint8Array} */ (core.bytes("draw", null));
   for (let at = 0; at < 16; at += 2) drawnWords.push(words[at] * 256 + words[at + 1]);
   know(words);
