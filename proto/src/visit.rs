@@ -46,7 +46,7 @@ pub enum Event {
     InBox(To, u16),
     /// The desk, or safeguarding, holds the letter: the second sign.
     Receipt(To, u16),
-    /// An answer, complete and signed by a seat; or a stop.
+    /// An answer, complete and signed by a seat; or a stop. Whoever shows it says so: [`Visit::displayed`].
     Answer(ShownAnswer),
     /// The letter was taken back before a person saw it.
     Withdrawn(To, u16),
@@ -292,7 +292,7 @@ impl Visit {
         for (relay, cell) in core::mem::take(&mut self.slow_unread) {
             events.extend(self.read_slow(relay, &cell, now));
         }
-        events.extend(self.shown_in_turn(now));
+        events.extend(self.in_turn(now));
         events
     }
 
@@ -326,7 +326,7 @@ impl Visit {
     pub fn all_in_box(&self) -> bool {
         self.desk.all_in_box() && self.safe.all_in_box()
     }
-    /// Whether every answer shown has been named to the desk in a cell that a relay took.
+    /// Whether every answer displayed has been named to the desk in a cell that a relay took.
     #[must_use]
     pub fn all_named(&self) -> bool {
         self.desk.all_named() && self.safe.all_named()
@@ -340,6 +340,12 @@ impl Visit {
     #[must_use]
     pub fn parts_read(&self) -> usize {
         self.reading.parts_read
+    }
+
+    /// She has an answer or a stop of this mailbox before her eyes, the whole of it: from now on posts name it. To be said of nothing
+    /// that was not shown: what was named is not sent again, and what was named before it joined the carousel is found with no words.
+    pub fn displayed(&mut self, of: To, answer: AnswerId) {
+        self.voice(of).show(answer);
     }
 
     /// Whether whole rounds of POSTs are over, in each of which each mailbox had its turn. A visit that ends there tells nobody by
@@ -414,7 +420,7 @@ impl Visit {
                 self.slow_unread.push((relay_no, Box::new(*cell)));
             }
         }
-        events.extend(self.shown_in_turn(now));
+        events.extend(self.in_turn(now));
         Ok(events)
     }
 
@@ -431,7 +437,7 @@ impl Visit {
                 events.extend(self.read_fast(relay_no, cell, now));
             }
         }
-        events.extend(self.shown_in_turn(now));
+        events.extend(self.in_turn(now));
         Ok(events)
     }
 
@@ -483,7 +489,6 @@ impl Visit {
             Read::Nothing => {}
             Read::Whole(answer, _) if answer.kind == Kind::Stop => {
                 self.order.count(&answer, came.fast.is_some());
-                voice.show(answer.answer);
                 events.push(Event::Answer(answer));
             }
             Read::Whole(answer, begun) => {
@@ -499,21 +504,15 @@ impl Visit {
     /// is not named to the desk unless there are more beats, and may be shown again in the next visit.
     pub fn wait_no_more(&mut self, now: Millis) -> Vec<Event> {
         self.order.hurry();
-        self.shown_in_turn(now)
+        self.in_turn(now)
     }
 
-    /// The answers whose turn it is.
-    fn shown_in_turn(&mut self, now: Millis) -> Vec<Event> {
+    /// The answers whose turn it is, but for those that are over or that a stop covers.
+    fn in_turn(&mut self, now: Millis) -> Vec<Event> {
         let (line_now, checked_now) = (self.line_now(now), self.checked_now(now).seconds());
         let mut events = Vec::new();
         for answer in self.order.due(&self.reading, &self.timing(), line_now) {
-            let voice = if answer.seat.is_safeguarding() { &mut self.safe } else { &mut self.desk };
-            let stopped = self.reading.is_stopped(&answer);
-            if stopped || answer.good_until >= checked_now {
-                // Stopped before its turn: she is not shown it, and the desk need not send it again.
-                voice.show(answer.answer);
-            }
-            if !stopped && answer.good_until >= checked_now {
+            if answer.good_until >= checked_now && !self.reading.is_stopped(&answer) {
                 events.push(Event::Answer(answer));
             }
         }

@@ -139,6 +139,14 @@ impl World {
         bytes.resize(8 * DOWN_CELL_LEN, 0x5a);
         self.visit.fast(0, &bytes, self.now).unwrap()
     }
+    /// She looks at the answers among these.
+    fn look(&mut self, events: &[Event]) {
+        for event in events {
+            if let Event::Answer(answer) = event {
+                self.visit.displayed(answer.mailbox(), answer.answer);
+            }
+        }
+    }
     fn slow(&mut self, cells: &[down::DownCell]) -> Vec<Event> {
         let mut bytes: Vec<u8> = cells.iter().flat_map(|cell| cell.iter().copied()).collect();
         bytes.resize(48 * DOWN_CELL_LEN, 0);
@@ -247,12 +255,39 @@ fn an_answer_is_shown_once_and_named_to_the_desk() {
     assert!(cells.len() > 4);
     let (first, rest) = cells.split_at(4);
     assert!(texts(&world.fast(rest)).is_empty(), "parts come in any order");
-    assert_eq!(texts(&world.fast(first)), [long]);
+    let events = world.fast(first);
+    assert_eq!(texts(&events), [long]);
+    world.look(&events);
     assert!(texts(&world.fast(first)).is_empty(), "an answer is shown once");
     assert!(!world.visit.all_named());
     let (cell, _) = world.take();
     assert_ne!(world.letter(&cell).saw, [0; 8]);
     assert!(world.visit.all_named());
+}
+
+#[test]
+fn an_answer_is_named_once_it_was_displayed_and_not_before() {
+    let mut world = World::new("displayed");
+    let dummy = world.post();
+    let live = *world.letter(&dummy).live_key;
+    for (n, kind, text) in [(1u64, Kind::Answer, "at the bridge"), (2, Kind::Stop, "not at the bridge")] {
+        let cells = fast_cells(&mut world, &live, (2, kind), n, text, 10 * n as u16);
+        let events = world.fast(&cells);
+        assert_eq!(texts(&events), [text]);
+        for later in 1..4 {
+            let (cell, _) = world.take();
+            assert_ne!(world.letter(&cell).saw, [n as u8; 8], "it is behind a button that nobody has tapped");
+            // The desk sends it again meanwhile.
+            world.now = world.now.plus(90_000);
+            let again = fast_cells(&mut world, &live, (2, kind), n, text, 10 * n as u16 + later);
+            assert_eq!(world.fast(&again), [], "and it is shown once all the same");
+        }
+        assert!(world.visit.all_named());
+        world.look(&events);
+        assert!(!world.visit.all_named());
+        let (cell, _) = world.take();
+        assert_eq!(world.letter(&cell).saw, [n as u8; 8]);
+    }
 }
 
 #[test]
@@ -348,7 +383,9 @@ fn what_is_fetched_again_was_not_sent_again() {
     let answers = 12;
     let cells: Vec<_> =
         (0..answers).flat_map(|nth| world.answer(&format!("answer {nth}"), Track::Slow(&reply, day), nth)).collect();
-    assert_eq!((cells.len(), texts(&world.slow(&cells)).len()), (12, 12));
+    let events = world.slow(&cells);
+    assert_eq!((cells.len(), texts(&events).len()), (12, 12));
+    world.look(&events);
     let mut named = Vec::new();
     for _ in 0..answers {
         assert!(!world.visit.all_named());
@@ -427,20 +464,31 @@ fn a_stop_covers_what_was_written_before_it_whatever_comes_first() {
     let after = seal(&mut world, Kind::Answer, 3, 3, "a new plan", 3);
     let events = world.fast(&[stop]);
     assert!(matches!(&events[..], [Event::Answer(stop)] if stop.kind == Kind::Stop));
-    assert_eq!(texts(&world.fast(&[go, after])), ["a new plan"]);
-    while !world.visit.all_named() {
-        world.take();
-    }
+    world.look(&events);
+    let events = world.fast(&[go, after]);
+    assert_eq!(texts(&events), ["a new plan"]);
+    world.look(&events);
+    let named = [(); 4].map(|()| {
+        let (cell, _) = world.take();
+        world.letter(&cell).saw
+    });
+    assert!([2, 3].iter().all(|id| named.contains(&[*id; 8])), "{named:?}");
+    assert!(!named.contains(&[1; 8]), "the desk is told of nothing that she was not shown: {named:?}");
 }
 
 /// The cells of an answer of a seat on the fast track, under the next `i`.
 fn fast_answer(world: &mut World, live: &[u8; 32], seat: u8, n: u64, text: &str, i: u16) -> Vec<down::DownCell> {
+    fast_cells(world, live, (seat, Kind::Answer), n, text, i)
+}
+
+/// The same of an answer or a stop.
+fn fast_cells(world: &mut World, live: &[u8; 32], (seat, kind): (u8, Kind), n: u64, text: &str, i: u16) -> Vec<down::DownCell> {
     let now = world.now.seconds();
-    let content = Answer { n, written: now.0, text: text.to_owned().into(), ..Answer::default() }.to_cbor().unwrap();
+    let content = Answer { n, written: NOW.0, text: text.to_owned().into(), ..Answer::default() }.to_cbor().unwrap();
     let seat = Seat::new(seat).unwrap();
     let sealed = cut(&content, ANSWER_PART_LEN).unwrap().into_iter().zip(i..).map(|(part, i)| {
         let part = AnswerPart {
-            kind: Kind::Answer,
+            kind,
             answer: [n as u8; 8],
             part,
             good_until: now.plus(1000),

@@ -210,6 +210,44 @@ test("chromium: a stop is said wherever she is: after she has read what it stops
     await her.leave();
   }));
 
+test("chromium: an answer that she did not open is there when she comes back, and only then the desk hears that it was shown", () =>
+  within("chromium", {}, async (browser) => {
+    const her = new Her(browser, "en");
+    await her.arrive(line.url);
+    await her.begin();
+    await her.checkIn("ok");
+    await her.arrived();
+    const words = await her.learn();
+    await her.choose("go_on");
+    await her.at("door");
+    await her.choose("go_on");
+    await her.at("sent");
+    await writes(her, "Is anybody there?");
+    await her.choose("send");
+    await her.at("sent");
+    await her.arrived();
+    const id = await whoWrote("Is anybody there?");
+    await line.desk("desk answer", id, "--text", "We are.");
+    await her.hears(her.say("read_answer"));
+    // By the time this has arrived, posts have gone in which it could have been named.
+    await writes(her, "I look later.");
+    await her.choose("send");
+    await her.at("sent");
+    await her.arrived();
+    const answer = async () => (await line.desk("desk show", id)).find((item) => item.kind === "answer");
+    assert.equal((await answer()).state, "with_the_relay");
+    await her.leave();
+
+    const again = new Her(browser, "en");
+    await again.arrive(line.url);
+    await again.comeBack(words);
+    await again.at("hub");
+    await again.hears(again.say("read_answer"));
+    assert.equal(await again.read(), "We are.");
+    await named(id);
+    await again.leave();
+  }));
+
 /** Taps of somebody who knows her words, from the link to ✓. */
 const TAPS_MOST = 22;
 

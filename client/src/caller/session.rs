@@ -8,7 +8,7 @@ use porchlight_proto::card::Card;
 use porchlight_proto::letter::Letter;
 use porchlight_proto::phrase::Stretched;
 use porchlight_proto::time::Millis;
-use porchlight_proto::visit::{self, Event, Post, Ticket, To, Visit, VisitError};
+use porchlight_proto::visit::{self, Event, Post, ShownAnswer, Ticket, To, Visit, VisitError};
 use rand_core::CryptoRng;
 use tokio::task::JoinSet;
 
@@ -233,6 +233,11 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
     pub fn write(&mut self, letter: &Letter, to: To) -> Result<u16, VisitError> {
         let now = self.now();
         self.visit.write(letter, to, now)
+    }
+
+    /// An answer was displayed, the whole of it: posts name it from now on.
+    pub fn displayed(&mut self, answer: &ShownAnswer) {
+        self.visit.displayed(answer.mailbox(), answer.answer);
     }
 
     /// Starts the beats: the first POST at once.

@@ -290,12 +290,15 @@ async fn an_answer_of_the_carousel_is_shown_before_the_slow_days_count_as_read_a
     let mut shown = None;
     until(&mut session, |news| {
         if let News::Event(Event::Answer(answer)) = news {
-            shown = Some(answer.content.clone());
+            shown = Some(answer.clone());
         }
         matches!(news, News::SlowRead).then_some(())
     })
     .await;
-    assert_eq!(shown.as_ref().map(|answer| answer.text.as_str()), Some("잘 받았습니다."));
+    let shown = shown.expect("it is shown before");
+    assert_eq!(shown.content.text.as_str(), "잘 받았습니다.");
+    session.displayed(&shown);
+    assert!(!session.visit().all_named());
     let end = SystemClock.elapsed() + LONG;
     while !session.visit().all_named() {
         session.next(SystemClock.elapsed() + Duration::from_millis(20)).await;

@@ -320,13 +320,25 @@ impl Her {
         self.visit.posted(post.ticket, R, Some(&reply)).unwrap();
     }
     fn read_fast(&mut self, world: &World) -> Vec<Event> {
-        self.visit.fast(R, &world.relay.down_fast(world.now), world.now).unwrap()
+        let events = self.visit.fast(R, &world.relay.down_fast(world.now), world.now).unwrap();
+        self.look(events)
     }
     fn read_slow(&mut self, world: &World) -> Vec<Event> {
         let days = self.visit.days(world.now);
-        days.into_iter()
+        let events = days
+            .into_iter()
             .flat_map(|day| self.visit.slow_day(R, &world.relay.down_slow(day, world.now), world.now).unwrap())
-            .collect()
+            .collect();
+        self.look(events)
+    }
+    /// She looks at every answer at once.
+    fn look(&mut self, events: Vec<Event>) -> Vec<Event> {
+        for event in &events {
+            if let Event::Answer(answer) = event {
+                self.visit.displayed(answer.mailbox(), answer.answer);
+            }
+        }
+        events
     }
 }
 

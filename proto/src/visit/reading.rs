@@ -1,4 +1,5 @@
 //! Joining the parts of answers, each answer once.
+use super::To;
 use crate::answer::Answer;
 use crate::cell::down::{AnswerPart, Kind};
 use crate::event::AnswerId;
@@ -31,6 +32,14 @@ pub struct ShownAnswer {
     pub good_until: Seconds,
     /// The letter it answers: visit and number.
     pub answers: (Session, u16),
+}
+
+impl ShownAnswer {
+    /// The mailbox it is of.
+    #[must_use]
+    pub const fn mailbox(&self) -> To {
+        if self.seat.is_safeguarding() { To::Safeguarding } else { To::Desk }
+    }
 }
 
 /// What came of a part.

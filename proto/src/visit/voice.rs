@@ -1,4 +1,4 @@
-//! One voice of a visit: the letters it sends, what became of them, and the answers it names as shown.
+//! One voice of a visit: the letters it sends, what became of them, and the answers it names as displayed.
 use super::NOTHING_SEEN;
 use crate::cell::down::{Receipt, Withdrawal};
 use crate::cell::up::LetterPart;
@@ -213,7 +213,7 @@ impl Voice {
         }
         news
     }
-    /// An answer was shown: it will be named.
+    /// An answer was displayed: it will be named.
     pub(super) fn show(&mut self, answer: AnswerId) {
         if !self.shown.iter().any(|(shown, _)| *shown == answer) {
             self.shown.push((answer, false));

@@ -86,7 +86,10 @@ impl Scene {
                     assert!(*seq >= 1 && *seq <= self.written && self.boxed.insert(*seq), "a letter is in the box once");
                 }
                 Event::Receipt(To::Desk, seq) => assert!(*seq >= 1 && *seq <= self.written),
-                Event::Answer(answer) => assert!(self.known && answer.good_until >= self.now_checked()),
+                Event::Answer(answer) => {
+                    assert!(self.known && answer.good_until >= self.now_checked());
+                    self.visit.displayed(answer.mailbox(), answer.answer);
+                }
                 _ => {}
             }
         }

@@ -80,8 +80,8 @@ class Mailbox:
     def _was_whole(self, answer_id: bytes) -> bool:
         return any(known == answer_id for known, _ in self._known)
 
-    def in_turn(self, now: int, slots_ms: int, beat_ms: int) -> list[tuple[str, dict]]:
-        """The answers whose turn it is, in the order of `n`: each `shown`, `stopped`, or `over`."""
+    def in_turn(self, now: int, slots_ms: int, beat_ms: int) -> list[dict]:
+        """The answers whose turn it is, in the order of `n`, but for those that are over or that a stop covers."""
         out = []
         while self._waiting:
             at = min(range(len(self._waiting)), key=lambda at: self._waiting[at].value["map"][0])
@@ -89,7 +89,9 @@ class Mailbox:
                 break
             one = self._waiting.pop(at)
             self._count(one.value, one.begun is not None)
-            out.append(self._shown(one.value, now))
+            if now <= one.value["good_until"] and not any(_covers(stop, one.value) for stop in self._stops):
+                out.append(one.value)
+        self.shown += out
         return out
 
     def _count(self, value: dict, fast: bool) -> None:
@@ -105,14 +107,6 @@ class Mailbox:
         heard = [coming.heard for coming in before if not self._was_whole(coming.opened["answer_id"])]
         missing = self._highest is not None and one.value["map"][0] > self._highest + 1
         return any(since is not None and since > too_old for since in [*heard, one.since if missing else None])
-
-    def _shown(self, value: dict, now: int) -> tuple[str, dict]:
-        if any(_covers(stop, value) for stop in self._stops):
-            return "stopped", value
-        if now > value["good_until"]:
-            return "over", value
-        self.shown.append(value)
-        return "shown", value
 
     def visible(self, now: int) -> list[dict]:
         """What stands on the page: in the order of `n`, without what is past its `good_until`."""

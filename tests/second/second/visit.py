@@ -106,6 +106,10 @@ class Visit:
         insist(self.keys is not None, "no phrase")
         return self._side(to).voice.write(contents.letter(value), self._relays_now(now_ms))
 
+    def displayed(self, of: str, answer_id: bytes) -> None:
+        """She has an answer of this mailbox before her eyes: from now on cells name it."""
+        self._side(of).voice.shown(answer_id)
+
     def _side(self, name: str) -> Side:
         return self.safe if name == "safeguarding" else self.desk
 
@@ -182,16 +186,12 @@ class Visit:
         return self._read(_cells(data), self._fast[relay_no], now_ms) + self._in_turn(now_ms)
 
     def _in_turn(self, now_ms: int) -> list:
-        """The answers whose turn it is; one that a stop covers is named as if it were shown."""
+        """The answers whose turn it is, but for those that are over or that a stop covers."""
+        beat_ms = self.roster.numbers["beat_ms"] if self.roster else 0
         events = []
         for side in (self.desk, self.safe):
-            beat_ms = self.roster.numbers["beat_ms"] if self.roster else 0
-            for what, value in side.mailbox.in_turn(self._now(now_ms), now_ms + self._ahead_ms, beat_ms):
-                if what != "over":
-                    side.voice.shown(value["answer_id"])
-                if what == "shown":
-                    events.append(["answer", value])
-        return events
+            events += side.mailbox.in_turn(self._now(now_ms), now_ms + self._ahead_ms, beat_ms)
+        return [["answer", value] for value in events]
 
     def _read_slow(self, now_ms: int) -> list:
         """Reads what has been fetched of the slow track; until phrase and roster are there it waits."""
@@ -247,8 +247,6 @@ class Visit:
             what, value = side.mailbox.take(opened, now, now_ms + self._ahead_ms, place.day is None)
         except Refused:
             return events
-        if what == "stop":
-            side.voice.shown(opened["answer_id"])
         if what == "again":
             side.voice.came_again(opened["answer_id"])
         return events + ([["answer", value]] if what == "stop" else [])

@@ -58,6 +58,11 @@ def visit_fast(q):
 
 
 @verb
+def visit_displayed(q):
+    _KEPT[q["visit"]].displayed(q["of"], hx(q["answer"]))
+
+
+@verb
 def visit_says(q):
     """What a visit would tell if asked now."""
     here, now_ms = _KEPT[q["visit"]], q["now_ms"]

@@ -65,7 +65,7 @@ class Voice:
         return letter.seq if letter.in_the_box() else None
 
     def shown(self, answer_id: bytes) -> None:
-        """An answer is shown in full, or would be but for a stop."""
+        """An answer was shown in full."""
         if answer_id not in self._shown:
             self._shown.append(answer_id)
 

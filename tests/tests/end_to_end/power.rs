@@ -123,6 +123,9 @@ impl Between {
                 done = &mut until => return Some(done),
                 news = self.visit.next(patience) => {
                     let news = news.unwrap_or_else(|| panic!("{what}: nothing more came of it; receipted {:?}", self.told.receipted));
+                    if let News::Event(Event::Answer(answer)) = &news {
+                        self.visit.displayed(answer);
+                    }
                     if self.told.take(news) {
                         patience = SystemClock.elapsed() + PATIENCE;
                     }

@@ -74,6 +74,8 @@ struct Pair<'p> {
     named: [bool; 2],
     /// No POST fails any more.
     calm: bool,
+    /// Answers told of that she has not looked at: mailbox and id.
+    unread: Vec<(To, [u8; 8])>,
     shown: Vec<[u8; 8]>,
     told: BTreeMap<String, usize>,
 }
@@ -108,6 +110,7 @@ impl<'p> Pair<'p> {
             stamps: BTreeMap::new(),
             named: [true; 2],
             calm: false,
+            unread: Vec::new(),
             shown: Vec::new(),
             told: BTreeMap::new(),
             world,
@@ -139,8 +142,8 @@ impl<'p> Pair<'p> {
     fn same<E: std::fmt::Debug>(&mut self, what: &str, here: Result<Vec<Event>, E>, there: Result<Value, String>) {
         match (here, there) {
             (Ok(here), Ok(there)) => {
-                self.shown.extend(here.iter().filter_map(|event| match event {
-                    Event::Answer(shown) => Some(shown.answer),
+                self.unread.extend(here.iter().filter_map(|event| match event {
+                    Event::Answer(shown) => Some((shown.mailbox(), shown.answer)),
                     _ => None,
                 }));
                 let here: Vec<_> = here.iter().map(|event| self.event(event, 0)).collect();
@@ -158,7 +161,6 @@ impl<'p> Pair<'p> {
     // What they tell, in one form.
 
     fn event(&self, event: &Event, whose: usize) -> Value {
-        let name = |to: &To| if *to == To::Safeguarding { "safeguarding" } else { "desk" };
         match event {
             Event::InBox(to, seq) => json!(["in the box", name(to), seq]),
             Event::Receipt(to, seq) => json!(["receipt", name(to), seq]),
@@ -446,6 +448,14 @@ impl<'p> Pair<'p> {
         cells.concat()
     }
 
+    /// She looks at one of the answers that wait, here and there.
+    fn look(&mut self) {
+        let Some((of, answer)) = self.unread.pop() else { return };
+        self.here.displayed(of, answer);
+        self.ask("visit_displayed", json!({"of": name(&of), "answer": hex(answer)})).expect("it was told of");
+        self.shown.push(answer);
+    }
+
     // Time, rosters, bulletins.
 
     fn time_passes(&mut self) {
@@ -515,6 +525,9 @@ impl<'p> Pair<'p> {
     /// Once all is named and every POST succeeds, each answer that was shown is named again in its turn, by both.
     fn all_in_turn(&mut self) {
         self.calm = true;
+        while !self.unread.is_empty() {
+            self.look();
+        }
         let mut saw = [0, 1].map(|_| [0, 1].map(|_| BTreeSet::new()));
         for beat in 0..7 * (2 * self.shown.len() + 2) {
             let [ours, theirs] = self.beat();
@@ -543,13 +556,18 @@ impl<'p> Pair<'p> {
             0 => self.write(),
             1..=4 => self.answer(),
             5..=6 => self.receipt(),
-            7..=11 => self.deliver(),
+            7..=10 => self.deliver(),
+            11 => self.look(),
             12 => self.time_passes(),
             13 if below(&mut self.rng, 3) == 0 => self.news(),
             13 if below(&mut self.rng, 3) == 0 => self.bad_news(),
             _ => _ = self.beat(),
         }
     }
+}
+
+fn name(to: &To) -> &'static str {
+    if *to == To::Safeguarding { "safeguarding" } else { "desk" }
 }
 
 fn said(part: &LetterPart) -> Value {

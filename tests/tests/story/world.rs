@@ -387,6 +387,11 @@ impl World {
                 Err(error) => self.callers[caller].trouble = Some(error),
             }
         }
+        for event in &events {
+            if let Event::Answer(answer) = event {
+                page.visit.displayed(answer.mailbox(), answer.answer);
+            }
+        }
         self.callers[caller].events.extend(events);
         self.callers[caller].page = Some(page);
     }

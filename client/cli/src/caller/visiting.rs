@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::chance;
 use crate::command::Visiting;
 use crate::exit::Exit;
-use crate::output::{Output, remark};
+use crate::output::{self, Output, remark};
 use crate::sentences;
 use crate::stop::Stop;
 use crate::trouble::Trouble;
@@ -61,7 +61,7 @@ pub(super) async fn send(
     let done = |session: &Visit, telling: &Telling| {
         let visit = session.visit();
         let sent = if wait.is_some() { visit.all_receipted() } else { visit.all_in_box() };
-        rounds.are_over(session, sent && rounds.are_named(session) && telling.has_heard(withdraw, wait, session))
+        rounds.are_over(session, sent && rounds.are_named(session, telling) && telling.has_heard(withdraw, wait, session))
     };
     let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
     session.hang_up().await;
@@ -84,9 +84,9 @@ impl Rounds {
 
     /// Whether answers are dealt with as far as a visit stays for that: until each is named to the desk if she waits. Else not at all, or a
     /// visit on a slow line would be a round longer where something was found late. What was not named comes again.
-    fn are_named(&self, session: &Visit) -> bool {
+    fn are_named(&self, session: &Visit, telling: &Telling) -> bool {
         let visit = session.visit();
-        !self.waits || (visit.all_named() && !visit.holds_an_answer())
+        !self.waits || (telling.held.is_empty() && visit.all_named() && !visit.holds_an_answer())
     }
 
     /// Whether a visit that is `through` with what it came for may end. What comes for one that was through before and does not wait
@@ -156,7 +156,7 @@ pub(super) async fn read(args: &Visiting, wait: Option<Duration>, way: &Way<'_>)
             // What the carousel held on arrival may be old: it does not end the waiting.
             Some(_) => telling.last_new.is_some_and(|at| SystemClock.elapsed() >= at + quiet),
         };
-        let read = telling.slow_read && telling.fast_read && rounds.are_named(session);
+        let read = telling.slow_read && telling.fast_read && rounds.are_named(session, telling);
         rounds.are_over(session, read && nothing_more)
     };
     let ended = run(&mut session, until, &mut stop, &mut telling, done).await;
@@ -232,7 +232,7 @@ async fn run(
     loop {
         // Before asking whether all is done: one answer of the relay can bring several receipts.
         while let Some(news) = session.heard() {
-            telling.take(news);
+            telling.take(news, session);
         }
         if done(session, telling) {
             return Ended::Done;
@@ -242,7 +242,7 @@ async fn run(
         telling.hear_parts(session.visit().parts_read());
         match stop.unless(session.next(until.min(look))).await {
             None => return Ended::Stopped,
-            Some(Some(news)) => telling.take(news),
+            Some(Some(news)) => telling.take(news, session),
             Some(None) if SystemClock.elapsed() >= until => return Ended::OutOfTime,
             Some(None) => {}
         }
@@ -253,9 +253,9 @@ async fn run(
 fn show_the_rest(session: &mut Visit, telling: &mut Telling) {
     session.wait_no_more();
     while let Some(news) = session.heard() {
-        telling.take(news);
+        telling.take(news, session);
     }
-    telling.show_held();
+    telling.show_held(session);
 }
 
 /// How a letter of this visit stands.
@@ -327,12 +327,12 @@ impl Telling {
         }
     }
 
-    fn take(&mut self, news: News) {
+    fn take(&mut self, news: News, session: &mut Visit) {
         match news {
-            News::Event(event) => self.event(event),
+            News::Event(event) => self.event(event, session),
             News::SlowRead => {
                 self.slow_read = true;
-                self.show_held();
+                self.show_held(session);
             }
             News::FastRead => self.fast_read = true,
             // Whoever asks whether all is done asks it now.
@@ -341,7 +341,7 @@ impl Telling {
         }
     }
 
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: Event, session: &mut Visit) {
         match event {
             Event::InBox(_, seq) => {
                 self.full = false;
@@ -361,7 +361,7 @@ impl Telling {
             Event::Answer(answer) => {
                 self.held.push(answer);
                 if self.slow_read {
-                    self.show_held();
+                    self.show_held(session);
                 }
             }
             Event::Bulletin(code) => {
@@ -388,14 +388,20 @@ impl Telling {
         self.output.tell(&json!({"event": event, "session": self.session, "seq": seq}), sentence);
     }
 
-    /// Shows the answers held back, in the order the desk numbered them; not those that a stop among them covers.
-    fn show_held(&mut self) {
+    /// Shows the answers held back, in the order the desk numbered them; not those that a stop among them covers. The desk hears of
+    /// what was shown.
+    fn show_held(&mut self, session: &mut Visit) {
         let mut held = core::mem::take(&mut self.held);
         let stops: Vec<_> = held.iter().filter(|answer| answer.kind == Kind::Stop).map(|stop| stop.content.clone()).collect();
         held.retain(|answer| answer.kind == Kind::Stop || !stops.iter().any(|stop| stop.stops(answer.content.n, &answer.answer)));
         held.sort_by_key(|answer| (answer.content.n, answer.content.written));
         self.shown += held.len();
-        held.iter().for_each(|answer| show(answer, self.output));
+        for answer in &held {
+            show(answer, self.output);
+            if !output::unheard() {
+                session.displayed(answer);
+            }
+        }
     }
 }
 

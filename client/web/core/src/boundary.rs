@@ -149,6 +149,11 @@ calls! {
         let seq = u16::try_from(seq).map_err(|_| Refusal::Usage);
         seq.and_then(|seq| page.withdraw(seq, millis(now))).map_or_else(|refusal| refusal as i32, i32::from)
     }
+    /// The answer whose id is the input is on her screen; `safeguarding` is 1 if it is of that mailbox.
+    displayed(page, safeguarding: u32) {
+        let of = if safeguarding == 0 { To::Desk } else { To::Safeguarding };
+        page.displayed(of).map_or_else(|refusal| refusal as i32, |()| 0)
+    }
     /// Says the bytes of a POST.
     beat(page, relay_no: u32, now: f64) {
         let result = u8::try_from(relay_no).map_err(|_| Refusal::Usage).and_then(|relay| page.beat(relay, millis(now)));

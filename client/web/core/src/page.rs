@@ -174,6 +174,16 @@ impl Page {
         let letter = Letter { withdraw: Some(what), ..Letter::default() };
         self.visit.write(&letter, To::Desk, now).map_err(|_| Refusal::Letter)
     }
+    /// The answer whose id is the input is on her screen, the whole of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Usage`] if it is no id.
+    pub fn displayed(&mut self, of: To) -> Result<(), Refusal> {
+        let answer = self.input.as_slice().try_into().map_err(|_| Refusal::Usage)?;
+        self.visit.displayed(of, answer);
+        Ok(())
+    }
     /// Says the bytes of this beat's POST.
     ///
     /// # Errors

@@ -542,6 +542,7 @@ function read(id, back) {
     choices: list,
   });
   opened.add(id);
+  if (core) core.call("displayed", fromHex(id), Number(answer.safeguarding));
 }
 
 /**
