@@ -141,7 +141,8 @@ pub struct Visit {
     stretched: Option<Stretched>,
     slow_tables: Vec<(u8, TagTable)>,
     fast_tables: Vec<(u8, TagTable)>,
-    slow_unread: Vec<(u8, Box<[u8; DOWN_CELL_LEN]>)>,
+    /// What was fetched of the slow track, for words that come later, or come again: see [`Self::keep`].
+    slow_cells: Vec<(u8, Box<[u8; DOWN_CELL_LEN]>)>,
     reading: reading::Reading,
     order: Order,
 }
@@ -166,7 +167,7 @@ impl Visit {
             stretched: None,
             slow_tables: Vec::new(),
             fast_tables: Vec::new(),
-            slow_unread: Vec::new(),
+            slow_cells: Vec::new(),
             reading: reading::Reading::default(),
             order: Order::default(),
         }
@@ -283,17 +284,35 @@ impl Visit {
     }
 
     /// Learns who she is. From now on dummies carry her keys too, and what was fetched before is read.
-    pub fn know(&mut self, stretched: Stretched, now: Millis) -> Vec<Event> {
+    ///
+    /// Words that come again open another room: all that came of the ones before is forgotten, also letters that no relay has taken,
+    /// and the visit goes on under a new session with new keys, so that nothing of one room is known in the other.
+    pub fn know(&mut self, stretched: Stretched, now: Millis, rng: &mut impl CryptoRng) -> Vec<Event> {
+        if self.stretched.is_some() {
+            self.forget_room(rng);
+        }
         let week = self.roster.as_ref().map_or(0, SignedRoster::week);
         self.desk.know(stretched.sign_key(), stretched.reply_key(week), &self.line);
         self.safe.know(stretched.safe_sign_key(), stretched.safe_reply_key(week), &self.line);
         self.stretched = Some(stretched);
+        let cells = core::mem::take(&mut self.slow_cells);
         let mut events = Vec::new();
-        for (relay, cell) in core::mem::take(&mut self.slow_unread) {
-            events.extend(self.read_slow(relay, &cell, now));
+        for (relay, cell) in &cells {
+            events.extend(self.read_slow(*relay, cell, now));
         }
+        self.slow_cells = cells;
         events.extend(self.in_turn(now));
         events
+    }
+
+    /// All is new but what the line says, and what was fetched.
+    fn forget_room(&mut self, rng: &mut impl CryptoRng) {
+        (self.desk, self.safe) = (Voice::new(rng), Voice::new(rng));
+        self.in_flight = None;
+        self.slow_tables.clear();
+        self.fast_tables.clear();
+        self.reading = reading::Reading::default();
+        self.order = Order::default();
     }
 
     /// Takes a letter to send, and gives its number in the visit.
@@ -414,14 +433,25 @@ impl Visit {
         let slots = usize::try_from(SLOTS_PER_DAY).map_err(|_| VisitError::NotARelay)?;
         let mut events = Vec::new();
         for cell in cells(bytes, slots)? {
+            self.keep(relay_no, cell, slots);
             if self.stretched.is_some() {
                 events.extend(self.read_slow(relay_no, cell, now));
-            } else {
-                self.slow_unread.push((relay_no, Box::new(*cell)));
             }
         }
         events.extend(self.in_turn(now));
         Ok(events)
+    }
+
+    /// Keeps a slow cell, each once, and no more than the relays' tracks hold: 336 KiB each in production. The first make room.
+    fn keep(&mut self, relay_no: u8, cell: &[u8; DOWN_CELL_LEN], slots: usize) {
+        if self.slow_cells.iter().any(|(relay, kept)| *relay == relay_no && **kept == *cell) {
+            return;
+        }
+        let most = self.relays.len() * usize::from(self.timing().slow_days) * slots;
+        if self.slow_cells.len() >= most.max(slots) {
+            self.slow_cells.remove(0);
+        }
+        self.slow_cells.push((relay_no, Box::new(*cell)));
     }
 
     /// Reads the newest two beats of relay `relay_no`.
@@ -450,9 +480,6 @@ impl Visit {
     }
 
     fn read_slow(&mut self, relay_no: u8, cell: &[u8; DOWN_CELL_LEN], now: Millis) -> Vec<Event> {
-        if cell.iter().all(|b| *b == 0) {
-            return Vec::new();
-        }
         let line_now = self.line_now(now);
         let (Some(stretched), Some(roster)) = (&self.stretched, &self.roster) else { return Vec::new() };
         let today = roster.timing().day(line_now);

@@ -21,6 +21,7 @@ use porchlight_proto::{
     limits::{ANSWER_PART_LEN, DOWN_CELL_LEN},
     line::{CallerId, Seat},
     parts::{Join, Joined, Part, cut},
+    phrase::Stretched,
     replay::Replay,
     roster::SignedRoster,
     seal::{SealingSecret, Use},
@@ -29,6 +30,7 @@ use porchlight_proto::{
 };
 use rand_chacha::ChaCha20Rng;
 use support::{Line, NOW, caller, rng};
+use zeroize::Zeroizing;
 
 fn notice(roster: &SignedRoster, now: Millis) -> Vec<u8> {
     Notice {
@@ -59,6 +61,8 @@ struct World {
     now: Millis,
     visit: Visit,
     caller: CallerId,
+    /// What her words came to.
+    key: Zeroizing<[u8; 32]>,
 }
 
 impl World {
@@ -70,9 +74,12 @@ impl World {
         let mut visit = Visit::open(line.root.public(), &mut rng);
         visit.notice(&notice(&roster, now), Some(0), now, Clock::Own).unwrap();
         let stretched = caller(&line, &mut rng);
-        let caller = stretched.caller();
-        visit.know(stretched, now);
-        Self { rng, line, roster, now, visit, caller }
+        let (caller, key) = (stretched.caller(), stretched.key().clone());
+        visit.know(stretched, now, &mut rng);
+        Self { rng, line, roster, now, visit, caller, key }
+    }
+    fn words(&self) -> Stretched {
+        Stretched::from_key(self.line.id, Box::new(self.key.clone()))
     }
     /// The next POST to the desk; what goes to safeguarding in between is taken by the relay.
     fn sealed(&mut self, purpose: Use) -> (Ticket, up::UpCell) {
@@ -298,6 +305,69 @@ fn the_phrase_alone_finds_the_carousels_answers_for_weeks() {
     let reply = world.letter(&dummy).reply_key.clone();
     let cells = world.answer("여기서 기다릴게요", Track::Slow(&reply, day), 63);
     assert_eq!(texts(&world.slow(&cells)), ["여기서 기다릴게요"]);
+}
+
+/// A story of somebody who mistypes a word, or gives the words of her harmless room to whoever stands beside her: the phrase of
+/// before took what was fetched with it, and its letters and answers stayed.
+#[test]
+fn words_that_come_again_open_another_room_and_nothing_of_the_first_is_in_it() {
+    let mut world = World::new("other words");
+    let day = Timing::PRODUCTION.day(world.now);
+    let hers = world.caller;
+    let before = world.post();
+    let (session, live) = (world.letter(&before).session, *world.letter(&before).live_key);
+    let reply = world.letter(&before).reply_key.clone();
+    let cells = world.answer("여기서 기다릴게요", Track::Slow(&reply, day), 0);
+
+    assert_eq!(texts(&world.slow(&cells)), ["여기서 기다릴게요"]);
+
+    let other = caller(&world.line, &mut world.rng);
+    let phrase = world.words();
+    world.caller = other.caller();
+    assert_eq!(world.visit.know(other, world.now, &mut world.rng), [], "not the other's");
+    world.visit.write(&Letter { status: Some(Status::Help), ..Letter::default() }, To::Desk, world.now).unwrap();
+    let (flying, _) = world.sealed(Use::Desk);
+
+    world.caller = hers;
+    let events = world.visit.know(phrase, world.now, &mut world.rng);
+    assert_eq!(texts(&events), ["여기서 기다릴게요"], "what was fetched before is read again");
+    world.look(&events);
+    assert!(world.visit.all_in_box(), "no letter of the other room waits here");
+    assert_eq!(world.visit.posted(flying, 0, Some(&stored(world.now))).unwrap(), [], "nor a reply to one");
+    let (cell, _) = world.take();
+    let letter = world.letter(&cell);
+    assert!(letter.dummy && letter.session != session && *letter.live_key != live, "nobody can tell that both are one visit");
+    assert_ne!(letter.saw, [0; 8]);
+
+    let other = caller(&world.line, &mut world.rng);
+    world.caller = other.caller();
+    assert_eq!(world.visit.know(other, world.now, &mut world.rng), [], "and nothing of hers in a third");
+    let (cell, _) = world.take();
+    assert_eq!(world.letter(&cell).saw, [0; 8]);
+}
+
+#[test]
+fn of_the_slow_track_no_more_is_kept_than_it_holds() {
+    let mut world = World::new("kept");
+    let day = Timing::PRODUCTION.day(world.now);
+    let before = world.post();
+    let reply = world.letter(&before).reply_key.clone();
+    let (early, late) = (world.answer("early", Track::Slow(&reply, day), 0), world.answer("late", Track::Slow(&reply, day), 9));
+    let other = caller(&world.line, &mut world.rng);
+    world.visit.know(other, world.now, &mut world.rng);
+    // The newest day comes again and again, and is kept once.
+    for _ in 0..20 {
+        world.slow(&early);
+    }
+    let days = usize::from(Timing::PRODUCTION.slow_days);
+    for _ in 0..days * 48 - late.len() {
+        let mut noise = late[0].clone();
+        rand_core::Rng::fill_bytes(&mut world.rng, noise.as_mut_slice());
+        world.slow(&[noise]);
+    }
+    world.slow(&late);
+    let phrase = world.words();
+    assert_eq!(texts(&world.visit.know(phrase, world.now, &mut world.rng)), ["late"], "the first made room");
 }
 
 #[test]
@@ -600,7 +670,7 @@ fn safeguarding_hears_from_every_visit_at_the_same_beats() {
     let mut busy = Visit::open(world.line.root.public(), &mut world.rng);
     busy.notice(&notice(&world.roster, world.now), None, world.now, Clock::Relays).unwrap();
     let stretched = caller(&world.line, &mut world.rng);
-    busy.know(stretched, world.now);
+    busy.know(stretched, world.now, &mut world.rng);
     for to in [To::Desk, To::Safeguarding] {
         busy.write(&Letter { text: "긴 글 ".repeat(500).into(), ..Letter::default() }, to, world.now).unwrap();
     }

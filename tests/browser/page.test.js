@@ -248,6 +248,60 @@ test("chromium: an answer that she did not open is there when she comes back, an
     await again.leave();
   }));
 
+test("chromium: what one room holds is not shown in another, and words that are not hers take nothing from hers", () =>
+  within("chromium", {}, async (browser) => {
+    const her = new Her(browser, "en");
+    await her.arrive(line.url);
+    await her.begin();
+    await her.checkIn("ok");
+    await her.arrived();
+    const words = await her.learn();
+    await her.choose("go_on");
+    await her.at("door");
+    await her.choose("go_on");
+    await her.at("sent");
+    await writes(her, "I come back tomorrow.");
+    await her.choose("send");
+    await her.at("sent");
+    await her.arrived();
+    const id = await whoWrote("I come back tomorrow.");
+    await her.leave();
+    await line.desk("desk answer", id, "--text", "Good.");
+
+    /** @param {string[]} given */
+    const gives = async (given) => {
+      await her.at("entry");
+      await her.enter(given);
+      await her.hears(her.say("yes_mine"));
+      await her.at("recognise");
+    };
+    /** @param {string[][]} rooms words given one after the other; the last are hers, she says */
+    const visits = async (...rooms) => {
+      await her.arrive(line.url);
+      await her.choose("been_before");
+      await her.at("truth");
+      await her.choose("go_on");
+      for (const [nth, given] of rooms.entries()) {
+        if (nth > 0) await her.choose("not_mine");
+        await gives(given);
+      }
+      await her.choose("yes_mine");
+      await her.at("hub");
+    };
+    // She does not open it, so that it is there the next time.
+    await visits(words);
+    await her.hears(her.say("answer_for_you"));
+    await her.leave();
+    const harmless = words.slice().reverse();
+    await visits(words, harmless);
+    await her.hears(her.say("no_answer_yet"));
+    assert.ok(!(await browser.text()).includes(her.say("read_answer")), "an answer of hers in the harmless room");
+    await her.leave();
+    await visits(harmless, words);
+    await her.hears(her.say("answer_for_you"));
+    await her.leave();
+  }));
+
 /** Taps of somebody who knows her words, from the link to ✓. */
 const TAPS_MOST = 22;
 

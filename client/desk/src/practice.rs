@@ -370,7 +370,7 @@ impl World {
         let mut visit = Visit::open(self.root.public(), &mut self.rng);
         let notice = self.notice(now.millis()).to_bytes();
         visit.notice(notice.as_slice(), Some(RELAY), now.millis(), Clock::Own).map_err(|_| PracticeError::Letter)?;
-        visit.know(stretched, now.millis());
+        visit.know(stretched, now.millis(), &mut self.rng);
         Ok(Invented { id, visit, tongue, thanked: false })
     }
 

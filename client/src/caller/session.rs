@@ -221,7 +221,7 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
     /// Learns who she is.
     pub fn know(&mut self, stretched: Stretched) {
         let now = self.now();
-        let events = self.visit.know(stretched, now);
+        let events = self.visit.know(stretched, now, &mut self.rng);
         self.tell(events);
     }
 

@@ -295,7 +295,7 @@ impl Her {
     fn open(world: &mut World, stretched: Stretched) -> Visit {
         let mut visit = Visit::open(world.relay.root, &mut world.rng);
         visit.notice(world.relay.notice(world.now).to_bytes().as_slice(), Some(R), world.now, Clock::Own).unwrap();
-        visit.know(stretched, world.now);
+        visit.know(stretched, world.now, &mut world.rng);
         visit
     }
     fn come_again(&mut self, world: &mut World) {

@@ -14,7 +14,7 @@ pub(crate) fn measure() {
     let mut visit = Visit::open(line.root.public(), &mut line.rng);
     let told = notice(Some(&line.roster), line.now).to_bytes();
     visit.notice(told.as_slice(), Some(RELAY), line.now, Clock::Own).unwrap();
-    visit.know(stretched, line.now);
+    visit.know(stretched, line.now, &mut line.rng);
     let day_len = usize::try_from(SLOTS_PER_DAY).unwrap() * DOWN_CELL_LEN;
     let mut days = vec![vec![0; day_len]; usize::from(Timing::PRODUCTION.slow_days)];
     days.iter_mut().for_each(|day| line.rng.fill_bytes(day));

@@ -14,7 +14,7 @@ use porchlight_proto::{
     limits::{ANSWER_PART_LEN, DOWN_CELL_LEN, UP_POST_LEN},
     line::{CallerId, Seat},
     parts::{Part, cut},
-    phrase::Phrase,
+    phrase::{Phrase, Stretched},
     seal::Use,
     time::{Millis, Timing},
     visit::{Clock, Event, Ticket, To, Visit},
@@ -30,6 +30,8 @@ struct Scene {
     rng: ChaCha20Rng,
     now: Millis,
     known: bool,
+    /// What the words came to: stretching is slow.
+    key: Option<Box<Zeroizing<[u8; 32]>>>,
     ticket: Option<Ticket>,
     /// What the last post that the desk could open said.
     heard: Option<(CallerId, LetterPart)>,
@@ -47,6 +49,7 @@ pub fn visit(bytes: &[u8]) {
         rng,
         now: NOW.plus(5000).millis(),
         known: false,
+        key: None,
         ticket: None,
         heard: None,
         written: 0,
@@ -109,13 +112,14 @@ impl Scene {
         }
         self.visit.notice(&bytes, None, self.now, Clock::Relays).unwrap_or_default()
     }
-    /// Stretching is slow: once in a visit.
+    /// The second time the room is entered anew, and letters are counted from one again.
     fn know(&mut self) -> Vec<Event> {
-        if core::mem::replace(&mut self.known, true) {
-            return Vec::new();
-        }
-        let phrase = Phrase::from_indexes([1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
-        self.visit.know(phrase.stretch(&World::get().line), self.now)
+        let line = World::get().line;
+        let stretch = || Phrase::from_indexes([1, 2, 3, 4, 5, 6, 7, 8]).unwrap().stretch(&line).key().clone();
+        let key = self.key.get_or_insert_with(|| Box::new(stretch())).clone();
+        (self.known, self.written) = (true, 0);
+        self.boxed.clear();
+        self.visit.know(Stretched::from_key(line, key), self.now, &mut self.rng)
     }
     fn write(&mut self, input: &mut Input<'_>) -> Vec<Event> {
         let (kind, len) = (input.u8(), usize::from(input.u16()) % 17_000);

@@ -49,14 +49,18 @@ class Visit:
 
     def __init__(self, root_pk: bytes, native: bool):
         self.root_pk, self.line, self.native = root_pk, lines.line_id(root_pk), native
-        lane = mailbox.Lane()
-        self.desk = Side("desk", up.DESK, lane, range(SAFEGUARDING))
-        self.safe = Side("safeguarding", up.SAFEGUARDING, lane, range(SAFEGUARDING, SAFEGUARDING + 1))
         self.roster, self.bulletin, self.keys = None, bulletin.Standing(), None
         self._relays: dict[int, dict] = {}
         self._ahead_ms = self._checked_ahead_ms = 0
-        self._posts, self._flight = 0, None
+        self._posts = 0
         self._slow_cells: list[tuple[int, bytes]] = []
+        self._empty_room()
+
+    def _empty_room(self) -> None:
+        lane = mailbox.Lane()
+        self.desk = Side("desk", up.DESK, lane, range(SAFEGUARDING))
+        self.safe = Side("safeguarding", up.SAFEGUARDING, lane, range(SAFEGUARDING, SAFEGUARDING + 1))
+        self._flight = None
         self._slow: dict[int, tuple[tuple, dict]] = {}
         self._fast: dict[int, dict] = {}
 
@@ -96,11 +100,12 @@ class Visit:
     # Her words.
 
     def know(self, keys: phrase.Keys, now_ms: int) -> list:
-        """The phrase is typed: from now on the voices are hers."""
+        """The phrase is typed: from now on the voices are hers. Typed again, nothing stays of the room before but what was fetched."""
+        if self.keys is not None:
+            self._empty_room()
         self.keys = keys
         self.desk.seed, self.safe.seed = keys.sign_seed, keys.safe_sign_seed
-        self._fast.clear()
-        return self._read_slow(now_ms) + self._in_turn(now_ms)
+        return self._read_slow(self._slow_cells, now_ms) + self._in_turn(now_ms)
 
     def write(self, value: dict, to: str, now_ms: int) -> int:
         insist(self.keys is not None, "no phrase")
@@ -171,10 +176,19 @@ class Visit:
 
     def slow_day(self, relay_no: int, data: bytes, now_ms: int) -> list:
         insist(len(data) == clock.SLOTS_PER_DAY * _CELL, "malformed", "a day's length")
-        if self.keys is not None and self.wants_notice(now_ms):
-            return self._in_turn(now_ms)
-        self._slow_cells += [(relay_no, cell) for cell in _cells(data)]
-        return self._read_slow(now_ms) + self._in_turn(now_ms)
+        fetched = [(relay_no, cell) for cell in _cells(data)]
+        for one in fetched:
+            self._keep(one)
+        return self._read_slow(fetched, now_ms) + self._in_turn(now_ms)
+
+    def _keep(self, one: tuple[int, bytes]) -> None:
+        """Keeps a slow cell for words that are typed later, each once, and no more than the relays' tracks hold."""
+        if one in self._slow_cells:
+            return
+        days = len(self._relays) * self.roster.numbers["slow_days"] if self.roster else 1
+        if len(self._slow_cells) >= days * clock.SLOTS_PER_DAY:
+            del self._slow_cells[0]
+        self._slow_cells.append(one)
 
     def fast(self, relay_no: int, data: bytes, now_ms: int) -> list:
         insist(self.roster is not None, "no roster")
@@ -193,15 +207,13 @@ class Visit:
             events += side.mailbox.in_turn(self._now(now_ms), now_ms + self._ahead_ms, beat_ms)
         return [["answer", value] for value in events]
 
-    def _read_slow(self, now_ms: int) -> list:
-        """Reads what has been fetched of the slow track; until phrase and roster are there it waits."""
+    def _read_slow(self, cells: list[tuple[int, bytes]], now_ms: int) -> list:
+        """Reads cells of the slow track, if phrase and roster are there."""
         if self.keys is None or self.wants_notice(now_ms):
             return []
-        waiting, self._slow_cells = self._slow_cells, []
         events = []
-        for relay_no in dict.fromkeys(number for number, _ in waiting):
-            cells = [cell for number, cell in waiting if number == relay_no]
-            events += self._read(cells, self._slow_table(relay_no, now_ms), now_ms)
+        for relay_no, cell in cells:
+            events += self._read([cell], self._slow_table(relay_no, now_ms), now_ms)
         return events
 
     def _slow_table(self, relay_no: int, now_ms: int) -> dict:

@@ -192,7 +192,7 @@ impl World {
         let days = visit.days(self.now);
         let phase = self.rng.next_u64() % 10_000;
         let stretched = Phrase::from_indexes(self.callers[caller].indexes).unwrap().stretch(&self.line);
-        let known = visit.know(stretched, self.now);
+        let known = visit.know(stretched, self.now, &mut self.rng);
         self.callers[caller].events.extend(known);
         self.callers[caller].page =
             Some(Page { visit, next_up: self.now.plus(phase), next_down: self.now.plus(phase / 3), days });

@@ -136,7 +136,7 @@ fn what_a_revoked_seat_signs_is_shown_to_nobody_who_knows_of_it() {
     let line = porchlight_proto::line::LineId::from_root(&world.relay.root);
     let mut fooled = Visit::open(world.relay.root, &mut world.rng);
     fooled.notice(old.to_bytes().as_slice(), Some(R), world.now, Clock::Own).unwrap();
-    fooled.know(her.phrase.stretch(&line), world.now);
+    fooled.know(her.phrase.stretch(&line), world.now, &mut world.rng);
     her.visit = fooled;
     assert_eq!(texts(&her.read_slow(&world)), ["from the lost one"]);
 }

@@ -137,7 +137,7 @@ impl Page {
         self.input.zeroize();
         let stretched = Stretched::from_key(self.line, key);
         self.pictures = stretched.pictures();
-        let events = self.visit.know(stretched, now);
+        let events = self.visit.know(stretched, now, &mut self.rng);
         self.tell(&events);
         Ok(())
     }

@@ -156,6 +156,7 @@ function recognise() {
   const next = (isMine) => () => {
     isHers = isMine;
     if (isMine) return go(hub);
+    forgetRoom();
     enter();
   };
   show({

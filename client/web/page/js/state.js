@@ -60,15 +60,25 @@ function forget() {
   drawnWords.fill(0);
   drawnWords = [];
   pictures.fill(0);
-  letters = [];
-  waiting = [];
-  answers = [];
-  stops = [];
+  forgetRoom();
   if (field) field.value = "";
   field = null;
   worker = null;
   beats = null;
   core = null;
+}
+
+/** Forgets the room that her words opened: it is not hers. Her next words open another, and the core forgets this one then. */
+function forgetRoom() {
+  isKnown = false;
+  pictures = [];
+  letters = [];
+  waiting = [];
+  answers = [];
+  stops = [];
+  stopped.clear();
+  opened.clear();
+  hasEarlierReceipt = false;
 }
 
 /**
@@ -82,6 +92,8 @@ function take(events) {
 
 /** @param {VisitEvent} event */
 function takeOne(event) {
+  // Of a room that is not hers, until her words are there.
+  if (!isKnown && event.event !== "bulletin") return;
   const letter = letters.find((one) => one.seq === event.seq && one.isSafe === Boolean(event.safeguarding));
   switch (event.event) {
     case "in_box":
