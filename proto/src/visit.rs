@@ -61,7 +61,8 @@ pub enum Event {
         /// Whether it was taken back before a person saw it; else it had been shown.
         done: bool,
     },
-    /// The desk, or safeguarding, holds the letters of an earlier visit: told once for each of them.
+    /// The desk, or safeguarding, holds letters of an earlier visit, told once for each such visit. Not which, nor that it was the last:
+    /// one written later can have been lost.
     EarlierReceipt(To),
     /// The line says one of its few sentences to everyone.
     Bulletin(Code),

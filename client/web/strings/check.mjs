@@ -44,6 +44,13 @@ test('a forbidden word is found in any case and normal form', () => {
   for (const word of forbidden) assert.deepEqual(forbiddenIn(`x ${word.toUpperCase().normalize('NFD')} x`).includes(word), true, word);
 });
 
+test('of letters of earlier visits no more is said than that one arrived', () => {
+  // A receipt stays on the carousel for days. A letter written after it can have been lost.
+  for (const [language, last] of [['en', 'last'], ['ko', '지난번'], ['zh', '上次']]) {
+    assert.ok(!files[language].earlier_letter_arrived.includes(last), language);
+  }
+});
+
 test('all three files have the same keys in the same order, each once', () => {
   for (const language of LANGUAGES) {
     const keys = [...raw[language].matchAll(/^ {2}"([^"]+)":/gmu)].map(([, key]) => key);

@@ -192,7 +192,7 @@ function hub() {
   ];
   if (found.length) list.unshift({ name: pack.say("read_answer"), drawing: "read", isMain: true, act: () => readFrom(news[0] || found[0]) });
   const letter = newest();
-  const lines = letter && !news.length ? [sentence(letter)] : [pack.say(mail), !letter && hasEarlierReceipt ? pack.say("last_letter_arrived") : ""];
+  const lines = letter && !news.length ? [sentence(letter)] : [pack.say(mail), !letter && hasEarlierReceipt ? pack.say("earlier_letter_arrived") : ""];
   show({ id: "hub", lines, body: quietNote(), choices: list });
 }
 
