@@ -6,8 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the core may cost a caller on a slow line: 45 KiB of brotli. It was 43,942 bytes when this was written.
-const AIM: usize = 46_080;
+/// What the core may cost a caller on a slow line: 46 KiB of brotli. It was 46,034 bytes when this was written (45 KiB were aimed at before
+/// answers were named by what was shown, decision 0051).
+const AIM: usize = 47_104;
 
 /// What a path of the machine that built it would contain.
 const NAMES_A_MACHINE: [&str; 7] = ["/root", "/home", "/work/", "/tmp/", "/Users/", ".cargo", ".rustup"];
