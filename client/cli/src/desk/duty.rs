@@ -49,6 +49,8 @@ pub(crate) struct Round {
     elsewhere: bool,
     failed: BTreeSet<u8>,
     worst: Option<Failure>,
+    /// Whether a relay's notice could not be used, since it keeps another pace than the line.
+    differs: bool,
     refused: bool,
     letters: usize,
     published: Vec<(u8, u32)>,
@@ -79,6 +81,7 @@ impl Round {
             elsewhere: false,
             failed: BTreeSet::new(),
             worst: None,
+            differs: false,
             refused: false,
             letters: 0,
             published: Vec::new(),
@@ -195,6 +198,7 @@ impl Round {
             // The others go on: one that was taken must not keep a command from those that were not.
             DutyNews::PacesDiffer(relay) => {
                 remark(&sentences::paces_differ(relay));
+                self.differs = true;
                 self.failed.insert(relay);
             }
             DutyNews::Vault(error) => return Err(sentences::desk(&error)),
@@ -204,7 +208,11 @@ impl Round {
     }
 
     fn unreachable(&mut self) -> Trouble {
-        self.worst.take().map_or_else(sentences::no_relay, |failure| sentences::failure(&failure))
+        match self.worst.take() {
+            Some(failure) => sentences::failure(&failure),
+            None if self.differs => sentences::desk(&DeskError::PacesDiffer),
+            None => sentences::no_relay(),
+        }
     }
 
     /// Which rosters were handed in.
