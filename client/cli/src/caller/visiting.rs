@@ -388,12 +388,16 @@ impl Telling {
         self.output.tell(&json!({"event": event, "session": self.session, "seq": seq}), sentence);
     }
 
-    /// Shows the answers held back, in the order the desk numbered them; not those that a stop among them covers. The desk hears of
-    /// what was shown.
+    /// Shows the answers held back, in the order the desk numbered them; not those that a stop of the same mailbox among them covers: it
+    /// counts its answers apart. The desk hears of what was shown.
     fn show_held(&mut self, session: &mut Visit) {
         let mut held = core::mem::take(&mut self.held);
-        let stops: Vec<_> = held.iter().filter(|answer| answer.kind == Kind::Stop).map(|stop| stop.content.clone()).collect();
-        held.retain(|answer| answer.kind == Kind::Stop || !stops.iter().any(|stop| stop.stops(answer.content.n, &answer.answer)));
+        let stops: Vec<_> =
+            held.iter().filter(|one| one.kind == Kind::Stop).map(|stop| (stop.mailbox(), stop.content.clone())).collect();
+        let is_covered = |one: &ShownAnswer| {
+            stops.iter().any(|(mailbox, stop)| *mailbox == one.mailbox() && stop.stops(one.content.n, &one.answer))
+        };
+        held.retain(|one| one.kind == Kind::Stop || !is_covered(one));
         held.sort_by_key(|answer| (answer.content.n, answer.content.written));
         self.shown += held.len();
         for answer in &held {
