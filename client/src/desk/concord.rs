@@ -363,7 +363,7 @@ impl Desk {
     /// # Errors
     ///
     /// [`DeskError::NoSuchProposal`] if it is none, or its words are forgotten; [`DeskError::NeedsSecond`] before it is carried;
-    /// [`DeskError::Decided`] if it was sent, if everything said to her was stopped since it was carried, or if it is too old;
+    /// [`DeskError::Decided`] if it was sent, if everything said to her was stopped since it was proposed, or if it is too old;
     /// those of [`Desk::answer`].
     pub fn say(
         &mut self,

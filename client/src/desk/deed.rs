@@ -21,6 +21,9 @@ pub(super) const LEASE: u64 = 1800;
 /// A shorter prefix of an id than this names nobody.
 const ID_PREFIX_LEAST: usize = 4;
 
+/// How many numbers a stop of everything leaves for what colleagues send in that moment, who have not heard of it: it covers those too.
+const STOP_LEAVES: u64 = 16;
+
 /// Why a text names no caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -464,8 +467,7 @@ impl Desk {
         if !self.reachable(caller, now) {
             return Err(DeskError::Unreachable);
         }
-        // Words of two that a colleague sends in this moment have the next number (SPEC §8.4): what stops everything has one more.
-        let n = self.next_n(caller) + u64::from(stops.is_empty());
+        let n = self.next_n(caller) + if stops.is_empty() { STOP_LEAVES } else { 0 };
         let content = Answer { n, written: now.0, stops: stops.to_vec(), ..Answer::default() }.to_cbor()?;
         let id = fresh_id(rng);
         self.send(caller, (id, AnswerKind::Stop, content), (now.plus(ANSWER_LIFE_DEFAULT), replies_to), now, rng)?;
