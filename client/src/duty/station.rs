@@ -286,7 +286,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         if self.giving.under_way || self.fetching.under_way {
             return 0;
         }
-        self.here().filter(|(_, post)| post.caught_up && post.to_put.is_empty() && !post.putting).count()
+        self.here().filter(|(_, post)| post.heard && post.caught_up && post.to_put.is_empty() && !post.putting).count()
     }
 
     /// How many relays have taken the newest roster that this device signed; all of them, if it signs none.
