@@ -15,8 +15,8 @@ use crate::files;
 /// The newest Landlock that is asked for; an older kernel gives what it has.
 const LANDLOCK: ABI = ABI::V6;
 
-/// Calls that no relay makes: other programs, other processes' memory, namespaces by the calls that do nothing else, the kernel, the clock, and the two doors that kernel bugs
-/// come in by most.
+/// Calls that no relay makes: other programs, other processes' memory, namespaces by the calls that do nothing else, the kernel, the clock,
+/// and the two doors that kernel bugs come in by most.
 const NEVER: &[libc::c_long] = &[
     libc::SYS_execve,
     libc::SYS_execveat,

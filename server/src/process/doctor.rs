@@ -187,7 +187,7 @@ impl Host<'_> {
         if search.unread.is_empty() {
             let places = ["/var/log".to_owned()].into_iter().chain(self.logs.iter().map(|logs| logs.display().to_string()));
             let says = format!(
-                "no gate of this configuration stands in any below {}, nor in the journal; earlier gates are yours to look for, and logs elsewhere want --logs",
+                "no gate of this configuration stands in any below {}; earlier gates are yours to look for, and logs elsewhere want --logs",
                 places.collect::<Vec<_>>().join(", ")
             );
             return finding(what, Verdict::Fine, says);
@@ -500,6 +500,7 @@ mod tests {
             ),
             ("a packed log", "logs", Verdict::Doubtful, Box::new(write("var/log/old.gz", "x"))),
             ("a journal", "logs", Verdict::Doubtful, Box::new(write("var/log/journal/system.journal", "x"))),
+            ("a journal in memory", "logs", Verdict::Doubtful, Box::new(write("run/log/journal/system.journal", "x"))),
             ("an open configuration", "configuration", Verdict::Bad, Box::new(open("relay.toml"))),
             ("an open keyring", "keyring file", Verdict::Bad, Box::new(open("keys/keyring"))),
             (
