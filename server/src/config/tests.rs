@@ -61,7 +61,7 @@ fn a_relay_may_be_without_a_line_so_that_its_pin_can_be_learnt_first() {
 fn what_is_not_for_production_is_allowed_with_a_warning_that_names_it() {
     let text = format!(
         "{TOP}keyring_on_disk = true\nepoch_s = 2\nquota_bytes = 1048576\n{TLS}{}",
-        gates("up_ttl_s = 5\nbeat_ms = 100\nslow_s = 1")
+        gates("up_ttl_s = 5\nbeat_ms = 100\nslow_s = 1\nslow_days = 8")
     );
     let warnings = parse(&text).unwrap().warnings.join("\n");
     for key in [
@@ -73,6 +73,7 @@ fn what_is_not_for_production_is_allowed_with_a_warning_that_names_it() {
         "line[0].up_beat_ms is ",
         "line[0].desk_beat_ms is ",
         "line[0].slow_s is ",
+        "line[0].slow_days is ",
     ] {
         assert!(warnings.contains(key), "{key} in {warnings}");
     }
