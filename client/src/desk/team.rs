@@ -471,7 +471,8 @@ impl Desk {
     }
 
     /// The secret to send next: one that was never sent to that device before all, then that of the roster in force, then those of
-    /// rosters that no other has voided, then those sent least often, the nearest period first. With a week of rosters made anew, many wait, and callers seal to today's.
+    /// rosters that no other has voided, then those sent least often, the nearest period first. With a week of rosters made anew, many
+    /// wait, and callers seal to today's.
     fn due_secret(&self, relay: u8, now: Millis) -> Option<(DeviceId, KeyName, u64)> {
         let fresh = |seconds: u64| now.seconds().0 < seconds + SEALING_KEY_AGE_MAX;
         let in_force = self.roster(now.seconds()).ok().map(|roster| super::line::secret_name(roster.period(), roster.desk_key()));
