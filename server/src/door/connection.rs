@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{Request, Response};
+use axum::http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::listen::Wire;
+use super::listen::{Greeted, Wire};
 use super::pulse::{self, Felt, Owed, Pulse};
 use super::tls::Certificate;
 use super::{BODY_MAX, reply};
@@ -44,6 +44,16 @@ const STREAMS_MAX: u32 = 32;
 
 /// Bytes of headers that are read.
 const HEAD_MAX: u32 = 16 * 1024;
+
+/// Bytes that are read until a handshake is over: a hello of two kilobytes, and with its end as much of the first request as rustls reads at once
+/// (18 KiB). Of a hello that goes on for ever it would keep 64.
+const HANDSHAKE_MAX: usize = 24 * 1024;
+
+/// Bytes that TLS may hold for a peer that takes none: what lies there is counted nowhere else.
+const UNSENT_MAX: usize = 16 * 1024;
+
+/// Bytes for which a body counts at least while it comes: what is kept to hear it.
+const HEARING: usize = 8 * 1024;
 
 /// Bytes of a body that may be under way on h2: the longest there is.
 const WINDOW: u32 = 65_536;
@@ -78,8 +88,11 @@ pub async fn serve(hall: Arc<Hall>, wire: Wire, seated: Seated) {
 async fn greet(hall: &Arc<Hall>, wire: Wire, seated: &Seated) {
     let Some(certificate) = &hall.tls else { return speak(hall, wire, (Speech::Http1, pulse::now()), seated).await };
     let acceptor = TlsAcceptor::from(certificate.config());
-    match timeout(hall.deadlines.handshake, acceptor.accept(wire)).await {
+    match timeout(hall.deadlines.handshake, acceptor.accept(Greeted::new(wire, HANDSHAKE_MAX))).await {
         Ok(Ok(mut stream)) => {
+            let (wire, tls) = stream.get_mut();
+            wire.is_greeted();
+            tls.set_buffer_limit(Some(UNSENT_MAX));
             let speech = if stream.get_ref().1.alpn_protocol() == Some(b"h2") { Speech::Http2 } else { Speech::Http1 };
             let since = pulse::now();
             if begins(hall, &mut stream).await {
@@ -215,6 +228,7 @@ impl Hall {
 
 async fn heard(hall: &Hall, from: Whence, request: Request<Incoming>) -> Result<Response<Body>, TooSlow> {
     let (mut parts, body) = request.into_parts();
+    parts.headers = read_headers(&parts.headers);
     // Every body is read the same way before anyone looks at the path, so that how it is read tells nobody what is there.
     let is_longer = body.size_hint().lower() > BODY_MAX as u64;
     let (body, _held) = if is_longer { (None, None) } else { whole_body(hall, from.owes, body).await? };
@@ -230,13 +244,20 @@ async fn heard(hall: &Hall, from: Whence, request: Request<Incoming>) -> Result<
     reply.map_err(|never| match never {})
 }
 
+/// The headers that anybody here reads. The others go before the body is waited for: what a table of h2 spells out in a byte each takes a
+/// hundred times that.
+fn read_headers(all: &HeaderMap) -> HeaderMap {
+    let read = [header::AUTHORIZATION, header::ACCEPT_ENCODING];
+    read.into_iter().filter_map(|name| all.get(&name).map(|value| (name.clone(), value.clone()))).collect()
+}
+
 /// The body, and the room it takes; no body if it is longer than any call's.
 async fn whole_body(hall: &Hall, owes: Source, body: Incoming) -> Result<(Option<Body>, Option<Held>), TooSlow> {
     if body.is_end_stream() {
         return Ok((Some(Body::empty()), None));
     }
     let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(BODY_MAX);
-    let held = hall.room_in(&hall.owing, owes, most.min(BODY_MAX))?;
+    let held = hall.room_in(&hall.owing, owes, most.clamp(HEARING, BODY_MAX))?;
     match timeout(hall.deadlines.body, Limited::new(body, BODY_MAX).collect()).await {
         Ok(Ok(body)) => Ok((Some(Body::from(body.to_bytes())), Some(held))),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Ok((None, None)),

@@ -17,15 +17,17 @@ use super::call::Call;
 use super::{Door, Knock, Served, off_thread, reply};
 use crate::gate::quota::Whose;
 use crate::gate::tokens;
-use crate::lane::SlotWrite;
 use crate::lane::blobs::BlobName;
 use crate::lane::board::BoardError;
 use crate::lane::up::Page;
+use crate::lane::{SlotWrite, Writer};
 use crate::stack;
 
 impl Door {
     pub(super) async fn desk(&self, served: Arc<Served>, call: &Call, knock: &Knock) -> Option<Response> {
         let access = self.access(&served, knock)?;
+        let line = Arc::clone(&served);
+        let _under = line.gate.calls.begin(access.device)?;
         self.answered(served, call, knock, access).await.map(reply::to_desk)
     }
 
@@ -100,13 +102,20 @@ async fn beat(served: Arc<Served>, access: &Access, knock: &Knock) -> Option<Res
         None => SlotWrite::Written,
         // The fast track is the desk's alone.
         Some(_) if access.role == Role::Safeguarding => SlotWrite::NotOpen,
-        Some(slot) => line.fast.write(slot, fast_cell, now),
+        Some(slot) => {
+            let is_out = |device| line.board.revoked(device, now.seconds());
+            line.fast.write(slot, fast_cell, &Writer { device: access.device, role: access.role, is_out: &is_out }, now)
+        }
     };
     let slow = match slow_slot {
         None => SlotWrite::Written,
         Some(slot) => {
-            let (writing, role) = (Arc::clone(&served), access.role);
-            off_thread(move || writing.line.slow.write(slot, &slow_cell, role, now)).await?
+            let (writing, device, role) = (Arc::clone(&served), access.device, access.role);
+            let write = move || {
+                let is_out = |device| writing.line.board.revoked(device, now.seconds());
+                writing.line.slow.write(slot, &slow_cell, &Writer { device, role, is_out: &is_out }, now)
+            };
+            off_thread(write).await?
         }
     };
     let team_cell_count = u32::try_from(team_cells.len()).unwrap_or(u32::MAX);

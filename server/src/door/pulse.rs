@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "how long a peer takes is real time, whatever the relay's clock says")]
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,9 @@ const SPARE: u64 = 32 * 1024;
 
 /// Pieces that each request may come in, a piece being a record of TLS or a turn's part of one. A browser needs two.
 const PIECES: u64 = 256;
+
+/// Bytes of replies for which a piece more may come: a peer grants windows while it takes what is long.
+const REPLY_PER_PIECE: u64 = 2048;
 
 /// Pieces besides: settings, windows, pings, the head of the first request.
 const SPARE_PIECES: u64 = 32;
@@ -58,6 +61,8 @@ pub(super) struct Pulse {
     pieces: AtomicU64,
     asked: AtomicU64,
     given_up: AtomicU64,
+    /// Bytes of all replies.
+    replied: AtomicU64,
     /// When the last byte went out.
     written_at: AtomicU64,
     /// The replies that are under way.
@@ -80,7 +85,7 @@ pub(super) fn now() -> Instant {
 impl Pulse {
     /// Of a connection on which something has been owed since `born`, the end of its handshake.
     pub(super) fn new(deadlines: Deadlines, speech: Speech, born: Instant) -> Self {
-        let [quiet_since, head_since, read, pieces, asked, given_up, written_at] = [0; 7].map(AtomicU64::new);
+        let [quiet_since, head_since, read, pieces, asked, given_up, replied, written_at] = [0; 8].map(AtomicU64::new);
         let (in_flight, has_spoken) = (AtomicUsize::new(0), AtomicBool::new(false));
         Self {
             born,
@@ -94,6 +99,7 @@ impl Pulse {
             pieces,
             asked,
             given_up,
+            replied,
             written_at,
             owed: Mutex::default(),
         }
@@ -144,7 +150,10 @@ impl Pulse {
     pub(super) fn is_overdrawn(&self) -> bool {
         let asked = self.asked.load(Ordering::Relaxed);
         self.read.load(Ordering::Relaxed) > SPARE.saturating_add(asked.saturating_mul(EACH))
-            || self.pieces.load(Ordering::Relaxed) > SPARE_PIECES.saturating_add(asked.saturating_mul(PIECES))
+            || self.pieces.load(Ordering::Relaxed)
+                > SPARE_PIECES
+                    .saturating_add(asked.saturating_mul(PIECES))
+                    .saturating_add(self.replied.load(Ordering::Relaxed) / REPLY_PER_PIECE)
             || self.given_up.load(Ordering::Relaxed) > GIVEN_UP_MAX
     }
 
@@ -222,6 +231,7 @@ impl Owed {
     pub(super) fn new(bytes: Bytes, held: Option<Held>, pulse: &Arc<Pulse>) -> Self {
         let (made, slowly) = (pulse.now(), bytes.len() as u64 * 1000 / SLOWEST);
         let last = made.saturating_add(millis(pulse.deadlines.reply)).saturating_add(slowly);
+        pulse.replied.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let mut owed = pulse.owed();
         let number = owed.last().map_or(0, |due| due.number + 1);
         owed.push(Due { number, made, last });
@@ -287,6 +297,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
             self.pulse.written();
         }
         polled
+    }
+
+    /// Without it hyper would copy each reply of HTTP/1.1 whole, and count it as taken.
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        if matches!(polled, Poll::Ready(Ok(1..))) {
+            self.pulse.written();
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -53,7 +53,7 @@ fn pem_text(error: &pem::Error) -> String {
 pub struct Identity {
     /// For the handshakes.
     pub config: Arc<ServerConfig>,
-    /// SHA-256 of the certificate and its chain.s SubjectPublicKeyInfo: what cards pin and tokens are bound to.
+    /// SHA-256 of the certificate's SubjectPublicKeyInfo: what cards pin and tokens are bound to.
     pub spki: [u8; 32],
     /// When the certificate ends.
     pub until: Until,

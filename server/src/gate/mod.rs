@@ -16,6 +16,7 @@ use crate::clock::BootMillis;
 use crate::config::LineSettings;
 use crate::counters::Counters;
 
+pub mod calls;
 pub mod fair;
 pub mod load;
 pub mod owing;
@@ -25,6 +26,7 @@ pub mod sources;
 pub mod stamps;
 pub mod tokens;
 
+use self::calls::Calls;
 use self::fair::Share;
 use self::load::Load;
 use self::quota::{Quota, Whose};
@@ -63,6 +65,8 @@ pub struct LineGate {
     stamps: Stamps,
     /// Nonces of device tokens that were used.
     pub nonces: Nonces,
+    /// What devices have under way.
+    pub calls: Calls,
     room: Room,
     quota: Arc<Quota>,
     noise: Mutex<Noise>,
@@ -95,6 +99,7 @@ impl LineGate {
             beat_cells,
             stamps: Stamps::new(Arc::clone(&chance), SPENT_MAX),
             nonces: Nonces::default(),
+            calls: Calls::default(),
             room,
             quota,
             noise: Mutex::new(Noise { minute: u64::MAX, calm: 0, cap: 0 }),

@@ -230,6 +230,11 @@ async fn attacks_on_h2_are_cut_soon() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_is_not_taken_is_not_kept() {
     let site = Site::new(81);
+    std::fs::create_dir(site.path("www")).unwrap();
+    std::fs::write(site.path("www/index.html"), "<h1>Bakery</h1>").unwrap();
+    std::fs::write(site.path("www/404.html"), "<h1>Sold out</h1>").unwrap();
+    std::fs::write(site.path("www/large.bin"), vec![7; 15 << 20]).unwrap();
+    let site = Site { top: format!("{}decoy_dir = \"www\"\n", site.top), ..site };
     let mut settings = site.settings();
     settings.deadlines = Deadlines { reply: Duration::from_millis(300), ..settings.deadlines };
     let running = site.start_with(&settings).await;
@@ -253,6 +258,31 @@ async fn a_reply_that_is_not_taken_is_not_kept() {
     let asking = async { while silent.write_all(day.as_bytes()).await.is_ok() {} };
     assert!(timeout(PATIENCE, asking).await.is_ok(), "HTTP/1.1");
     assert!(running.relay.counters().deadlines_passed.count() >= 4);
+    // One reply alone, longer than any buffer on the way: it is owed until it is taken, over HTTP/1.1 as well.
+    for (http, asking) in [
+        (b"http/1.1".as_slice(), b"GET /large.bin HTTP/1.1\r\nhost: a\r\n\r\n".to_vec()),
+        (
+            b"h2",
+            [
+                PREFACE,
+                &frame(SETTINGS, 0, 0, &setting(4, 0x7fff_ffff)),
+                &frame(WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes()),
+                &frame(HEADERS, END_HEADERS | END_STREAM, 1, &head("GET", b"/large.bin", &[])),
+            ]
+            .concat(),
+        ),
+    ] {
+        let before = running.relay.counters().deadlines_passed.count();
+        let mut silent = tls(running.address(), running.spki, http).await;
+        silent.write_all(&asking).await.unwrap();
+        silent.flush().await.unwrap();
+        let ended = async {
+            while running.relay.counters().deadlines_passed.count() == before {
+                tokio::time::sleep(Duration::from_millis(20)).await
+            }
+        };
+        assert!(timeout(PATIENCE, ended).await.is_ok(), "{}: one reply", String::from_utf8_lossy(http));
+    }
     let mut good = running.client(Http::Two).await;
     running.notice(&mut good).await;
 }
@@ -276,9 +306,12 @@ async fn whoever_fills_the_room_for_bodies_and_replies_is_sent_away_and_others_a
     }
     let body = head("POST", format!("/{GATE}/v1/desk/blob/{:032x}", 0).as_bytes(), &[(b"content-length", b"65536")]);
     let notice = head("GET", format!("/{GATE}/v1/notice").as_bytes(), &[]);
-    for (name, settings, block, flags, each) in
-        [("bodies", Vec::new(), &body, END_HEADERS, 65_536), ("replies", setting(4, 0), &notice, END_HEADERS | END_STREAM, 4_240)]
-    {
+    let short = head("POST", b"/", &[(b"content-length", b"1")]);
+    for (name, settings, block, flags, each) in [
+        ("bodies", Vec::new(), &body, END_HEADERS, 65_536),
+        ("short bodies", Vec::new(), &short, END_HEADERS, 8192),
+        ("replies", setting(4, 0), &notice, END_HEADERS | END_STREAM, 4_240),
+    ] {
         let before = counters.requests_shed.count();
         let fits = fit(each);
         let asks: Vec<u8> = (0..STREAMS).flat_map(|nth| frame(HEADERS, flags, stream(nth), block)).collect();
@@ -329,3 +362,40 @@ fn fit(each: usize) -> usize {
 
 /// Streams of one connection that are open at once.
 const STREAMS: u32 = 32;
+
+/// A head that h2's table spells in a byte for each header takes a hundred times that once it is read, for as long as its body does not come.
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_whose_bodies_do_not_come_take_little() {
+    const CONNECTIONS: usize = 64;
+    let site = site(84);
+    let process = Process::start(&site.path("relay.toml"));
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().to_owned();
+        line.split(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let asks: Vec<u8> = (0..STREAMS)
+        .flat_map(|nth| {
+            let usual = head("POST", b"/", &[(b"content-length", b"1")]);
+            // The first time in full, and into the table; from then on the first place there.
+            let via = if nth == 0 { header(0x40, b"via", b"") } else { vec![0xbe] };
+            frame(HEADERS, END_HEADERS, stream(nth), &[usual, via, vec![0xbe; 420]].concat())
+        })
+        .collect();
+    let mut plain = begun(process.address, process.spki, &[]).await;
+    plain.write_all(&frame(HEADERS, END_HEADERS, 1, &head("POST", b"/", &[(b"content-length", b"1")]))).await.unwrap();
+    let before = resident();
+    let mut holding = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut connection = begun(process.address, process.spki, &[]).await;
+        connection.write_all(&asks).await.unwrap();
+        // Heard, so that all of it was read: whatever it says to a ping comes after the heads.
+        connection.write_all(&frame(PING, 0, 0, &[7; 8])).await.unwrap();
+        while hear(&mut connection).await.expect("the connection stands").kind != PING {}
+        holding.push(connection);
+    }
+    let each = (resident() - before) / CONNECTIONS as u64;
+    println!("{STREAMS} heads of 420 headers each and no bodies: {each} KiB a connection (pass: at most 512)");
+    assert!(each <= 512);
+    process.stop().await;
+}
