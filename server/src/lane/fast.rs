@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::limits::DOWN_CELL_LEN;
+use porchlight_proto::line::DeviceId;
 use porchlight_proto::time::{Millis, Timing};
 use zeroize::Zeroizing;
 
-use super::SlotWrite;
+use super::{SlotWrite, Writer};
 use crate::chance::Chance;
 use crate::seal::filler;
 
@@ -32,7 +33,7 @@ pub struct FastTrack {
 
 #[derive(Default)]
 struct State {
-    written: BTreeMap<u64, DownCell>,
+    written: BTreeMap<u64, (DownCell, DeviceId)>,
     seeds: BTreeMap<u64, Box<Zeroizing<[u8; 32]>>>,
     /// The last page made, and the beat it belongs to: what has begun does not change.
     page: Option<(u64, Arc<Vec<u8>>)>,
@@ -49,8 +50,8 @@ impl FastTrack {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a slot of one of the next beats.
-    pub fn write(&self, slot: u64, cell: DownCell, now: Millis) -> SlotWrite {
+    /// Writes a slot of one of the next beats. What a device wrote that has been put out since is written over.
+    pub fn write(&self, slot: u64, cell: DownCell, by: &Writer<'_>, now: Millis) -> SlotWrite {
         let ahead = self.timing.beat_of(slot).checked_sub(self.timing.beat(now));
         if !ahead.is_some_and(|beats| (1..=BEATS_AHEAD).contains(&beats)) {
             return SlotWrite::NotOpen;
@@ -60,10 +61,10 @@ impl FastTrack {
         if state.page.as_ref().is_some_and(|(made, _)| *made >= self.timing.beat_of(slot)) {
             return SlotWrite::NotOpen;
         }
-        if state.written.contains_key(&slot) {
+        if state.written.get(&slot).is_some_and(|(_, writer)| !by.may_replace(*writer)) {
             return SlotWrite::Taken;
         }
-        state.written.insert(slot, cell);
+        state.written.insert(slot, (cell, by.device));
         SlotWrite::Written
     }
 
@@ -86,7 +87,7 @@ impl FastTrack {
     }
 
     fn shown(&self, state: &mut State, slot: u64) -> DownCell {
-        if let Some(cell) = state.written.get(&slot) {
+        if let Some((cell, _)) = state.written.get(&slot) {
             return cell.clone();
         }
         let epoch = self.timing.beat_of(slot) / BEATS_PER_SEED;
@@ -126,6 +127,26 @@ mod tests {
         Box::new([byte; DOWN_CELL_LEN])
     }
 
+    fn writer(id: u8) -> Writer<'static> {
+        Writer {
+            device: DeviceId([id; 8]),
+            role: porchlight_proto::cert::Role::Worker,
+            is_out: &|device| device == DeviceId([1; 8]),
+        }
+    }
+
+    #[test]
+    fn a_slot_that_a_device_took_which_has_been_put_out_since_is_free_again() {
+        let (track, slot) = (track(), TIMING.fast_slot(1001, 1));
+        let write = |id: u8| track.write(slot, cell(id), &writer(id), NOW);
+        assert_eq!(
+            [write(1), write(1), write(2), write(3)],
+            [SlotWrite::Written, SlotWrite::Taken, SlotWrite::Written, SlotWrite::Taken]
+        );
+        let page = track.page(Millis(NOW.0 + 30_000));
+        assert_eq!(page[5 * DOWN_CELL_LEN], 2, "what the other wrote");
+    }
+
     #[test]
     fn a_slot_is_open_from_the_next_beat_to_twenty_beats_ahead_and_the_first_write_wins() {
         let track = track();
@@ -137,15 +158,15 @@ mod tests {
             ("twenty ahead", 1020, SlotWrite::Written),
             ("twenty-one ahead", 1021, SlotWrite::NotOpen),
         ] {
-            assert_eq!(track.write(TIMING.fast_slot(beat, 2), cell(9), NOW), outcome, "{name}");
+            assert_eq!(track.write(TIMING.fast_slot(beat, 2), cell(9), &writer(1), NOW), outcome, "{name}");
         }
-        assert_eq!(track.write(u64::MAX, cell(9), NOW), SlotWrite::NotOpen, "the number that names no slot");
+        assert_eq!(track.write(u64::MAX, cell(9), &writer(1), NOW), SlotWrite::NotOpen, "the number that names no slot");
     }
 
     #[test]
     fn a_written_slot_is_shown_when_it_begins_and_for_two_beats() {
         let track = track();
-        track.write(TIMING.fast_slot(1001, 1), cell(7), NOW);
+        track.write(TIMING.fast_slot(1001, 1), cell(7), &writer(1), NOW);
         let holds = |now: Millis| track.page(now).chunks(DOWN_CELL_LEN).position(|shown| shown == [7; DOWN_CELL_LEN]);
         assert_eq!(holds(NOW), None, "nobody can tell before it begins");
         assert_eq!(holds(NOW.plus(30_000)), Some(5));

@@ -12,6 +12,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use porchlight_proto::cert::Role;
+use porchlight_proto::line::DeviceId;
 use porchlight_proto::time::Seconds;
 
 use crate::chance::Chance;
@@ -45,6 +47,22 @@ pub enum SlotWrite {
     NotOpen,
     /// The store refused; nothing was written.
     Refused,
+}
+
+/// Whose cell it is that goes into a slot.
+pub struct Writer<'a> {
+    /// The device.
+    pub device: DeviceId,
+    /// What it is.
+    pub role: Role,
+    /// Whether a device has been put out: a slot that one wrote before is free again.
+    pub is_out: &'a dyn Fn(DeviceId) -> bool,
+}
+
+impl Writer<'_> {
+    fn may_replace(&self, writer: DeviceId) -> bool {
+        writer != self.device && (self.is_out)(writer)
+    }
 }
 
 /// What lines share.

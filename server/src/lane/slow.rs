@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use porchlight_proto::cert::Role;
 use porchlight_proto::limits::DOWN_CELL_LEN;
-use porchlight_proto::line::LineId;
+use porchlight_proto::line::{DeviceId, LineId};
 use porchlight_proto::time::{Millis, SLOTS_PER_DAY, Timing, day_of, is_safeguarding};
 
 use super::fast::DownCell;
-use super::{Ground, SlotWrite};
+use super::{Ground, SlotWrite, Writer};
 use crate::config::LineSettings;
 use crate::seal::{Epoch, EpochName, Lane, SealError};
 use crate::store::{RecordKey, StoreError};
@@ -40,6 +40,8 @@ struct Day {
     /// Never empty. The first one's key makes the filler; the last one is written to. More than one only if a shelf went bad.
     epochs: Vec<Epoch>,
     written: BTreeMap<u64, DownCell>,
+    /// Who wrote the slots that have not begun, since the relay was started.
+    writers: BTreeMap<u64, DeviceId>,
     /// The slots that have been shown: what has begun does not change.
     shown: Vec<u8>,
     /// The day as it is given out until the next slot begins: one copy, however many take it.
@@ -63,23 +65,25 @@ impl SlowTrack {
         self.days.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a slot of the next day's length, and returns when the medium has it. May block on the medium.
-    pub fn write(&self, slot: u64, cell: &DownCell, role: Role, now: Millis) -> SlotWrite {
+    /// Writes a slot of the next day's length, and returns when the medium has it. What a device wrote that has been put out since is written
+    /// over. May block on the medium.
+    pub fn write(&self, slot: u64, cell: &DownCell, by: &Writer<'_>, now: Millis) -> SlotWrite {
         let ahead = slot.checked_sub(self.timing.slow_slot(now));
         let is_open = ahead.is_some_and(|slots| (1..=SLOTS_AHEAD).contains(&slots));
-        if !is_open || is_safeguarding(slot) != (role == Role::Safeguarding) {
+        if !is_open || is_safeguarding(slot) != (by.role == Role::Safeguarding) {
             return SlotWrite::NotOpen;
         }
-        self.write_open(slot, cell, now).unwrap_or_else(|_| {
+        self.write_open(slot, cell, by, now).unwrap_or_else(|_| {
             self.ground.counters.store_failures.add(1);
             SlotWrite::Refused
         })
     }
 
-    fn write_open(&self, slot: u64, cell: &DownCell, now: Millis) -> Result<SlotWrite, SealError> {
+    fn write_open(&self, slot: u64, cell: &DownCell, by: &Writer<'_>, now: Millis) -> Result<SlotWrite, SealError> {
         let mut days = self.days();
         let day = self.day(&mut days, day_of(slot), now)?;
-        if day.written.contains_key(&slot) {
+        let is_written = day.written.contains_key(&slot);
+        if is_written && !day.writers.get(&slot).is_some_and(|writer| by.may_replace(*writer)) {
             return Ok(SlotWrite::Taken);
         }
         // It may have begun while this waited: what was shown does not change.
@@ -87,22 +91,25 @@ impl SlowTrack {
         if slot % SLOTS_PER_DAY < shown {
             return Ok(SlotWrite::NotOpen);
         }
-        match self.append(day, slot, cell) {
+        // In the same place it is one cell, not two.
+        let count = u64::from(!is_written);
+        match self.append(day, (slot, cell), count) {
             Err(SealError::Store(StoreError::Unreadable)) => {
                 day.epochs.push(self.begin(day_of(slot), day.epochs.len(), now)?);
-                self.append(day, slot, cell)?;
+                self.append(day, (slot, cell), 1)?;
             }
             other => other?,
         }
         day.written.insert(slot, cell.clone());
+        day.writers.insert(slot, by.device);
         Ok(SlotWrite::Written)
     }
 
-    fn append(&self, day: &Day, slot: u64, cell: &DownCell) -> Result<(), SealError> {
+    fn append(&self, day: &Day, (slot, cell): (u64, &DownCell), count: u64) -> Result<(), SealError> {
         let epoch = day.epochs.last().ok_or(SealError::Dead)?;
         let boot = self.ground.clock.boot();
         let record = [(self.ground.sealer.mark(epoch, &slot.to_be_bytes(), boot)?, cell.as_slice())];
-        self.ground.sealer.append(epoch, &record, 1, boot)
+        self.ground.sealer.append(epoch, &record, count, boot)
     }
 
     /// The 48 slots of a day: those that have begun, then zeros; `None` for a day that does not exist. May block on the medium.
@@ -154,7 +161,7 @@ impl SlowTrack {
         if epochs.is_empty() {
             epochs.push(self.begin(number, 0, now)?);
         }
-        Ok(Day { epochs, written, shown: Vec::new(), page: Bytes::new() })
+        Ok(Day { epochs, written, writers: BTreeMap::new(), shown: Vec::new(), page: Bytes::new() })
     }
 
     /// Begins the epoch of a day; `nth` counts those whose shelves went bad.
@@ -195,6 +202,11 @@ impl SlowTrack {
     /// Lets go of days that do not exist any more.
     pub(super) fn tend(&self, now: Millis) {
         let oldest = self.timing.day(now).saturating_sub(u32::from(self.timing.slow_days) - 1);
-        self.days().retain(|number, _| *number >= oldest);
+        let mut days = self.days();
+        days.retain(|number, _| *number >= oldest);
+        // Who wrote what has been shown is nobody's business any more.
+        for day in days.values_mut() {
+            day.writers = day.writers.split_off(&(self.timing.slow_slot(now) + 1));
+        }
     }
 }

@@ -219,7 +219,7 @@ async fn a_medium_that_refuses_is_said_and_an_unreadable_shelf_is_left_for_anoth
     let slot = Timing::PRODUCTION.slow_slot(NOON) + 1;
     let written = |slot, fault: Option<StoreError>| {
         store.next_is(fault);
-        line.slow.write(slot, &Box::new([7; 1024]), porchlight_proto::cert::Role::Worker, NOON)
+        line.slow.write(slot, &Box::new([7; 1024]), &worker(1), NOON)
     };
     assert_eq!(written(slot, None), SlotWrite::Written);
     assert_eq!(written(slot + 1, Some(StoreError::Medium(io::ErrorKind::StorageFull.into()))), SlotWrite::Refused);
@@ -273,7 +273,7 @@ async fn a_medium_that_cannot_be_read_for_a_moment_loses_nothing() {
     assert_eq!(line.up.page_of(line.floors_life(), 0), Err(up::NotRead), "no later position is named");
     assert_eq!(all(&line).len(), 3);
     let slot = Timing::PRODUCTION.slow_slot(NOON) + 1;
-    line.slow.write(slot, &Box::new([7; 1024]), porchlight_proto::cert::Role::Worker, NOON);
+    line.slow.write(slot, &Box::new([7; 1024]), &worker(1), NOON);
     drop(line);
     writer.await.unwrap();
     let line = world.line();
@@ -281,6 +281,11 @@ async fn a_medium_that_cannot_be_read_for_a_moment_loses_nothing() {
     store.is_full();
     assert_eq!(page(&line), None, "not filler in its place, which would stay");
     assert!(page(&line).unwrap().chunks(1024).any(|shown| shown == [7; 1024]));
+}
+
+/// A worker's device, of a team nobody has been put out of.
+fn worker(id: u8) -> Writer<'static> {
+    Writer { device: DeviceId([id; 8]), role: Role::Worker, is_out: &|_| false }
 }
 
 #[test]
@@ -309,12 +314,38 @@ fn a_public_file_that_is_none_is_left_out() {
     }
 }
 
+/// Whoever was put out of the line has no slot any more that has not begun: otherwise a stolen device could fill the next day before it is.
+#[tokio::test]
+async fn a_slot_of_a_day_that_a_device_took_which_has_been_put_out_since_is_free_again() {
+    let world = World::new(Arc::new(MemoryStore::new()));
+    let line = world.line();
+    let slot = Timing::PRODUCTION.slow_slot(NOON) + 1;
+    let write = |id: u8, by: &Writer<'_>, now| line.slow.write(slot, &Box::new([id; 1024]), by, now);
+    let is_out = |device| device == worker(1).device;
+    let later = Writer { is_out: &is_out, ..worker(2) };
+    assert_eq!(write(1, &worker(1), NOON), SlotWrite::Written);
+    assert_eq!(write(2, &worker(2), NOON), SlotWrite::Taken);
+    assert_eq!(write(1, &Writer { is_out: &is_out, ..worker(1) }, NOON), SlotWrite::Taken, "not by the one itself");
+    assert_eq!(write(2, &later, NOON), SlotWrite::Written);
+    assert_eq!(write(3, &Writer { is_out: &is_out, ..worker(3) }, NOON), SlotWrite::Taken);
+    let begun = NOON.plus(2 * 1_800_000);
+    line.slow.tend(begun);
+    let shown = |line: &Line| {
+        line.slow.page(Timing::PRODUCTION.day(NOON), begun).unwrap().chunks(1024).filter(|cell| *cell == [2; 1024]).count()
+    };
+    assert_eq!(shown(&line), 1);
+    assert_eq!(write(4, &Writer { is_out: &|_| true, ..worker(4) }, begun), SlotWrite::NotOpen, "what was shown does not change");
+    drop(line);
+    let again = world.line();
+    assert_eq!((shown(&again), again.ground.counters.damaged_records.count()), (1, 0), "one cell in its place, none lost");
+}
+
 #[tokio::test]
 async fn what_lies_under_no_slots_name_is_counted_and_the_rest_of_the_day_is_shown() {
     let world = World::new(Arc::new(MemoryStore::new()));
     let line = world.line();
     let slot = Timing::PRODUCTION.slow_slot(NOON) + 1;
-    let written = line.slow.write(slot, &Box::new([7; 1024]), porchlight_proto::cert::Role::Worker, NOON);
+    let written = line.slow.write(slot, &Box::new([7; 1024]), &worker(1), NOON);
     assert_eq!(written, SlotWrite::Written);
     let sealer = &line.ground.sealer;
     let epoch = sealer.held(crate::seal::Lane::Slow, &line.settings.id).remove(0);
