@@ -63,6 +63,12 @@ pub enum StartError {
     /// The keyring.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
+    /// Keys of cells that lie in `data_dir`, of which this relay would let none die.
+    #[error(
+        "{0} still holds keys of what lies in data_dir, and with store = \"memory\" none of them would ever die: destroy them first (docs/RUNBOOKS.md, \
+         \"The relay stays off\")"
+    )]
+    OldKeys(PathBuf),
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -470,7 +476,13 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
     let data = |error| StartError::Data(settings.data_dir.clone(), error);
     let chance = &world.chance;
     let (store, keyring): (Arc<dyn Store>, Keyring) = match settings.store {
-        StoreKind::Memory => (Arc::new(MemoryStore::new()), Keyring::in_memory(chance.as_ref())),
+        StoreKind::Memory => {
+            let old = settings.keyring_dir.join(seal::KEYRING_FILE);
+            if old.exists() && settings.data_dir.join("cells").exists() {
+                return Err(StartError::OldKeys(old));
+            }
+            (Arc::new(MemoryStore::new()), Keyring::in_memory(chance.as_ref()))
+        }
         StoreKind::Sled => {
             let store = SledStore::open(&settings.data_dir.join("cells")).map_err(data)?;
             let (dir, medium) = (&settings.keyring_dir, settings.keyring_medium);

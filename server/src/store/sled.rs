@@ -101,7 +101,8 @@ impl SledStore {
     }
 
     fn remove(&self, id: ShelfId) -> Result<(), StoreError> {
-        let Some(shelf) = self.shelves().get(&id).cloned() else { return Ok(()) };
+        // Also one that nobody has here: who waited for it while it was removed has made it anew.
+        let shelf = self.shelf(id);
         shelf.close();
         match fs::remove_dir_all(&shelf.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
