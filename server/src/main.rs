@@ -210,7 +210,8 @@ fn examine(arguments: &DoctorArguments) -> Result<(), Failure> {
     match found.iter().filter(|finding| finding.verdict == Verdict::Bad).count() {
         0 => Ok(()),
         count => {
-            Err(Failure(USAGE, format!("{count} of {} are bad: no relay should run here before they are mended", found.len())))
+            let (are, they) = if count == 1 { ("is", "it is") } else { ("are", "they are") };
+            Err(Failure(USAGE, format!("{count} of {} {are} bad: no relay should run here before {they} mended", found.len())))
         }
     }
 }
@@ -286,10 +287,11 @@ async fn tell(mut trouble: watch::Receiver<Trouble>) {
 fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
     let mut said = Vec::new();
     if now.unreadable_shelf_count > before.unreadable_shelf_count {
+        let count = now.unreadable_shelf_count;
+        let (are, they) = if count == 1 { ("is", "it") } else { ("are", "they") };
         said.push(format!(
-            "warning: {} of the store's directories cannot be read and are set aside: what they held is lost, everything else is served. \
-             Check the disk",
-            now.unreadable_shelf_count
+            "warning: {count} of the store's directories cannot be read and {are} set aside: what {they} held is lost, everything else is \
+             served. Check the disk"
         ));
     }
     if now.has_skipped && !before.has_skipped {

@@ -126,7 +126,7 @@ impl Host<'_> {
     fn time(&self) -> Finding {
         let what = "clock";
         if TIME_SIGNS.iter().any(|sign| self.root.join(sign).exists()) {
-            return finding(what, Verdict::Fine, "something sets it".into());
+            return finding(what, Verdict::Fine, "something that sets it was started".into());
         }
         let says = "nothing is seen to set it: callers' tokens and the slots go by it. Install systemd-timesyncd or chrony";
         finding(what, Verdict::Bad, says.into())
