@@ -238,7 +238,7 @@ fn configure(site: &Site, socket: &Path, program: Option<&Program>) -> (SocketAd
         server = server.replace(slot, &at).replace("#: ", "");
     }
     let config = format!(
-        "user {user} {group};\ndaemon off;\nworker_processes 2;\npid {dir}/nginx.pid;\nerror_log {dir}/logs/error.log error;\nevents {{ worker_connections 1024; }}\n\
+        "user {user} {group};\ndaemon off;\nworker_processes 2;\npid {dir}/nginx.pid;\nerror_log {dir}/logs/error.log crit;\nevents {{ worker_connections 1024; }}\n\
          http {{\n{paths}types {{ text/html html; }}\nserver_tokens off;\n{BEGIN}{http}{END}\naccess_log {dir}/logs/access.log combined if=$porchlight_elsewhere;\n\
          server {{\nlisten 127.0.0.1:{port} ssl http2;\nssl_certificate {dir}/tls/cert.pem;\nssl_certificate_key {dir}/tls/key.pem;\n\
          {pages}{BEGIN}{server}{END}\n}}\n}}\n"
@@ -482,7 +482,15 @@ async fn is_like_any_other(seed: u64, behind: Behind) {
     }
     let over_h2 = probes::h2_shapes();
     probes::alike_over_h2(&over_h2, &paths, &ends).await;
-    println!("{} shapes over HTTP/1.1 and {} over h2, at {} paths", shapes.len(), over_h2.len(), paths.len());
+    println!(
+        "{} shapes over HTTP/1.1 and {} over h2, at {} paths, each answered as without a relay (pass: all)",
+        shapes.len(),
+        over_h2.len(),
+        paths.len()
+    );
+    let logs = front.logs();
+    let told: Vec<&str> = logs.lines().filter(|line| line.contains(CLOSED)).collect();
+    assert!(told.is_empty(), "a gate stands in the website's logs: {told:#?}");
     // The control: what goes on to the relay is told apart from a site of files, since nginx waits for all of a body first.
     if let Behind::Files = behind {
         let half = b"POST @ HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2080\r\n\r\nhalf";
@@ -586,7 +594,7 @@ fn without_limits(config: String) -> String {
 
 /// What nginx's log of errors would be told, if the file did not say that it is told nothing.
 fn with_a_log(config: String) -> String {
-    config.replace("error_log /dev/null crit;", "")
+    config.replace("error_log /dev/null crit;", "").replace("error.log crit;", "error.log error;")
 }
 
 /// Posts of a flood: more than a line's cap in a minute.
