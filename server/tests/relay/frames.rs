@@ -84,11 +84,27 @@ pub(crate) struct Heard {
 
 /// The next frame, or nothing when the other side is done.
 pub(crate) async fn hear(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<Heard> {
+    hear_or_end(stream).await.ok()
+}
+
+/// How the other side ended: as TLS says it should, in the middle of a frame, or with what error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum End {
+    Clean,
+    Error(std::io::ErrorKind),
+}
+
+/// The next frame, or how it ended.
+pub(crate) async fn hear_or_end(stream: &mut (impl AsyncReadExt + Unpin)) -> Result<Heard, End> {
+    let failed = |error: std::io::Error| End::Error(error.kind());
     let mut head = [0; 9];
-    stream.read_exact(&mut head).await.ok()?;
+    if stream.read(&mut head[..1]).await.map_err(failed)? == 0 {
+        return Err(End::Clean);
+    }
+    stream.read_exact(&mut head[1..]).await.map_err(failed)?;
     let [l1, l2, l3, kind, flags, s1, s2, s3, s4] = head;
     let length = usize::try_from(u32::from_be_bytes([0, l1, l2, l3])).unwrap();
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
-    Some(Heard { kind, flags, stream: u32::from_be_bytes([s1, s2, s3, s4]), body })
+    stream.read_exact(&mut body).await.map_err(failed)?;
+    Ok(Heard { kind, flags, stream: u32::from_be_bytes([s1, s2, s3, s4]), body })
 }

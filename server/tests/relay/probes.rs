@@ -32,6 +32,13 @@ const NOWHERE: &str = "/assets/nothing/here";
 async fn whatever_is_not_a_call_gets_what_a_missing_page_gets() {
     let site = Site::new(30);
     let running = site.start().await;
+    for http in [Http::One, Http::Two] {
+        almost_a_call(&site, &running, http).await;
+    }
+}
+
+/// Each of these tokens is made anew: one that was seen is refused for that alone.
+async fn almost_a_call(site: &Site, running: &Running<'_>, http: Http) {
     let line = &site.line;
     let now = NOON.seconds();
     let beat = line.beat(None, None, Floor::default()).to_bytes();
@@ -135,15 +142,29 @@ async fn whatever_is_not_a_call_gets_what_a_missing_page_gets() {
     ];
     let count = probes.len();
     for (name, method, path, headers, body) in probes {
-        let probed = raw(running.address(), running.spki, &request(method, &path, &headers, &body)).await;
-        let decoy = raw(running.address(), running.spki, &request(method, NOWHERE, &headers, &body)).await;
-        assert_eq!(probed, decoy, "{name}");
-        assert!(
-            probed.starts_with("HTTP/1.1 404 Not Found\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: "),
-            "{name}: {probed}"
-        );
+        match http {
+            Http::One => {
+                let probed = raw(running.address(), running.spki, &request(method, &path, &headers, &body)).await;
+                let decoy = raw(running.address(), running.spki, &request(method, NOWHERE, &headers, &body)).await;
+                assert_eq!(probed, decoy, "{name}");
+                assert!(
+                    probed.starts_with("HTTP/1.1 404 Not Found\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: "),
+                    "{name}: {probed}"
+                );
+            }
+            Http::Two => {
+                // In h2 the whole address is how every path is sent.
+                let path = path.strip_prefix("https://localhost").unwrap_or(&path);
+                let authorization = headers.strip_prefix("authorization: ").map(str::trim_end);
+                let mut client = running.client(http).await;
+                let probed = client.send_as(method, path, authorization, &body).await.unwrap();
+                let mut client = running.client(http).await;
+                let decoy = client.send_as(method, NOWHERE, authorization, &body).await.unwrap();
+                assert_eq!((probed.status.as_u16(), &probed), (404, &decoy), "{name}, over h2");
+            }
+        }
     }
-    println!("{count} probes, each answered as at a path that does not exist (pass: all)");
+    println!("{count} probes over {http:?}, each answered as at a path that does not exist (pass: all)");
 }
 
 #[tokio::test]
@@ -319,6 +340,11 @@ async fn no_shape_of_a_request_tells_a_gate_from_a_missing_page() {
             assert_eq!(talk(bare.address(), bare.spki, shape, path).await, nowhere, "{name}: {path}, without a line");
         }
     }
+    // The control: a gate that is knocked at rightly is told apart.
+    let (_, ordinary) = &shapes[0];
+    let right = talk(running.address(), running.spki, ordinary, &format!("/{GATE}/v1/notice")).await;
+    let wrong = talk(running.address(), running.spki, ordinary, NOWHERE).await;
+    assert!(right.0.starts_with("HTTP/1.1 200 ") && wrong.0.starts_with("HTTP/1.1 404 "), "VOID: nothing was answered");
     println!("{} shapes at {} paths, each answered as without a relay (pass: 60 kinds, all)", shapes.len(), paths.len());
 }
 
@@ -453,8 +479,8 @@ pub(crate) fn h2_shapes() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// What comes back on each stream until the relay closes, in order.
-type Streams = std::collections::BTreeMap<u32, Vec<(u8, u8, Vec<u8>)>>;
+/// What comes back on each stream until the relay closes, in order, and how it closes.
+type Streams = (std::collections::BTreeMap<u32, Vec<(u8, u8, Vec<u8>)>>, crate::frames::End);
 
 /// Says a shape about a path on a connection of its own.
 async fn talk_h2(address: SocketAddr, spki: [u8; 32], shape: Vec<u8>) -> Streams {
@@ -463,13 +489,15 @@ async fn talk_h2(address: SocketAddr, spki: [u8; 32], shape: Vec<u8>) -> Streams
     let next = frame(HEADERS, END_HEADERS | END_STREAM, 101, &head("GET", b"/index.html", &[]));
     // Whoever is refused before all is said cannot say the rest.
     let _ = stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &shape, &next].concat()).await;
-    let mut heard = Streams::new();
-    while let Some(frame) = hear(&mut stream).await {
-        // When it acknowledges and how it grants windows goes by how fast the bytes come.
-        if !matches!((frame.kind, frame.flags), (SETTINGS, ACK) | (WINDOW_UPDATE, _)) {
-            heard.entry(frame.stream).or_default().push((frame.kind, frame.flags, frame.body));
+    let mut heard = std::collections::BTreeMap::<u32, Vec<_>>::new();
+    let end = loop {
+        match hear_or_end(&mut stream).await {
+            // When it acknowledges and how it grants windows goes by how fast the bytes come.
+            Ok(frame) if matches!((frame.kind, frame.flags), (SETTINGS, ACK) | (WINDOW_UPDATE, _)) => {}
+            Ok(frame) => heard.entry(frame.stream).or_default().push((frame.kind, frame.flags, frame.body)),
+            Err(end) => break end,
         }
-    }
+    };
     // Which of two replies under way says that the table has no size now (RFC 7541 §6.3) goes by which is ready first. That it is said, and how
     // often, is compared.
     let mut updates = 0;
@@ -479,7 +507,7 @@ async fn talk_h2(address: SocketAddr, spki: [u8; 32], shape: Vec<u8>) -> Streams
         updates += 1;
     }
     heard.insert(u32::MAX, vec![(SETTINGS, updates, Vec::new())]);
-    heard
+    (heard, end)
 }
 
 /// A shape's bytes with the path put in where `@` stands, its own length and its frame's put right.
@@ -569,7 +597,7 @@ async fn no_shape_of_a_request_over_h2_tells_a_gate_from_a_missing_page() {
     );
     let right = talk_h2(ends[0].0, ends[0].1, about(&call, &format!("/{GATE}/v1/notice"))).await;
     let wrong = talk_h2(ends[0].0, ends[0].1, about(&call, &paths[0])).await;
-    assert_ne!(right.get(&1).map(Vec::len), None);
-    assert_ne!(right.get(&1), wrong.get(&1), "VOID: the comparison sees no difference where there is one");
+    assert_ne!(right.0.get(&1).map(Vec::len), None);
+    assert_ne!(right.0.get(&1), wrong.0.get(&1), "VOID: the comparison sees no difference where there is one");
     println!("{} shapes at {} paths, each answered as without a relay (pass: 60 kinds, all)", shapes.len(), paths.len());
 }

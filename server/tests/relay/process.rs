@@ -707,7 +707,7 @@ async fn live_through(dir: &Path, line: &TestLine, fixture: &Fixture, case: &Cas
     losses
 }
 
-/// Every file that the relay keeps, flipped, torn and gone. The binary must start, hand out nothing that was not posted and all that lay on
+/// Every file of the store, the keyring, and what lies public (rosters and bulletins), flipped, torn and gone. The binary must start, hand out nothing that was not posted and all that lay on
 /// other shelves, say what was lost, take and hand out what is posted then, and stop cleanly.
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_to_any_file_costs_what_it_held_and_nothing_else() {
@@ -936,7 +936,9 @@ async fn a_full_disk_refuses_and_loses_nothing_and_is_got_over() {
     }
     until("the ballast is taken in again", || disk.has_ballast()).await;
     println!(
-        "{} taken, {refused_count} refused before it was noticed (all: like a cap); {at_first} read from the full disk",
+        "{} taken, {refused_count} refused before it was noticed, all like a cap; {at_first} of {} read from the full disk; back three times \
+         (pass: all)",
+        posted.len(),
         posted.len()
     );
     heard.extend(disk.process.said.try_iter());
@@ -1029,6 +1031,7 @@ const EPOCHS_PER_DAY: usize = 24;
 #[ignore = "five minutes: by name"]
 async fn days_in_minutes() {
     let (epoch, days) = (number("PORCHLIGHT_EPOCH", 3), usize::try_from(number("PORCHLIGHT_DAYS", 4)).unwrap());
+    assert!(days > 1, "the first day fills what fills: it takes two to compare");
     let mut site = site(61);
     site.top += &format!("epoch_s = {epoch}\n");
     let ttl = 2 * epoch;

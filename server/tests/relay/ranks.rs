@@ -64,7 +64,16 @@ fn it_can_be_neither_dumped_nor_traced_nor_swapped_nor_run_other_programs() {
     let cores: Vec<&str> = limits.lines().find(|line| line.starts_with("Max core")).unwrap().split_whitespace().collect();
     assert_eq!(cores[4..6], ["0", "0"], "{cores:?}");
     assert_ne!(status(pid, "VmLck"), "0 kB", "memory is locked");
-    assert_eq!((status(pid, "NoNewPrivs"), status(pid, "Seccomp")), ("1".into(), "2".into()));
+    // Each thread: who confines itself after others have begun confines itself alone.
+    let threads: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().display().to_string())
+        .collect();
+    assert!(threads.len() > 1, "VOID: {threads:?}");
+    for thread in threads {
+        let text = std::fs::read_to_string(format!("{thread}/status")).unwrap();
+        assert!(text.contains("NoNewPrivs:\t1\n") && text.contains("Seccomp:\t2\n"), "{text}");
+    }
     process.signal(Signal::TERM);
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
 

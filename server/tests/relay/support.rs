@@ -357,6 +357,17 @@ impl Client {
     }
 
     pub(crate) async fn try_send(&mut self, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> hyper::Result<Reply> {
+        self.send_as(method, path, token.map(|token| format!("Bearer {token}")).as_deref(), body).await
+    }
+
+    /// With an `authorization` header as it stands.
+    pub(crate) async fn send_as(
+        &mut self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+        body: &[u8],
+    ) -> hyper::Result<Reply> {
         let uri = match self {
             Self::One(_) => path.to_owned(),
             Self::Two(_) => format!("https://localhost{path}"),
@@ -365,8 +376,8 @@ impl Client {
         if matches!(self, Self::One(_)) {
             request = request.header("host", "localhost");
         }
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
         }
         let request = request.body(Full::from(body.to_vec())).unwrap();
         let reply: Response<hyper::body::Incoming> = match self {
