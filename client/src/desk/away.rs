@@ -18,6 +18,8 @@ const ASK_EVERY: u64 = 3600;
 /// Seconds after which the next in order leaves a board that the one before has not left: it may be in doubt after a restored
 /// backup, or have no room at its relay.
 const NEXT_AFTER: u64 = 900;
+/// Seconds after which a board that was not taken is asked for anew.
+const BOARD_LIFE: u64 = 86_400;
 /// Seconds before `since` from which on letters are in a board: clocks may differ by hours.
 pub(super) const SINCE_SLACK: u64 = 86_400;
 
@@ -92,7 +94,8 @@ impl Desk {
         if let Some(ask) = self.state.asks.get(&me) {
             let left = self.state.boards.get(&me).filter(|(_, board)| board.ask >= ask.seq);
             let gone = left.is_some_and(|(from, board)| !self.is_colleague(*from) || self.is_lost(board));
-            let open = ask.seq > self.state.served && ask.time >= noticed && !gone;
+            // Blobs live for a day: what nobody left until then, or nobody can open, is asked for anew.
+            let open = ask.seq > self.state.served && ask.time >= noticed && !gone && now.0 < ask.time.saturating_add(BOARD_LIFE);
             if open || ask.time <= now.0 && now.0 < ask.time + ASK_EVERY {
                 return Ok(false);
             }

@@ -102,7 +102,11 @@ impl Desk {
     pub(super) fn settle_if_known(&mut self, now: Seconds) {
         // A colleague that was away itself may not have heard all: so every one is waited for, a day at most for those that are off.
         let since = self.state.doubt.map_or(0, |doubt| doubt.since);
-        let (colleagues, said) = (self.colleagues(now), &self.presence.acknowledged);
+        let (mut colleagues, said) = (self.colleagues(now), &self.presence.acknowledged);
+        // Word that one was revoked may be among what is lacking; the statement in force says so too.
+        if let Ok(roster) = self.roster(now) {
+            colleagues.retain(|id| !roster.revoked(*id));
+        }
         let heard = colleagues.iter().all(|id| said.contains(id)) || !said.is_empty() && now.0 >= since + PATIENCE;
         if self.doubtful() && self.all_searched() && heard && !self.is_outdated() {
             self.settle_doubt(now);

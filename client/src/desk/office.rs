@@ -187,7 +187,7 @@ impl Office {
         }
         self.act(rng, |desk, _| {
             desk.doubt(now);
-            desk.read_lanes_again();
+            desk.read_lanes_again(now);
             Ok::<_, OfficeError>(())
         })?;
         self.compact(now, rng)?;
@@ -299,12 +299,18 @@ impl Desk {
         self.secrets.clear();
     }
 
-    /// Reads every lane from its beginning again: what a lost part of the vault held may still be there.
-    fn read_lanes_again(&mut self) {
+    /// Reads every lane from its beginning again: what a lost part of the vault held may still be there, and so may parts of an event whose
+    /// others are lost with the process. Colleagues hold for received what the lost part held: what is not there any more is asked for.
+    fn read_lanes_again(&mut self, now: Seconds) {
+        self.state.replayed.clear();
+        let is_alone = self.colleagues(now).is_empty();
         let relays: Vec<u8> = self.state.relays.keys().copied().collect();
         for relay in relays {
             let known = self.state.relays.get(&relay).copied().unwrap_or_default();
             self.commit(Record::Relay(relay, super::record::RelayRecord { life: 0, position: 0, ..known }));
+            if !is_alone {
+                self.commit(Record::Missed(known.blind.map_or(known.moved, |(_, since)| since), now.0));
+            }
         }
     }
 }

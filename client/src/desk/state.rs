@@ -712,11 +712,7 @@ impl State {
             Event::Ask { held, since } => {
                 self.asks.insert(device, Ask { seq: place.2, time, held, since: u64::from(since) });
             }
-            Event::Board(board) => {
-                if self.boards.get(&board.to).is_none_or(|(_, known)| known.ask <= board.ask) {
-                    self.boards.insert(board.to, (device, board));
-                }
-            }
+            Event::Board(board) => self.note_board(device, board),
             Event::Composing { caller, .. } => self.caller(caller.0).knowledge.take(&event, place, time),
             Event::Known { caller, .. }
             | Event::Question { caller, .. }
@@ -755,11 +751,23 @@ impl State {
         }
     }
 
-    /// Takes an acknowledgement at its word before the events between have come: it only grows, so its place does not matter.
-    /// Not in the journal: it comes again with its place.
-    pub(crate) fn acknowledged_ahead(&mut self, device: DeviceId, body: &[u8]) {
-        if let (Ok(Event::Acknowledge { held, .. }), Some(known)) = (Event::parse(body), self.devices.get_mut(&device)) {
-            known.acknowledge(held);
+    /// Takes an acknowledgement, or word of a board, before the events between have come: the first only grows, so its place does not matter,
+    /// and a board may be what brings the events between. Not in the journal: it comes again with its place.
+    pub(crate) fn heard_ahead(&mut self, device: DeviceId, body: &[u8]) {
+        match Event::parse(body) {
+            Ok(Event::Acknowledge { held, .. }) => {
+                if let Some(known) = self.devices.get_mut(&device) {
+                    known.acknowledge(held);
+                }
+            }
+            Ok(Event::Board(board)) => self.note_board(device, board),
+            _ => {}
+        }
+    }
+
+    fn note_board(&mut self, from: DeviceId, board: Board) {
+        if self.boards.get(&board.to).is_none_or(|(_, known)| known.ask <= board.ask) {
+            self.boards.insert(board.to, (from, board));
         }
     }
 

@@ -144,7 +144,7 @@ impl Desk {
         let held = self.state.log.get(&device).map_or(0, |log| log.len() as u64);
         let place = (device, part.device_seq);
         if part.device_seq > held + 1 && part.part.parts == 1 {
-            self.state.acknowledged_ahead(device, &part.part.bytes);
+            self.state.heard_ahead(device, &part.part.bytes);
         }
         if self.doubtful()
             && device != self.line()?.device
@@ -152,8 +152,12 @@ impl Desk {
         {
             self.note_acknowledgement(device, life, position);
         }
-        if part.device_seq <= held || part.device_seq > held + AHEAD_MAX || self.presence.parts.whole.contains_key(&place) {
+        if part.device_seq <= held || part.device_seq > held + AHEAD_MAX {
             return Ok(false);
+        }
+        if self.presence.parts.whole.contains_key(&place) {
+            // It may follow by now: what was lacking came with a board.
+            return self.link(device, now, rng);
         }
         let entry = self.presence.parts.parts.entry(place).or_insert_with(|| (Join::of(part.part.parts), Vec::new()));
         if entry.1.first().is_some_and(|first| !same_event(first, &part)) {

@@ -133,6 +133,30 @@ fn a_relay_that_lost_its_lane_is_noticed_and_a_board_that_is_gone_or_changed_is_
     same_board(&mut world, 0, away);
 }
 
+/// A relay that gives one device junk in the place of a cell and then watches who asks for a board would learn whether that cell was a
+/// letter (decision 0063).
+#[test]
+fn a_letter_of_which_only_colleagues_speak_is_not_asked_for() {
+    let (mut world, other, mut her) = met("kept from one", 91);
+    her.write(&world, "shown to one of them");
+    her.post(&mut world, false);
+    world.sync(0);
+    let last = world.relay.lane.len() - 1;
+    let cell = world.relay.lane[last].clone();
+    world.rng.fill_bytes(world.relay.lane[last].as_mut_slice());
+    world.sync(other);
+    world.relay.lane[last] = cell;
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.mark_shown(her.caller, now, rng)).unwrap();
+    beats(&mut world, &[0, other], 40);
+    assert_eq!((world.only_row(0).letters, world.only_row(other).letters), (2, 1));
+    assert!([0, other].into_iter().all(|desk| world.offices[desk].look().unwrap().state.asks.is_empty()));
+    // It comes to light with another life of the lane.
+    world.relay.life += 1;
+    beats(&mut world, &[0, other], 40);
+    same_board(&mut world, 0, other);
+}
+
 #[test]
 fn of_two_who_were_away_both_are_served_and_nobody_asks_without_a_gap() {
     let (mut world, away, mut her) = met("two away", 83);

@@ -3,15 +3,33 @@ use super::*;
 use porchlight_proto::event::{Act, How, Proposal};
 use porchlight_proto::line::DeviceId;
 
-pub(super) fn board(office: &mut Office, now: Seconds) -> String {
+/// What a device alone knows: whether it is itself, whether a page is open, and in which slot an answer is.
+const OWN: [&str; 5] = ["mine:", "here:", "state: OnTheWay", "state: WithTheRelay", "received:"];
+
+fn without_own(text: &str) -> String {
+    text.lines().filter(|line| !OWN.iter().any(|own| line.contains(own))).collect()
+}
+
+fn threads(office: &mut Office, now: Seconds) -> Vec<Thread> {
     let desk = office.look().unwrap();
     let mut rows = desk.list(now);
     rows.sort_by(|a, b| a.id.cmp(&b.id));
-    let threads: Vec<Thread> = rows.iter().map(|row| desk.show(desk.find(&row.id).unwrap(), now).unwrap()).collect();
-    // What this device alone knows: whether it is itself, whether a page is open, and in which slot an answer is.
-    let own = ["mine:", "here:", "state: OnTheWay", "state: WithTheRelay", "received:"];
-    let rota = desk.rota(now);
-    format!("{threads:#?}{rota:#?}").lines().filter(|line| !own.iter().any(|own| line.contains(own))).collect()
+    rows.iter().map(|row| desk.show(desk.find(&row.id).unwrap(), now).unwrap()).collect()
+}
+
+pub(super) fn board(office: &mut Office, now: Seconds) -> String {
+    let (threads, rota) = (threads(office, now), office.look().unwrap().rota(now));
+    without_own(&format!("{threads:#?}{rota:#?}"))
+}
+
+/// The board where a relay hands out cells in another order to each: letters of two visits in the same ten minutes stand as they came.
+pub(super) fn board_in_any_order(office: &mut Office, now: Seconds) -> String {
+    let mut threads = threads(office, now);
+    for thread in &mut threads {
+        thread.items.sort_by_cached_key(|item| without_own(&format!("{item:#?}")));
+    }
+    let rota = office.look().unwrap().rota(now);
+    without_own(&format!("{threads:#?}{rota:#?}"))
 }
 
 #[test]

@@ -118,6 +118,51 @@ fn a_wish_brings_her_forward_when_her_sign_is_late_and_is_fulfilled_by_two() {
     same_boards(&mut world);
 }
 
+/// README: nothing is done by itself when she is late.
+#[test]
+fn whoever_is_late_moves_up_on_the_board_and_nothing_is_said_to_anybody() {
+    let mut world = World::new("late", 88);
+    world.join(Role::Worker, 1);
+    let mut her = Her::new(&mut world);
+    let promise = Letter { next: Some(3600), text: "back in an hour".to_owned().into(), ..Letter::default() };
+    her.visit.write(&promise, To::Desk, world.now).unwrap();
+    her.post(&mut world, false);
+    talk(&mut world, 30);
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.set_wish(her.caller, "call her aunt", now, rng)).unwrap();
+    world.answer(0, her.caller, "we wait for you");
+    talk(&mut world, 30);
+    let said = |world: &mut World| world.offices.iter_mut().map(|office| told_by_people(office.look().unwrap())).sum::<usize>();
+    let (before, items) = (said(&mut world), world.thread(1, her.caller).items.len());
+    assert!(before >= 2, "the control: a wish and an answer are counted");
+    // Two days of two programs whose workers do nothing.
+    for _ in 0..48 {
+        for desk in 0..2 {
+            world.publish(desk);
+            world.sync(desk);
+            let now = world.now.seconds();
+            world.act(desk, |desk, rng| desk.tidy(now, rng)).unwrap();
+            world.bundle(desk, false);
+        }
+        world.tick(3_600_000);
+    }
+    assert_eq!(world.only_row(1).urgency, Urgency::OverdueAsked);
+    assert_eq!((said(&mut world), world.thread(1, her.caller).items.len()), (before, items));
+    her.come_again(&mut world);
+    assert_eq!(texts(&her.read_slow(&world)), ["we wait for you"], "and she is told nothing but what somebody wrote");
+}
+
+/// Events of a device that are not its own upkeep.
+fn told_by_people(desk: &Desk) -> usize {
+    use porchlight_proto::event::Event;
+    let me = desk.line().unwrap().device;
+    let log = desk.state.log.get(&me).into_iter().flatten();
+    let by_itself = |event: &Event| {
+        matches!(event, Event::Acknowledge { .. } | Event::DeviceKey(_) | Event::Roster(_) | Event::Slots(_) | Event::Admitted(_))
+    };
+    log.filter(|event| Event::parse(&event.record.trace).is_ok_and(|event| !by_itself(&event))).count()
+}
+
 fn world_now() -> Seconds {
     START.plus(3600)
 }

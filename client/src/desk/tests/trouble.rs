@@ -2,7 +2,7 @@
 //! reorders, repeats and rolls back, processes killed in the middle of a transaction, clocks that are wrong, a backup restored,
 //! a device revoked. Afterwards all that are left come to one board, and nothing that was receipted is missing.
 use super::{
-    converge::{board, deed},
+    converge::{board_in_any_order, deed},
     *,
 };
 use porchlight_proto::line::DeviceId;
@@ -112,10 +112,15 @@ impl Trouble {
 
     // ── the relay ───────────────────────────────────────────────────────────────────────────────
 
-    /// What came since gets its time; what is older than the relay keeps, or below everybody's floor, is forgotten.
+    /// What came since gets its time; what is older than the relay keeps, or below everybody's floor, is forgotten. What it hides from one
+    /// device it shows within a day: of a letter that it never shows, nobody tells that device.
     fn relay_keeps_time(&mut self) {
         let now = self.world.now.0;
         self.came.resize(self.world.relay.lane.len(), now);
+        let came = |position: u64| self.came.get(usize::try_from(position - 1).unwrap()).copied().unwrap_or(now);
+        if self.fates.iter().any(|fate| fate.hidden.iter().any(|position| came(*position) + 12 * HOUR <= now)) {
+            self.another_life();
+        }
         let dead = self.came.iter().take_while(|came| **came + UP_TTL_MS <= now).count() as u64;
         self.world.relay.forgotten = self.world.relay.forgotten.max(dead);
     }
@@ -566,7 +571,7 @@ impl Trouble {
         }
         let now = self.world.now.seconds();
         let living = self.living();
-        let boards: Vec<String> = living.iter().map(|desk| board(&mut self.world.offices[*desk], now)).collect();
+        let boards: Vec<String> = living.iter().map(|desk| board_in_any_order(&mut self.world.offices[*desk], now)).collect();
         for other in &boards[1..] {
             let at = boards[0].bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
             let around = |board: &str| board.chars().skip(at.saturating_sub(300)).take(600).collect::<String>();
@@ -598,7 +603,8 @@ impl Trouble {
             let desk = self.world.offices[*desk].look().unwrap();
             !desk.doubtful() && !desk.may_have_missed()
         });
-        let boards: BTreeSet<String> = living.iter().map(|desk| board(&mut self.world.offices[*desk], now)).collect();
+        let boards: BTreeSet<String> =
+            living.iter().map(|desk| board_in_any_order(&mut self.world.offices[*desk], now)).collect();
         quiet && boards.len() == 1
     }
     fn replace_the_outdated(&mut self) {
