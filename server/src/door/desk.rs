@@ -10,36 +10,53 @@ use porchlight_proto::api::{DeskBeat, DeskOutcome, DeskReply, LanePage, SlotOutc
 use porchlight_proto::cert::Role;
 use porchlight_proto::kdf;
 use porchlight_proto::limits::{BLOB_LEN, LANE_GROUP, UP_CELL_LEN};
+use porchlight_proto::time::Millis;
 use porchlight_proto::token::{Access, Request};
 use tokio::time::sleep;
 
 use super::call::Call;
 use super::{Door, Knock, Served, off_thread, reply};
+use crate::gate::calls::Under;
 use crate::gate::quota::Whose;
 use crate::gate::tokens;
 use crate::lane::blobs::BlobName;
 use crate::lane::board::BoardError;
 use crate::lane::up::Page;
-use crate::lane::{SlotWrite, Writer};
+use crate::lane::{Hand, Line, SlotWrite, Writer};
 use crate::stack;
 
 impl Door {
     pub(super) async fn desk(&self, served: Arc<Served>, call: &Call, knock: &Knock) -> Option<Response> {
         let access = self.access(&served, knock)?;
-        let line = Arc::clone(&served);
-        let _under = line.gate.calls.begin(access.device)?;
-        self.answered(served, call, knock, access).await.map(reply::to_desk)
+        // What a lead signs gets through, whatever else a device has under way.
+        let under = match call {
+            Call::Roster | Call::Bulletin => None,
+            _ => match served.gate.calls.begin(access.device) {
+                None => {
+                    self.counters.requests_shed.add(1);
+                    return None;
+                }
+                under => under,
+            },
+        };
+        self.answered(served, call, knock, (access, under)).await.map(reply::to_desk)
     }
 
-    async fn answered(&self, served: Arc<Served>, call: &Call, knock: &Knock, access: Access) -> Option<Response> {
+    async fn answered(
+        &self,
+        served: Arc<Served>,
+        call: &Call,
+        knock: &Knock,
+        (access, under): (Access, Option<Arc<Under>>),
+    ) -> Option<Response> {
         match *call {
-            Call::Beat => beat(served, &access, knock).await,
-            Call::LaneUp { life, after, wait } => self.lane_up(served, (life, after), Duration::from_secs(wait)).await,
+            Call::Beat => beat(served, &access, knock, under).await,
+            Call::LaneUp { life, after, wait } => self.lane_up((served, under), (life, after), Duration::from_secs(wait)).await,
             Call::Roster if access.role == Role::Lead => roster(served, knock).await,
             Call::Bulletin => bulletin(served, knock).await,
-            Call::PutBlob(name) => put_blob(served, name, knock).await,
+            Call::PutBlob(name) => put_blob(served, name, knock, under).await,
             Call::GetBlob(name) => {
-                let bytes = off_thread(move || served.line.blobs.blob(name)).await??;
+                let bytes = off_thread(under, move || served.line.blobs.blob(name)).await??;
                 Some(reply::octets(bytes))
             }
             Call::Roster | Call::Notice | Call::Up | Call::Fast | Call::Slow(_) => None,
@@ -58,14 +75,19 @@ impl Door {
     }
 
     /// GET `desk/up`: answers as soon as there is a cell, or with none after `wait`.
-    async fn lane_up(&self, served: Arc<Served>, (life, after): (u64, u64), wait: Duration) -> Option<Response> {
+    async fn lane_up(
+        &self,
+        (served, under): (Arc<Served>, Option<Arc<Under>>),
+        (life, after): (u64, u64),
+        wait: Duration,
+    ) -> Option<Response> {
         let (mut head, mut stopping) = (served.line.up.head(), self.stopping.clone());
         let mut time_up = pin!(sleep(wait));
         let mut is_over = wait.is_zero();
         loop {
             head.mark_unchanged();
             let reading = Arc::clone(&served);
-            let page = off_thread(move || reading.line.up.page_of(life, after)).await?.ok()?;
+            let page = off_thread(under.clone(), move || reading.line.up.page_of(life, after)).await?.ok()?;
             if !page.cells.is_empty() || is_over {
                 self.counters.lane_pages.add(1);
                 return Some(reply::octets(self.page_bytes(&page)));
@@ -93,7 +115,7 @@ impl Door {
 }
 
 /// POST `desk/beat`: team cells up, one cell down on each track.
-async fn beat(served: Arc<Served>, access: &Access, knock: &Knock) -> Option<Response> {
+async fn beat(served: Arc<Served>, access: &Access, knock: &Knock, under: Option<Arc<Under>>) -> Option<Response> {
     let beat = DeskBeat::parse(&knock.body).ok()?;
     let (line, now) = (&served.line, served.line.now());
     line.floors.report(access.device, beat.floor.life, beat.floor.n, line.boot());
@@ -103,19 +125,19 @@ async fn beat(served: Arc<Served>, access: &Access, knock: &Knock) -> Option<Res
         // The fast track is the desk's alone.
         Some(_) if access.role == Role::Safeguarding => SlotWrite::NotOpen,
         Some(slot) => {
-            let is_out = |device| line.board.revoked(device, now.seconds());
-            line.fast.write(slot, fast_cell, &Writer { device: access.device, role: access.role, is_out: &is_out }, now)
+            let is_out = |hand| is_out(line, hand, now);
+            line.fast.write(slot, fast_cell, &Writer { hand: hand_of(access), role: access.role, is_out: &is_out }, now)
         }
     };
     let slow = match slow_slot {
         None => SlotWrite::Written,
         Some(slot) => {
-            let (writing, device, role) = (Arc::clone(&served), access.device, access.role);
+            let (writing, hand, role) = (Arc::clone(&served), hand_of(access), access.role);
             let write = move || {
-                let is_out = |device| writing.line.board.revoked(device, now.seconds());
-                writing.line.slow.write(slot, &slow_cell, &Writer { device, role, is_out: &is_out }, now)
+                let is_out = |hand| is_out(&writing.line, hand, now);
+                writing.line.slow.write(slot, &slow_cell, &Writer { hand, role, is_out: &is_out }, now)
             };
-            off_thread(write).await?
+            off_thread(under, write).await?
         }
     };
     let team_cell_count = u32::try_from(team_cells.len()).unwrap_or(u32::MAX);
@@ -128,6 +150,15 @@ async fn beat(served: Arc<Served>, access: &Access, knock: &Knock) -> Option<Res
     let outcome = if are_taken && slow != SlotWrite::Refused { DeskOutcome::Done } else { DeskOutcome::Full };
     served.gate.beat_taken();
     Some(desk_reply(&served, outcome, slot_outcome(fast), slot_outcome(slow)))
+}
+
+const fn hand_of(access: &Access) -> Hand {
+    Hand { device: access.device, generation: access.generation }
+}
+
+/// Whether a device would not be let in any more: it is revoked, or certified by a key that is void.
+fn is_out(line: &Line, hand: Hand, now: Millis) -> bool {
+    hand.generation < line.board.generation() || line.board.revoked(hand.device, now.seconds())
 }
 
 const fn slot_outcome(write: SlotWrite) -> SlotOutcome {
@@ -159,7 +190,7 @@ fn board_outcome(result: Result<(), BoardError>) -> DeskOutcome {
 /// PUT `desk/roster`.
 async fn roster(served: Arc<Served>, knock: &Knock) -> Option<Response> {
     let (putting, bytes) = (Arc::clone(&served), knock.body.clone());
-    let result = off_thread(move || putting.line.board.put_roster(&bytes, putting.line.now().seconds())).await?;
+    let result = off_thread(None, move || putting.line.board.put_roster(&bytes, putting.line.now().seconds())).await?;
     Some(put_reply(&served, board_outcome(result)))
 }
 
@@ -167,17 +198,17 @@ async fn roster(served: Arc<Served>, knock: &Knock) -> Option<Response> {
 async fn bulletin(served: Arc<Served>, knock: &Knock) -> Option<Response> {
     let bytes = knock.body.as_ref().try_into().ok()?;
     let putting = Arc::clone(&served);
-    let result = off_thread(move || putting.line.board.put_bulletin(&bytes, putting.line.now().seconds())).await?;
+    let result = off_thread(None, move || putting.line.board.put_bulletin(&bytes, putting.line.now().seconds())).await?;
     Some(put_reply(&served, board_outcome(result)))
 }
 
 /// PUT `desk/blob/{name}`.
-async fn put_blob(served: Arc<Served>, name: BlobName, knock: &Knock) -> Option<Response> {
+async fn put_blob(served: Arc<Served>, name: BlobName, knock: &Knock, under: Option<Arc<Under>>) -> Option<Response> {
     if !served.gate.admit_desk_bytes(BLOB_LEN as u64) {
         return Some(put_reply(&served, DeskOutcome::Full));
     }
     let bytes: Box<[u8; BLOB_LEN]> = knock.body.to_vec().into_boxed_slice().try_into().ok()?;
     let putting = Arc::clone(&served);
-    let result = off_thread(move || putting.line.blobs.put(name, &bytes)).await?;
+    let result = off_thread(under, move || putting.line.blobs.put(name, &bytes)).await?;
     Some(put_reply(&served, if result.is_ok() { DeskOutcome::Done } else { DeskOutcome::Full }))
 }

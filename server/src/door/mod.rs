@@ -35,6 +35,7 @@ use crate::chance::Chance;
 use crate::clock::SlotClock;
 use crate::counters::Counters;
 use crate::gate::LineGate;
+use crate::gate::calls::Under;
 use crate::gate::sources::Source;
 use crate::lane::Line;
 use crate::stack;
@@ -149,9 +150,13 @@ impl Door {
     }
 }
 
-/// Does what may wait for the medium where waiting holds up nobody. `None` if it panicked.
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Does what may wait for the medium where waiting holds up nobody. `None` if it panicked. The call it belongs to is under way until it is done,
+/// whoever hangs up meanwhile.
+async fn off_thread<T: Send + 'static>(under: Option<Arc<Under>>, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     // Boxed, or what it takes along would lie where the thread took it over, above what is wiped: a blob's name was found there.
-    let work = Box::new(work);
+    let work = Box::new(move || {
+        let _under = under;
+        work()
+    });
     tokio::task::spawn_blocking(move || stack::wiped(work)).await.ok()
 }

@@ -61,6 +61,6 @@ pub(super) fn fast(served: &Served) -> Response {
 
 /// GET `down/slow/{day}`.
 pub(super) async fn slow(served: Arc<Served>, day: u32) -> Option<Response> {
-    let page = off_thread(move || served.line.slow.page(day, served.line.now())).await??;
+    let page = off_thread(None, move || served.line.slow.page(day, served.line.now())).await??;
     Some(reply::shared(reply::octets(page)))
 }

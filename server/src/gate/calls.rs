@@ -2,7 +2,7 @@
 //! others then wait is bounded by how many there are.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::line::DeviceId;
 
@@ -15,9 +15,9 @@ pub struct Calls {
     of: Mutex<HashMap<DeviceId, usize>>,
 }
 
-/// A call that is under way, until it is dropped.
-pub struct Under<'a> {
-    calls: &'a Calls,
+/// A call that is under way, until it is dropped: not when whoever called hangs up, but when what it set going is done.
+pub struct Under {
+    calls: Arc<Calls>,
     device: DeviceId,
 }
 
@@ -28,18 +28,19 @@ impl Calls {
 
     /// Begins a call, if the device has not too many.
     #[must_use]
-    pub fn begin(&self, device: DeviceId) -> Option<Under<'_>> {
+    pub fn begin(self: &Arc<Self>, device: DeviceId) -> Option<Arc<Under>> {
         let mut of = self.of();
         let count = of.entry(device).or_default();
         if *count >= AT_ONCE {
             return None;
         }
         *count += 1;
-        Some(Under { calls: self, device })
+        drop(of);
+        Some(Arc::new(Under { calls: Arc::clone(self), device }))
     }
 }
 
-impl Drop for Under<'_> {
+impl Drop for Under {
     fn drop(&mut self) {
         let mut of = self.calls.of();
         let left = of.get(&self.device).map_or(0, |count| count - 1);
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     fn one_device_has_sixteen_calls_at_once_and_the_others_have_theirs() {
-        let (calls, one, other) = (Calls::default(), DeviceId([1; 8]), DeviceId([2; 8]));
+        let (calls, one, other) = (Arc::new(Calls::default()), DeviceId([1; 8]), DeviceId([2; 8]));
         let mut under: Vec<_> = (0..AT_ONCE).map(|_| calls.begin(one).unwrap()).collect();
         assert!(calls.begin(one).is_none());
         assert!(calls.begin(other).is_some());

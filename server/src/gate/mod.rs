@@ -66,7 +66,7 @@ pub struct LineGate {
     /// Nonces of device tokens that were used.
     pub nonces: Nonces,
     /// What devices have under way.
-    pub calls: Calls,
+    pub calls: Arc<Calls>,
     room: Room,
     quota: Arc<Quota>,
     noise: Mutex<Noise>,
@@ -99,7 +99,7 @@ impl LineGate {
             beat_cells,
             stamps: Stamps::new(Arc::clone(&chance), SPENT_MAX),
             nonces: Nonces::default(),
-            calls: Calls::default(),
+            calls: Arc::default(),
             room,
             quota,
             noise: Mutex::new(Noise { minute: u64::MAX, calm: 0, cap: 0 }),

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::limits::DOWN_CELL_LEN;
-use porchlight_proto::line::DeviceId;
 use porchlight_proto::time::{Millis, Timing};
 use zeroize::Zeroizing;
 
-use super::{SlotWrite, Writer};
+use super::{Hand, SlotWrite, Writer};
 use crate::chance::Chance;
 use crate::seal::filler;
 
@@ -33,7 +32,8 @@ pub struct FastTrack {
 
 #[derive(Default)]
 struct State {
-    written: BTreeMap<u64, (DownCell, DeviceId)>,
+    /// By whom is kept until the slot begins.
+    written: BTreeMap<u64, (DownCell, Option<Hand>)>,
     seeds: BTreeMap<u64, Box<Zeroizing<[u8; 32]>>>,
     /// The last page made, and the beat it belongs to: what has begun does not change.
     page: Option<(u64, Arc<Vec<u8>>)>,
@@ -61,10 +61,10 @@ impl FastTrack {
         if state.page.as_ref().is_some_and(|(made, _)| *made >= self.timing.beat_of(slot)) {
             return SlotWrite::NotOpen;
         }
-        if state.written.get(&slot).is_some_and(|(_, writer)| !by.may_replace(*writer)) {
+        if state.written.get(&slot).is_some_and(|(_, hand)| !hand.is_some_and(|hand| by.may_replace(hand))) {
             return SlotWrite::Taken;
         }
-        state.written.insert(slot, (cell, by.device));
+        state.written.insert(slot, (cell, Some(by.hand)));
         SlotWrite::Written
     }
 
@@ -104,6 +104,8 @@ impl FastTrack {
         let shown = self.timing.beat(now).saturating_sub(1);
         let mut state = self.state();
         state.written = state.written.split_off(&self.timing.fast_slot(shown, 0));
+        let begun = self.timing.fast_slot(self.timing.beat(now).saturating_add(1), 0);
+        state.written.range_mut(..begun).for_each(|(_, (_, hand))| *hand = None);
         state.seeds = state.seeds.split_off(&(shown / BEATS_PER_SEED));
         if state.page.as_ref().is_some_and(|(made, _)| *made < shown) {
             state.page = None;
@@ -115,6 +117,7 @@ impl FastTrack {
 mod tests {
     use super::*;
     use crate::chance::SeededChance;
+    use porchlight_proto::line::DeviceId;
 
     const TIMING: Timing = Timing::PRODUCTION;
     const NOW: Millis = Millis(30_000 * 1000 + 5);
@@ -129,9 +132,9 @@ mod tests {
 
     fn writer(id: u8) -> Writer<'static> {
         Writer {
-            device: DeviceId([id; 8]),
+            hand: Hand { device: DeviceId([id; 8]), generation: 1 },
             role: porchlight_proto::cert::Role::Worker,
-            is_out: &|device| device == DeviceId([1; 8]),
+            is_out: &|hand| hand.device == DeviceId([1; 8]),
         }
     }
 

@@ -49,19 +49,28 @@ pub enum SlotWrite {
     Refused,
 }
 
+/// A device, as it was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hand {
+    /// Which.
+    pub device: DeviceId,
+    /// The generation of the desk key that certified it.
+    pub generation: u32,
+}
+
 /// Whose cell it is that goes into a slot.
 pub struct Writer<'a> {
     /// The device.
-    pub device: DeviceId,
+    pub hand: Hand,
     /// What it is.
     pub role: Role,
     /// Whether a device has been put out: a slot that one wrote before is free again.
-    pub is_out: &'a dyn Fn(DeviceId) -> bool,
+    pub is_out: &'a dyn Fn(Hand) -> bool,
 }
 
 impl Writer<'_> {
-    fn may_replace(&self, writer: DeviceId) -> bool {
-        writer != self.device && (self.is_out)(writer)
+    fn may_replace(&self, hand: Hand) -> bool {
+        hand.device != self.hand.device && (self.is_out)(hand)
     }
 }
 

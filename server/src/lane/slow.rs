@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use porchlight_proto::cert::Role;
 use porchlight_proto::limits::DOWN_CELL_LEN;
-use porchlight_proto::line::{DeviceId, LineId};
+use porchlight_proto::line::LineId;
 use porchlight_proto::time::{Millis, SLOTS_PER_DAY, Timing, day_of, is_safeguarding};
 
 use super::fast::DownCell;
-use super::{Ground, SlotWrite, Writer};
+use super::{Ground, Hand, SlotWrite, Writer};
 use crate::config::LineSettings;
 use crate::seal::{Epoch, EpochName, Lane, SealError};
 use crate::store::{RecordKey, StoreError};
@@ -41,7 +41,7 @@ struct Day {
     epochs: Vec<Epoch>,
     written: BTreeMap<u64, DownCell>,
     /// Who wrote the slots that have not begun, since the relay was started.
-    writers: BTreeMap<u64, DeviceId>,
+    writers: BTreeMap<u64, Hand>,
     /// The slots that have been shown: what has begun does not change.
     shown: Vec<u8>,
     /// The day as it is given out until the next slot begins: one copy, however many take it.
@@ -101,7 +101,7 @@ impl SlowTrack {
             other => other?,
         }
         day.written.insert(slot, cell.clone());
-        day.writers.insert(slot, by.device);
+        day.writers.insert(slot, by.hand);
         Ok(SlotWrite::Written)
     }
 

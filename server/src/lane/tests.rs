@@ -285,7 +285,7 @@ async fn a_medium_that_cannot_be_read_for_a_moment_loses_nothing() {
 
 /// A worker's device, of a team nobody has been put out of.
 fn worker(id: u8) -> Writer<'static> {
-    Writer { device: DeviceId([id; 8]), role: Role::Worker, is_out: &|_| false }
+    Writer { hand: Hand { device: DeviceId([id; 8]), generation: 1 }, role: Role::Worker, is_out: &|_| false }
 }
 
 #[test]
@@ -321,7 +321,7 @@ async fn a_slot_of_a_day_that_a_device_took_which_has_been_put_out_since_is_free
     let line = world.line();
     let slot = Timing::PRODUCTION.slow_slot(NOON) + 1;
     let write = |id: u8, by: &Writer<'_>, now| line.slow.write(slot, &Box::new([id; 1024]), by, now);
-    let is_out = |device| device == worker(1).device;
+    let is_out = |hand: Hand| hand.device == worker(1).hand.device;
     let later = Writer { is_out: &is_out, ..worker(2) };
     assert_eq!(write(1, &worker(1), NOON), SlotWrite::Written);
     assert_eq!(write(2, &worker(2), NOON), SlotWrite::Taken);

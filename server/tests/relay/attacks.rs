@@ -14,7 +14,8 @@ use porchlight_proto::api::{Notice, UpOutcome};
 use porchlight_proto::limits::LANE_PAGE_MAX_CELLS;
 use porchlight_relay::config::Deadlines;
 use porchlight_relay::gate::owing::ROOM;
-use tokio::io::{AsyncWriteExt, split};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Long enough for a busy machine; an attack that is not cut goes on for ever.
@@ -398,4 +399,64 @@ async fn heads_whose_bodies_do_not_come_take_little() {
     println!("{STREAMS} heads of 420 headers each and no bodies: {each} KiB a connection (pass: at most 512)");
     assert!(each <= 512);
     process.stop().await;
+}
+
+/// A hello that says it goes on, and does: what cannot be read yet would be kept.
+#[tokio::test]
+async fn a_hello_that_goes_on_is_ended() {
+    let site = Site::new(85);
+    let mut settings = site.settings();
+    settings.deadlines = Deadlines { handshake: Duration::from_secs(600), ..settings.deadlines };
+    let running = site.start_with(&settings).await;
+    let record = |body: &[u8]| [&[22, 3, 1], &u16::try_from(body.len()).unwrap().to_be_bytes()[..], body].concat();
+    // A ClientHello of 65,000 bytes, of which 62,000 come.
+    let hello = [vec![1, 0, 0xfd, 0xe8, 3, 3], vec![7; 62_000]].concat();
+    let mut stream = TcpStream::connect(running.address()).await.unwrap();
+    for piece in hello.chunks(4000) {
+        // Ended in the middle.
+        let _ = stream.write_all(&record(piece)).await;
+    }
+    let ended = async { stream.read(&mut [0; 64]).await };
+    assert!(!matches!(timeout(PATIENCE, ended).await.expect("it waits for the rest"), Ok(1..)));
+    let mut good = running.client(Http::Two).await;
+    running.notice(&mut good).await;
+}
+
+/// A device that asks for more at once than its programs ever do is answered as if nothing were there, until something of it is done. What a
+/// lead signs gets through.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_device_has_sixteen_calls_at_once() {
+    let site = Site::new(86);
+    let running = site.start().await;
+    let path = |wait: u64| format!("/v1/desk/up?after=0000000000000000-0&wait={wait}");
+    let token = |method: &'static str, path: &str, body: &[u8]| {
+        site.line.token(&site.line.lead, &running.spki, (method, path), body, NOON.seconds())
+    };
+    let mut polls = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (mut client, token) = (running.client(Http::Two).await, token("GET", &path(30), &[]));
+        let path = format!("/{GATE}{}", path(30));
+        polls.spawn(async move { client.send("GET", &path, Some(&token), &[]).await.status.as_u16() });
+    }
+    let mut client = running.client(Http::Two).await;
+    let refused = async {
+        loop {
+            let token = token("GET", &path(0), &[]);
+            let status = client.send("GET", &format!("/{GATE}{}", path(0)), Some(&token), &[]).await.status.as_u16();
+            if status == 404 {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, refused).await.expect("a seventeenth is let in");
+    let roster = site.line.roster(1, porchlight_proto::time::Timing::PRODUCTION, None);
+    let signed = token("PUT", "/v1/desk/roster", roster.bytes());
+    let hung = client.send("PUT", &format!("/{GATE}/v1/desk/roster"), Some(&signed), roster.bytes()).await;
+    assert_eq!(hung.status.as_u16(), 200, "a roster gets through");
+    assert_eq!(running.post(&mut client, &site.line.post()).await.outcome, UpOutcome::Stored);
+    while let Some(status) = polls.join_next().await {
+        assert_eq!(status.unwrap(), 200);
+    }
+    let again = client.send("GET", &format!("/{GATE}{}", path(0)), Some(&token("GET", &path(0), &[])), &[]).await;
+    assert_eq!(again.status.as_u16(), 200, "when they are done");
 }
