@@ -478,7 +478,7 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
     let (store, keyring): (Arc<dyn Store>, Keyring) = match settings.store {
         StoreKind::Memory => {
             let old = settings.keyring_dir.join(seal::KEYRING_FILE);
-            if old.exists() && settings.data_dir.join("cells").exists() {
+            if settings.data_dir.join("cells").exists() && seal::holds_keys(&old).map_err(data)? {
                 return Err(StartError::OldKeys(old));
             }
             (Arc::new(MemoryStore::new()), Keyring::in_memory(chance.as_ref()))

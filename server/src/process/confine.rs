@@ -96,8 +96,10 @@ impl Reach {
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let mut reach = Self { writes: vec![settings.data_dir.clone()], reads: Vec::new() };
-        if settings.store == StoreKind::Sled {
-            reach.writes.push(settings.keyring_dir.clone());
+        match settings.store {
+            StoreKind::Sled => reach.writes.push(settings.keyring_dir.clone()),
+            // Only to see that no keys of another store are left there.
+            StoreKind::Memory => reach.reads.extend(Some(settings.keyring_dir.clone()).filter(|dir| dir.exists())),
         }
         // The socket is made there, and removed at the end.
         if let Listen::Unix(path) = &settings.listen {

@@ -45,6 +45,20 @@ const FILE_LEN: usize = HEADER_LEN + SLOTS * SLOT_LEN;
 const COUNT_AT: usize = 80;
 const LINE_KIND: u8 = 9;
 
+/// Whether there is a keyring in this file. One that was overwritten is none.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn holds_keys(path: &Path) -> io::Result<bool> {
+    let mut magic = [0; MAGIC.len()];
+    match File::open(path).and_then(|file| file.read_exact_at(&mut magic, 0)) {
+        Ok(()) => Ok(magic == *MAGIC),
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof].contains(&error.kind()) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Why there is no keyring.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -25,7 +25,7 @@ mod keyring;
 
 pub(crate) use self::epoch::filler;
 pub use self::epoch::{EpochKey, RECORD_OVERHEAD};
-pub use self::keyring::{KEYRING_FILE, Keyring, KeyringError, KeyringMedium, SLOTS, boot_id, lies_in_ram};
+pub use self::keyring::{KEYRING_FILE, Keyring, KeyringError, KeyringMedium, SLOTS, boot_id, holds_keys, lies_in_ram};
 
 /// What an epoch holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
