@@ -219,7 +219,7 @@ fn without_parts(mut config: String) -> String {
         let (_, after) = rest.split_once(END).unwrap();
         config = format!("{before}{after}");
     }
-    config.replace(" if=$porchlight_elsewhere", "")
+    config.replace(" porchlight if=$porchlight_elsewhere", " combined")
 }
 
 /// nginx's configuration around the two parts: the rest of a website, under its own account.
@@ -239,7 +239,7 @@ fn configure(site: &Site, socket: &Path, program: Option<&Program>) -> (SocketAd
     }
     let config = format!(
         "user {user} {group};\ndaemon off;\nworker_processes 2;\npid {dir}/nginx.pid;\nerror_log {dir}/logs/error.log crit;\nevents {{ worker_connections 1024; }}\n\
-         http {{\n{paths}types {{ text/html html; }}\nserver_tokens off;\n{BEGIN}{http}{END}\naccess_log {dir}/logs/access.log combined if=$porchlight_elsewhere;\n\
+         http {{\n{paths}types {{ text/html html; }}\nserver_tokens off;\n{BEGIN}{http}{END}\naccess_log {dir}/logs/access.log porchlight if=$porchlight_elsewhere;\n\
          server {{\nlisten 127.0.0.1:{port} ssl http2;\nssl_certificate {dir}/tls/cert.pem;\nssl_certificate_key {dir}/tls/key.pem;\n\
          {pages}{BEGIN}{server}{END}\n}}\n}}\n"
     );
@@ -488,7 +488,16 @@ async fn is_like_any_other(seed: u64, behind: Behind) {
         over_h2.len(),
         paths.len()
     );
+    // A picture of the page that stands at a closed gate.
+    raw(
+        &front,
+        &format!(
+            "GET /index.html HTTP/1.1\r\nhost: localhost\r\nreferer: https://localhost/{CLOSED}\r\nconnection: close\r\n\r\n"
+        ),
+    )
+    .await;
     let logs = front.logs();
+    assert!(logs.contains("GET /index.html"), "VOID: the website's own log is not where it is looked for");
     let told: Vec<&str> = logs.lines().filter(|line| line.contains(CLOSED)).collect();
     assert!(told.is_empty(), "a gate stands in the website's logs: {told:#?}");
     // The control: what goes on to the relay is told apart from a site of files, since nginx waits for all of a body first.
