@@ -57,7 +57,7 @@ impl Desk {
     /// Whether cells died before this device read them, as far as a page shows.
     pub(super) fn note_gap(&mut self, known: Option<RelayRecord>, page: &LanePage, now: Seconds) {
         let Some(line) = &self.state.line else { return };
-        let admitted = line.device_cert.not_before.0;
+        let (admitted, read) = (line.device_cert.not_before.0, known.map_or(0, |known| known.moved));
         let since = match known.filter(|known| known.life != 0) {
             Some(known) if known.life != page.life => Some(known.blind.map_or(known.moved, |(_, since)| since)),
             Some(known) => {
@@ -66,7 +66,8 @@ impl Desk {
                 let read = read.or((known.position > 0).then_some((known.position, known.moved)));
                 read.filter(|(upto, _)| page.first > upto + 1).map(|(_, since)| since)
             }
-            None => (page.first > 1 && admitted.saturating_add(line.record.up_ttl_s) < now.0).then_some(admitted),
+            // From the beginning after a restored backup, or for the first time.
+            None => (page.first > 1 && admitted.saturating_add(line.record.up_ttl_s) < now.0).then_some(admitted.max(read)),
         };
         if let Some(since) = since.filter(|_| !self.colleagues(now).is_empty()) {
             self.commit(Record::Missed(since, now.0));
@@ -94,8 +95,9 @@ impl Desk {
         if let Some(ask) = self.state.asks.get(&me) {
             let left = self.state.boards.get(&me).filter(|(_, board)| board.ask >= ask.seq);
             let gone = left.is_some_and(|(from, board)| !self.is_colleague(*from) || self.is_lost(board));
-            // Blobs live for a day: what nobody left until then, or nobody can open, is asked for anew.
-            let open = ask.seq > self.state.served && ask.time >= noticed && !gone && now.0 < ask.time.saturating_add(BOARD_LIFE);
+            // Blobs live for a day: what nobody left until then is asked for anew, and what nobody could open that was left at the last.
+            let patience = if left.is_some() { 2 * BOARD_LIFE } else { BOARD_LIFE };
+            let open = ask.seq > self.state.served && ask.time >= noticed && !gone && now.0 < ask.time.saturating_add(patience);
             if open || ask.time <= now.0 && now.0 < ask.time + ASK_EVERY {
                 return Ok(false);
             }
@@ -113,7 +115,8 @@ impl Desk {
         }
         let colleagues = self.colleagues(now.seconds());
         let unanswered = |asker: &DeviceId, ask: &Ask| {
-            colleagues.contains(asker) && self.state.boards.get(asker).is_none_or(|(_, board)| board.ask < ask.seq)
+            let is_left = |(from, board): &(DeviceId, Board)| board.ask == ask.seq && self.is_colleague(*from);
+            colleagues.contains(asker) && !self.state.boards.get(asker).is_some_and(is_left)
         };
         let mut asking = self.state.asks.iter().filter(|(asker, ask)| unanswered(asker, ask)).map(|(asker, _)| *asker);
         asking.find(|asker| self.is_giver(*asker, &colleagues, (relay, now)))

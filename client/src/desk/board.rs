@@ -370,9 +370,21 @@ impl Caller {
     fn last_said(&self, places: &[LetterPlace]) -> Option<(u64, &Gist)> {
         self.newest(places, |gist| gist.says_something)
     }
-    /// The last status she gave: a text after it says more, and takes nothing back.
-    fn last_status(&self, places: &[LetterPlace]) -> Option<Status> {
-        self.newest(places, |gist| gist.status.is_some()).and_then(|(_, gist)| gist.status)
+    /// The last status she gave: a text after it says more, and takes nothing back. In which order two visits of the same ten minutes were
+    /// is not known, and desks may have heard them in different ones; so the one that must not wait counts.
+    fn last_status(&self) -> Option<Status> {
+        let standing = self.letters.iter().filter(|(_, letter)| !letter.withdrawn);
+        let said = standing.filter_map(|((time, session, _), letter)| Some((*time, *session, letter.gist.status?)));
+        let newest = said.clone().map(|(time, ..)| time).max()?;
+        // In the order of numbers: of each visit the last stays.
+        let of: BTreeMap<Session, Status> =
+            said.filter(|(time, ..)| *time == newest).map(|(_, session, status)| (session, status)).collect();
+        of.into_values().max_by_key(|status| match status {
+            Status::Help => 3,
+            Status::Talk => 2,
+            Status::Moving => 1,
+            Status::Safe => 0,
+        })
     }
     fn newest(&self, places: &[LetterPlace], wanted: impl Fn(&Gist) -> bool) -> Option<(u64, &Gist)> {
         let letters = places.iter().rev().filter_map(|place| Some((place.0, self.letters.get(place)?)));
@@ -534,7 +546,7 @@ impl Desk {
             let places = entry.in_order();
             let own = || self.waiting_since(*member, entry, &places);
             let waiting = if *member == head { own() } else { self.waits_in_old_room(head, *member) };
-            let (status, late) = (entry.last_status(&places), row.promise.as_ref().filter(|_| *member == head));
+            let (status, late) = (entry.last_status(), row.promise.as_ref().filter(|_| *member == head));
             Some(self.urgency((*member, entry), (status, waiting, late), (row.claim.is_some(), row.wishes), now))
         };
         members.iter().filter_map(facts).min().unwrap_or(row.urgency)
@@ -550,7 +562,7 @@ impl Desk {
         let waiting_since = self.waiting_since(caller, entry, &places);
         let promise = promise(last, now);
         let gist = last.map(|(_, gist)| *gist).unwrap_or_default();
-        let status = entry.last_status(&places);
+        let status = entry.last_status();
         Row {
             id: hex(&caller.0),
             nickname: nickname::nickname(&caller),

@@ -102,15 +102,22 @@ impl Desk {
     pub(super) fn settle_if_known(&mut self, now: Seconds) {
         // A colleague that was away itself may not have heard all: so every one is waited for, a day at most for those that are off.
         let since = self.state.doubt.map_or(0, |doubt| doubt.since);
-        let (mut colleagues, said) = (self.colleagues(now), &self.presence.acknowledged);
-        // Word that one was revoked may be among what is lacking; the statement in force says so too.
-        if let Ok(roster) = self.roster(now) {
-            colleagues.retain(|id| !roster.revoked(*id));
-        }
-        let heard = colleagues.iter().all(|id| said.contains(id)) || !said.is_empty() && now.0 >= since + PATIENCE;
-        if self.doubtful() && self.all_searched() && heard && !self.is_outdated() {
+        let (known, said) = (self.colleagues(now), &self.presence.acknowledged);
+        // Word that one was revoked may be among what is lacking; the statement in force says so too. Who is left has to say something.
+        let roster = self.roster(now).ok();
+        let is_out = |id: &DeviceId| roster.is_some_and(|roster| roster.revoked(*id));
+        let colleagues: Vec<&DeviceId> = known.iter().filter(|id| !is_out(id)).collect();
+        let told = colleagues.iter().any(|id| said.contains(*id));
+        let all = colleagues.iter().all(|id| said.contains(*id));
+        let heard = known.is_empty() || told && (all || now.0 >= since + PATIENCE);
+        if self.doubtful() && self.all_searched() && heard && !self.has_said_more() && !self.is_outdated() {
             self.settle_doubt(now);
         }
+    }
+
+    /// Whether events of this device lie in a lane that do not follow what the vault has: their numbers were used.
+    fn has_said_more(&self) -> bool {
+        self.state.line.as_ref().is_some_and(|line| self.presence.parts.waits_for_others(line.device))
     }
 
     /// Whether a colleague holds more of this device than the vault does.

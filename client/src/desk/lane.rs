@@ -697,10 +697,10 @@ fn oldest_waiting(entry: &super::state::Caller) -> Option<(Session, u16)> {
     entry.waiting.iter().min_by_key(|(_, waiting)| waiting.received).map(|(place, _)| *place)
 }
 
-/// Whether a letter came before another: by its number within a visit, else by its rounded time and, within that, its arrival.
-/// The visit's id says nothing of time: it is random.
-fn came_before((one, one_received): (&(u64, Session, u16), u64), (other, other_received): (&(u64, Session, u16), u64)) -> bool {
-    if one.1 == other.1 { one.2 < other.2 } else { (one.0, one_received) <= (other.0, other_received) }
+/// Whether a letter came before another: by its number within a visit, else by its rounded time and, within that, as they came. The visit's
+/// id says nothing of time: it is random.
+fn came_before((one, one_came): (&(u64, Session, u16), usize), (other, other_came): (&(u64, Session, u16), usize)) -> bool {
+    if one.1 == other.1 { one.2 < other.2 } else { (one.0, one_came) < (other.0, other_came) }
 }
 
 impl super::state::Caller {
@@ -716,7 +716,7 @@ impl super::state::Caller {
                 Some(Withdraw::AllUnshown) => {
                     let before = self.letters.iter().filter(|(other, said)| {
                         (said.gist.says_something || said.withdrawn)
-                            && came_before((*other, said.received), (place, letter.received))
+                            && came_before((*other, said.arrival), (place, letter.arrival))
                     });
                     let unshown = before.map(|((_, s, n), _)| (*s, *n)).filter(|named| !self.shown.contains_key(named));
                     asked.extend(unshown);

@@ -304,12 +304,16 @@ impl Desk {
     fn read_lanes_again(&mut self, now: Seconds) {
         self.state.replayed.clear();
         let is_alone = self.colleagues(now).is_empty();
-        let relays: Vec<u8> = self.state.relays.keys().copied().collect();
+        // What was asked for before says nothing of this, whatever the clock of this machine.
+        let asked = self.state.line.as_ref().and_then(|line| self.state.asks.get(&line.device));
+        let noticed = asked.map_or(0, |ask| ask.time.saturating_add(1));
+        let on_card: Vec<u8> = self.relays().iter().map(|relay| relay.number).collect();
+        let relays: Vec<u8> = self.state.relays.keys().copied().filter(|number| on_card.contains(number)).collect();
         for relay in relays {
             let known = self.state.relays.get(&relay).copied().unwrap_or_default();
             self.commit(Record::Relay(relay, super::record::RelayRecord { life: 0, position: 0, ..known }));
             if !is_alone {
-                self.commit(Record::Missed(known.blind.map_or(known.moved, |(_, since)| since), now.0));
+                self.commit(Record::Missed(known.blind.map_or(known.moved, |(_, since)| since), noticed));
             }
         }
     }

@@ -156,6 +156,10 @@ impl Desk {
         }
         self.erase_forgotten(now);
         self.adopt_certificate();
+        // What waited for events that came with it follows now.
+        for device in self.state.devices.keys().copied().collect::<Vec<_>>() {
+            self.link(device, now, rng)?;
+        }
         Ok(())
     }
 

@@ -556,7 +556,8 @@ impl State {
             letter.withdrawn || caller.withdrawals.get(&(letter.session, letter.seq)).is_some_and(|flags| flags & 1 != 0);
         let place = (letter.time, letter.session, letter.seq);
         // A letter that is noted once more, because it was taken back or forgotten, keeps its place.
-        let arrival = caller.letters.get(&place).map_or(caller.letters.len(), |known| known.arrival);
+        let newest = caller.letters.values().map(|letter| letter.arrival + 1).max().unwrap_or(0);
+        let arrival = caller.letters.get(&place).map_or(newest, |known| known.arrival);
         let entry = LetterEntry {
             received: letter.received,
             arrival,
@@ -765,8 +766,11 @@ impl State {
         }
     }
 
+    /// Of several the one for what was asked last counts, whatever numbers others give.
     fn note_board(&mut self, from: DeviceId, board: Board) {
-        if self.boards.get(&board.to).is_none_or(|(_, known)| known.ask <= board.ask) {
+        let asked = self.asks.get(&board.to).map(|ask| ask.seq);
+        let known = self.boards.get(&board.to).map(|(_, known)| known.ask);
+        if known.is_none_or(|known| Some(board.ask) == asked || Some(known) != asked && known <= board.ask) {
             self.boards.insert(board.to, (from, board));
         }
     }

@@ -54,6 +54,13 @@ pub(super) struct Joins {
     whole: BTreeMap<(DeviceId, u64), EventRecordDraft>,
 }
 
+impl Joins {
+    /// Whether whole events of a device wait for the ones before them.
+    pub(super) fn waits_for_others(&self, device: DeviceId) -> bool {
+        self.whole.range((device, 0)..=(device, u64::MAX)).next().is_some()
+    }
+}
+
 /// An event that is whole and signed, before it takes its place in the chain.
 pub(super) struct EventRecordDraft {
     stamp: EventStamp,
@@ -181,7 +188,7 @@ impl Desk {
     }
 
     /// Puts the events that now follow without a gap, and name the one before them, into the chain.
-    fn link(&mut self, device: DeviceId, now: Seconds, rng: &mut impl CryptoRng) -> Result<bool, DeskError> {
+    pub(super) fn link(&mut self, device: DeviceId, now: Seconds, rng: &mut impl CryptoRng) -> Result<bool, DeskError> {
         let mut news = false;
         loop {
             let log = self.state.log.get(&device);
@@ -362,7 +369,8 @@ impl Desk {
         Ok(TeamPart::dummy(now, (roster.line(), Use::Device), &self.device_key()?, rng).seal(&to, rng))
     }
 
-    /// The next part to send: never sent first, then the one sent longest ago. Of silent colleagues' events as of our own.
+    /// The next part to send: never sent first, then what somebody lacks who is there, then the one sent longest ago. Of silent colleagues'
+    /// events as of our own. Each colleague has a window of its own: one that is away holds up nobody else.
     fn due_part(&mut self, relay: u8, now: Millis) -> Option<TeamPart> {
         let colleagues = self.colleagues(now.seconds());
         if colleagues.is_empty() {
@@ -370,30 +378,35 @@ impl Desk {
         }
         let again = RESEND_BEATS * self.beat_every(relay).0;
         let me = self.state.line.as_ref()?.device;
-        let mut due: Option<(Millis, DeviceId, u64, u8)> = None;
+        let mut due: Option<(bool, bool, Millis, DeviceId, u64, u8)> = None;
         for (author, log) in &self.state.log {
             if *author != me && self.is_online(*author, relay, now) {
                 continue;
             }
-            let others = colleagues.iter().filter(|colleague| *colleague != author);
-            let held = others.map(|colleague| self.held_by(*colleague, *author)).min().unwrap_or(u64::MAX);
-            let first = usize::try_from(held).unwrap_or(usize::MAX);
+            // Up to where each of them holds it, and whether one of those is there.
+            let mut windows: BTreeMap<u64, bool> = BTreeMap::new();
+            for colleague in colleagues.iter().filter(|colleague| *colleague != author) {
+                *windows.entry(self.held_by(*colleague, *author)).or_default() |= self.is_online(*colleague, relay, now);
+            }
             let readable = |logged: &&super::state::Logged| is_readable(&self.ring, &logged.record);
-            // The newest acknowledgement goes as well: it is an event like others, and those of two devices must not wait for
-            // each other behind what both have and cannot say so.
-            let newest = log.iter().skip(first.saturating_add(SENT_AHEAD)).rev().find(|event| event.acknowledgement);
-            for logged in log.iter().skip(first).take(SENT_AHEAD).chain(newest).filter(readable) {
-                for part in 0..u8::try_from(logged.record.signatures.len() / 64).unwrap_or(32) {
-                    let sent = self.presence.sent.parts.get(&(*author, logged.record.seq, part)).copied();
-                    let ripe = sent.is_none_or(|sent| sent.0 + again <= now.0);
-                    let candidate = (sent.unwrap_or_default(), *author, logged.record.seq, part);
-                    if ripe && due.is_none_or(|best| candidate < best) {
-                        due = Some(candidate);
+            for (held, is_there) in windows {
+                let first = usize::try_from(held).unwrap_or(usize::MAX);
+                // The newest acknowledgement goes as well: it is an event like others, and those of two devices must not wait for
+                // each other behind what both have and cannot say so.
+                let newest = log.iter().skip(first.saturating_add(SENT_AHEAD)).rev().find(|event| event.acknowledgement);
+                for logged in log.iter().skip(first).take(SENT_AHEAD).chain(newest).filter(readable) {
+                    for part in 0..u8::try_from(logged.record.signatures.len() / 64).unwrap_or(32) {
+                        let sent = self.presence.sent.parts.get(&(*author, logged.record.seq, part)).copied();
+                        let ripe = sent.is_none_or(|sent| sent.0 + again <= now.0);
+                        let candidate = (sent.is_some(), !is_there, sent.unwrap_or_default(), *author, logged.record.seq, part);
+                        if ripe && due.is_none_or(|best| candidate < best) {
+                            due = Some(candidate);
+                        }
                     }
                 }
             }
         }
-        let (_, author, seq, part) = due?;
+        let (.., author, seq, part) = due?;
         self.presence.sent.parts.insert((author, seq, part), now);
         self.presence.sent.bundle.parts.push((author, seq, part));
         self.part_of(author, seq, part)

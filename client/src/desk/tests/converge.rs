@@ -26,6 +26,8 @@ pub(super) fn board(office: &mut Office, now: Seconds) -> String {
 pub(super) fn board_in_any_order(office: &mut Office, now: Seconds) -> String {
     let mut threads = threads(office, now);
     for thread in &mut threads {
+        // What of them waits behind an answer goes by that order, too.
+        thread.row.waiting_since = None;
         thread.items.sort_by_cached_key(|item| without_own(&format!("{item:#?}")));
     }
     let rota = office.look().unwrap().rota(now);
@@ -425,6 +427,66 @@ pub(super) fn talk(world: &mut World, turns: u32) {
         }
         world.tick(10_000);
     }
+}
+
+/// A laptop in a drawer is of the team until somebody puts it out.
+#[test]
+fn a_device_that_is_away_holds_up_nobody_else() {
+    let mut world = World::new("in a drawer", 92);
+    world.join(Role::Worker, 1);
+    world.join(Role::Worker, 2);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    her.post(&mut world, false);
+    talk(&mut world, 40);
+    // Only two of the three are there from now on, and one says more than may be under way to somebody who hears nothing.
+    for turn in 0..260 {
+        if turn < 100 {
+            let now = world.now.seconds();
+            world.act(0, |desk, rng| desk.note(her.caller, &format!("note {turn}"), now, rng)).unwrap();
+        }
+        for desk in [0, 1] {
+            world.bundle(desk, false);
+            world.sync(desk);
+        }
+        world.tick(10_000);
+    }
+    let notes = |world: &mut World, desk: usize| {
+        world.thread(desk, her.caller).items.iter().filter(|item| matches!(item, Item::Note { .. })).count()
+    };
+    assert_eq!([0, 1].map(|desk| notes(&mut world, desk)), [100; 2]);
+    // And it hears all of it once it is back.
+    talk(&mut world, 200);
+    assert_eq!(notes(&mut world, 2), 100);
+}
+
+/// In which order two visits of the same ten minutes were, nobody knows; desks hear them by different relays.
+#[test]
+fn of_two_visits_in_the_same_ten_minutes_every_desk_shows_the_one_that_must_not_wait() {
+    let mut world = World::new("ten minutes", 93);
+    let second = world.join(Role::Worker, 1);
+    talk(&mut world, 10);
+    let mut her = Her::new(&mut world);
+    let says = |status| Letter { status: Some(status), ..Letter::default() };
+    her.visit.write(&says(Status::Help), To::Desk, world.now).unwrap();
+    her.post(&mut world, false);
+    her.come_again(&mut world);
+    her.visit.write(&says(Status::Safe), To::Desk, world.now).unwrap();
+    her.post(&mut world, false);
+    world.sync(0);
+    let last = world.relay.lane.len();
+    world.relay.lane.swap(last - 2, last - 1);
+    world.sync(second);
+    for desk in [0, second] {
+        assert_eq!(world.only_row(desk).status, Some("help"), "desk {desk}");
+    }
+    // What she says in a later visit stands.
+    world.tick(700_000);
+    her.come_again(&mut world);
+    her.visit.write(&says(Status::Safe), To::Desk, world.now).unwrap();
+    her.post(&mut world, false);
+    world.sync(0);
+    assert_eq!(world.only_row(0).status, Some("safe"));
 }
 
 #[test]

@@ -363,6 +363,35 @@ fn a_dummy_of_an_unknown_caller_makes_no_row() {
     assert!(world.offices[0].look().unwrap().list(world.now.seconds()).is_empty());
 }
 
+/// The desk slept, and reads in one second what she took back and what she wrote after that in another visit.
+#[test]
+fn what_she_writes_after_taking_all_back_is_not_taken_back() {
+    let mut world = World::new("after taking back", 94);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "taken back");
+    her.visit.write(&Letter { withdraw: Some(Withdraw::AllUnshown), ..Letter::default() }, To::Desk, world.now).unwrap();
+    for _ in 0..2 {
+        her.post(&mut world, false);
+    }
+    her.come_again(&mut world);
+    her.write(&world, "written afterwards");
+    her.post(&mut world, false);
+    world.sync(0);
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.tidy(now, rng)).unwrap();
+    let texts: Vec<String> = world
+        .thread(0, her.caller)
+        .items
+        .into_iter()
+        .filter_map(|item| match item {
+            Item::Letter { text, .. } => Some(text),
+            _ => None,
+        })
+        .collect();
+    assert!(texts.contains(&"written afterwards".to_owned()), "{texts:?}");
+    assert!(!texts.contains(&"taken back".to_owned()), "{texts:?}");
+}
+
 #[test]
 fn the_board_sorts_by_who_must_not_wait() {
     let mut world = World::new("board", 7);
