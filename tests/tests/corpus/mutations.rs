@@ -281,7 +281,11 @@ fn nothing_made_of_honest_inputs_breaks_a_target() {
         let began = Instant::now();
         match throw(target, count, seed) {
             Ok(slowest) => {
-                println!("{}: {count} inputs in {:?}, the slowest {slowest:?}; no finding", target.name, began.elapsed());
+                println!(
+                    "{}: {count} inputs in {:?}, the slowest {slowest:?}; no finding (pass: none)",
+                    target.name,
+                    began.elapsed()
+                );
             }
             Err(finding) => findings.push(finding),
         }
