@@ -122,12 +122,22 @@ fn some_visits(site: &Site, taps: &[Tap], from: usize, count: usize) -> Vec<Seen
     let mut answered = answered.into_inner().unwrap();
     answered.sort_by_key(|(from, _)| *from);
     let strangers = answered.iter().map(|(from, _)| (*from, site.caller())).collect::<Vec<_>>();
-    let pairs = answered.iter().zip(&strangers).flat_map(|(her, stranger)| [(Kind::Hears, her), (Kind::LaterDummy, stranger)]);
-    each(taps, pairs, &|tap, (kind, (from, caller))| {
-        sleep_until(*from);
+    // Each begins anywhere in a beat, and either may be the first: else the two would begin together, one always through the same tap.
+    let pairs = (from..).zip(answered.iter().zip(&strangers)).flat_map(|(nth, (her, stranger))| {
+        let mut both = [(Kind::Hears, her, part_of_a_beat(2 * nth)), (Kind::LaterDummy, stranger, part_of_a_beat(2 * nth + 1))];
+        both.rotate_left(nth % 2);
+        both
+    });
+    each(taps, pairs, &|tap, (kind, (from, caller), wait)| {
+        sleep_until(*from + wait);
         note(visit(caller, tap, kind, READ));
     });
     seen.into_inner().unwrap()
+}
+
+/// Milliseconds within a beat of this pace, spread evenly over whatever is counted.
+fn part_of_a_beat(nth: usize) -> u64 {
+    u64::try_from(nth).unwrap() * 557 % 900
 }
 
 /// Has the taps do all of these, each one after the other.
