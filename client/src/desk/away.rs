@@ -110,6 +110,9 @@ impl Desk {
     /// The colleague for whom this device is the one to leave a board now.
     #[must_use]
     pub fn board_asked_for(&self, relay: u8, now: porchlight_proto::time::Millis) -> Option<DeviceId> {
+        // Without the key that it is sealed under there is no board to leave yet: the next in order does.
+        let roster = self.roster(now.seconds()).ok()?;
+        self.ring.key(super::line::secret_name(roster.period(), roster.desk_key()))?;
         if self.doubtful() {
             return None;
         }
