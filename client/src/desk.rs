@@ -68,6 +68,7 @@ use crate::desk::{
 };
 use crate::vault::{self, KeyName, Ring};
 use porchlight_proto::{
+    event::AnswerId,
     letter::{ContentError, Session},
     line::{CallerId, DeviceId},
     roster::{RosterError, SignedRoster},
@@ -272,6 +273,8 @@ struct Presence {
     searched: HashMap<u8, (u64, u64)>,
     /// A colleague that had read one of those lanes as far has said what it holds of every device.
     acknowledged: HashSet<DeviceId>,
+    /// Answers that callers named as shown while nothing could be told.
+    saw: HashSet<(CallerId, AnswerId)>,
 }
 
 /// A page that is open.

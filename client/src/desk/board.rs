@@ -669,14 +669,13 @@ impl Desk {
             .answers_to(caller)
             .map(|(_, answer)| answer)
             .filter(|answer| answer.kind == AnswerKind::Answer && !answer.tells_withdrawal() && !answer.stopped);
-        let answered =
-            answers.map(|answer| up_to_answered(places, answer).unwrap_or_else(|| written_after(places, answer.written)));
-        let answered = answered.max().unwrap_or(0);
-        let waits = |place: &&LetterPlace| {
+        let answers: Vec<Answering> = answers.map(|answer| Answering::of(named_time(places, answer), answer)).collect();
+        let waits = move |place: &&LetterPlace| {
             let letter = entry.letters.get(place);
             letter.is_some_and(|letter| letter.gist.says_something && !letter.withdrawn && !letter.gist.quiet)
+                && !answers.iter().any(|answer| answer.answers(entry, **place))
         };
-        places.iter().skip(answered).filter(waits)
+        places.iter().filter(waits)
     }
 
     fn letter_item(&self, caller: CallerId, place: LetterPlace, asked_back: &[(Session, u16)]) -> Item {
@@ -761,6 +760,44 @@ fn hand_over_view(entry: &Caller, now: Seconds) -> Option<HandOverView> {
 /// How many letters there are up to the one that an answer names, and with it.
 fn up_to_answered(places: &[LetterPlace], answer: &AnswerEntry) -> Option<usize> {
     places.iter().position(|(_, session, seq)| (*session, *seq) == answer.replies_to).map(|at| at + 1)
+}
+
+/// When the letter was written that an answer names.
+fn named_time(places: &[LetterPlace], answer: &AnswerEntry) -> Option<u64> {
+    places.iter().find(|(_, session, seq)| (*session, *seq) == answer.replies_to).map(|(time, ..)| *time)
+}
+
+/// What of an answer decides which letters it answers.
+struct Answering {
+    /// When the letter was written that it names, and which that is.
+    named: Option<(u64, (Session, u16))>,
+    written: u64,
+    device: DeviceId,
+    place: Place,
+}
+
+impl Answering {
+    fn of(named: Option<u64>, answer: &AnswerEntry) -> Self {
+        Self {
+            named: named.map(|time| (time, answer.replies_to)),
+            written: answer.written,
+            device: answer.source.0,
+            place: answer.place,
+        }
+    }
+
+    /// Whether it answers a letter: the one it names, those before that in its visit, and those of earlier times. In which order another visit
+    /// of the same ten minutes was, desks may not agree; of that those count that whoever answered was the first to read.
+    fn answers(&self, entry: &Caller, (time, session, seq): LetterPlace) -> bool {
+        match self.named {
+            Some((_, named)) if named.0 == session => seq <= named.1,
+            Some((named, _)) if named == time => {
+                entry.shown.get(&(session, seq)).is_some_and(|shown| shown.1 == self.device && *shown < self.place)
+            }
+            Some((named, _)) => time < named,
+            None => time + LETTER_TIME_STEP <= self.written,
+        }
+    }
 }
 
 /// How many letters were surely written before `time`: their own times are rounded down to ten minutes.

@@ -11,7 +11,7 @@ use porchlight_proto::{
     api::LanePage,
     cell::up::{self, LetterPart, Opened, Opener, TeamPart, UpCell},
     cert::Role,
-    event::{AnswerEvent, AnswerKind, Event},
+    event::{AnswerEvent, AnswerId, AnswerKind, Event},
     letter::{Letter, Session, Withdraw},
     line::CallerId,
     parts::Part,
@@ -521,11 +521,24 @@ impl Desk {
         now: Seconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), DeskError> {
-        let fresh = self.state.answers.get(&part.saw).is_some_and(|answer| answer.caller == caller && !answer.seen);
-        if !fresh || part.saw == [0; 8] || self.may_speak(now).is_err() {
+        self.tell_seen((caller, part.saw), now, rng)
+    }
+
+    fn tell_seen(
+        &mut self,
+        (caller, saw): (CallerId, AnswerId),
+        now: Seconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), DeskError> {
+        let fresh = self.state.answers.get(&saw).is_some_and(|answer| answer.caller == caller && !answer.seen);
+        if !fresh || saw == [0; 8] {
             return Ok(());
         }
-        self.tell(&Event::Seen { caller, answer: part.saw }, now, rng)
+        if self.may_speak(now).is_err() {
+            self.presence.saw.insert((caller, saw));
+            return Ok(());
+        }
+        self.tell(&Event::Seen { caller, answer: saw }, now, rng)
     }
 
     /// Whether this device decides what only one should: the pen, or the only one there is.
@@ -602,6 +615,9 @@ impl Desk {
         self.sweep_forgotten(now);
         self.forget_pages(now.millis());
         self.tidy_turns(now);
+        for saw in std::mem::take(&mut self.presence.saw) {
+            self.tell_seen(saw, now, rng)?;
+        }
         self.decide_withdrawals(now, rng)
     }
 

@@ -306,7 +306,14 @@ impl Desk {
     fn has_untold_events(&self, now: Seconds) -> bool {
         let Some(me) = self.state.line.as_ref().map(|line| line.device) else { return false };
         let colleagues = self.colleagues(now);
-        let Some(held) = colleagues.iter().map(|colleague| self.held_by(*colleague, me)).min() else { return false };
+        // What one of them holds, some relay has taken: one that is away and lacks it all leaves nothing untold.
+        if colleagues.is_empty() {
+            return false;
+        }
+        // More than there is nobody holds, whatever it says.
+        let all = self.state.log.get(&me).map_or(0, |log| log.len() as u64);
+        let held = colleagues.iter().map(|colleague| self.held_by(*colleague, me)).filter(|held| *held <= all);
+        let held = held.max().unwrap_or(0);
         let mine = self.state.log.get(&me).into_iter().flatten().skip(usize::try_from(held).unwrap_or(usize::MAX));
         let told = |seq: u64, parts: usize| (0u8..).take(parts).all(|part| self.presence.sent.told.contains(&(me, seq, part)));
         let mut speaking = mine.filter(|event| !event.acknowledgement && is_readable(&self.ring, &event.record));
@@ -369,7 +376,7 @@ impl Desk {
         Ok(TeamPart::dummy(now, (roster.line(), Use::Device), &self.device_key()?, rng).seal(&to, rng))
     }
 
-    /// The next part to send: never sent first, then what somebody lacks who is there, then the one sent longest ago. Of silent colleagues'
+    /// The next part to send: never sent first, of those what somebody lacks who is there, then what nobody holds, then the one sent longest ago. Of silent colleagues'
     /// events as of our own. Each colleague has a window of its own: one that is away holds up nobody else.
     fn due_part(&mut self, relay: u8, now: Millis) -> Option<TeamPart> {
         let colleagues = self.colleagues(now.seconds());
@@ -378,7 +385,7 @@ impl Desk {
         }
         let again = RESEND_BEATS * self.beat_every(relay).0;
         let me = self.state.line.as_ref()?.device;
-        let mut due: Option<(bool, bool, Millis, DeviceId, u64, u8)> = None;
+        let mut due: Option<(bool, bool, bool, Millis, DeviceId, u64, u8)> = None;
         for (author, log) in &self.state.log {
             if *author != me && self.is_online(*author, relay, now) {
                 continue;
@@ -388,6 +395,7 @@ impl Desk {
             for colleague in colleagues.iter().filter(|colleague| *colleague != author) {
                 *windows.entry(self.held_by(*colleague, *author)).or_default() |= self.is_online(*colleague, relay, now);
             }
+            let most = windows.keys().last().copied().unwrap_or(0);
             let readable = |logged: &&super::state::Logged| is_readable(&self.ring, &logged.record);
             for (held, is_there) in windows {
                 let first = usize::try_from(held).unwrap_or(usize::MAX);
@@ -398,7 +406,10 @@ impl Desk {
                     for part in 0..u8::try_from(logged.record.signatures.len() / 64).unwrap_or(32) {
                         let sent = self.presence.sent.parts.get(&(*author, logged.record.seq, part)).copied();
                         let ripe = sent.is_none_or(|sent| sent.0 + again <= now.0);
-                        let candidate = (sent.is_some(), !is_there, sent.unwrap_or_default(), *author, logged.record.seq, part);
+                        // Whoever is there hears them in their order; if nobody is, what nobody holds is what must not wait.
+                        let is_held = !is_there && logged.record.seq <= most;
+                        let candidate =
+                            (sent.is_some(), !is_there, is_held, sent.unwrap_or_default(), *author, logged.record.seq, part);
                         if ripe && due.is_none_or(|best| candidate < best) {
                             due = Some(candidate);
                         }

@@ -26,8 +26,6 @@ pub(super) fn board(office: &mut Office, now: Seconds) -> String {
 pub(super) fn board_in_any_order(office: &mut Office, now: Seconds) -> String {
     let mut threads = threads(office, now);
     for thread in &mut threads {
-        // What of them waits behind an answer goes by that order, too.
-        thread.row.waiting_since = None;
         thread.items.sort_by_cached_key(|item| without_own(&format!("{item:#?}")));
     }
     let rota = office.look().unwrap().rota(now);

@@ -127,6 +127,45 @@ fn a_restored_backup_sends_nothing_until_its_own_tags_were_looked_for() {
     assert_eq!(texts(&her.read_slow(&world)), ["an answer"]);
 }
 
+/// What she named as shown is read again in the lane while nothing can be told yet; it is told afterwards, and not sent to her again.
+#[test]
+fn what_she_saw_is_told_once_a_restored_backup_may_speak() {
+    let mut world = World::new("saw", 95);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "hello");
+    her.post(&mut world, false);
+    world.sync(0);
+    world.answer(0, her.caller, "an answer");
+    let copy = backup(&world, 0);
+    let caller = her.caller;
+    let state = |world: &mut World| {
+        let items = world.thread(0, caller).items;
+        items.into_iter().find_map(|item| if let Item::Answer { state, .. } = item { Some(state) } else { None }).unwrap()
+    };
+    for _ in 0..12 {
+        world.sync(0);
+        world.bundle(0, false);
+        world.tick(1_800_000);
+        her.read_slow(&world);
+        her.post(&mut world, false);
+    }
+    world.sync(0);
+    assert_eq!(state(&mut world), AnswerState::Seen, "the control");
+    restore(&mut world, 0, copy);
+    world.sync(0);
+    let now = world.now.seconds();
+    let tidy = |desk: &mut Desk, rng: &mut ChaCha20Rng| desk.tidy(now, rng);
+    world.act(0, tidy).unwrap();
+    assert_ne!(state(&mut world), AnswerState::Seen, "nothing is told in doubt");
+    let searched = |desk: &mut Desk, _: &mut ChaCha20Rng| {
+        desk.searched(R, now);
+        Ok(())
+    };
+    world.act(0, searched).unwrap();
+    world.act(0, tidy).unwrap();
+    assert_eq!(state(&mut world), AnswerState::Seen);
+}
+
 /// The files of a device's vault, as a backup has them.
 fn backup(world: &World, desk: usize) -> Vec<(std::ffi::OsString, Vec<u8>)> {
     let files = fs::read_dir(world.dirs[desk].path().join("vault")).unwrap().map(Result::unwrap);
