@@ -14,6 +14,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -86,9 +87,10 @@ pub async fn serve(hall: Arc<Hall>, wire: Wire, seated: Seated) {
 }
 
 async fn greet(hall: &Arc<Hall>, wire: Wire, seated: &Seated) {
-    let Some(certificate) = &hall.tls else { return speak(hall, wire, (Speech::Http1, pulse::now()), seated).await };
+    let said = Arc::<AtomicU64>::default();
+    let Some(certificate) = &hall.tls else { return speak(hall, wire, (Speech::Http1, pulse::now(), said), seated).await };
     let acceptor = TlsAcceptor::from(certificate.config());
-    match timeout(hall.deadlines.handshake, acceptor.accept(Greeted::new(wire, HANDSHAKE_MAX))).await {
+    match timeout(hall.deadlines.handshake, acceptor.accept(Greeted::new(wire, HANDSHAKE_MAX, Arc::clone(&said)))).await {
         Ok(Ok(mut stream)) => {
             let (wire, tls) = stream.get_mut();
             wire.is_greeted();
@@ -97,7 +99,7 @@ async fn greet(hall: &Arc<Hall>, wire: Wire, seated: &Seated) {
             let since = pulse::now();
             if begins(hall, &mut stream).await {
                 // In a room of its own: what waits for a first byte takes a third of what speaks.
-                Box::pin(speak(hall, stream, (speech, since), seated)).await;
+                Box::pin(speak(hall, stream, (speech, since, said), seated)).await;
             }
         }
         Ok(Err(_)) | Err(_) => hall.counters.handshakes_failed.add(1),
@@ -125,14 +127,14 @@ pub(super) enum Speech {
     Http2,
 }
 
-/// Serves what is spoken since the handshake.
+/// Serves what is spoken since the handshake, and counts its bytes.
 async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     hall: &Arc<Hall>,
     stream: S,
-    (speech, since): (Speech, Instant),
+    (speech, since, said): (Speech, Instant, Arc<AtomicU64>),
     seated: &Seated,
 ) {
-    let pulse = Arc::new(Pulse::new(hall.deadlines, speech, since));
+    let pulse = Arc::new(Pulse::new(hall.deadlines, speech, since, said));
     let stream = TokioIo::new(Felt::new(stream, Arc::clone(&pulse)));
     let service = {
         let (hall, pulse, from) = (Arc::clone(hall), Arc::clone(&pulse), Whence::of(seated));

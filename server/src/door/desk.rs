@@ -30,7 +30,7 @@ impl Door {
         let access = self.access(&served, knock)?;
         // What a lead signs gets through, whatever else a device has under way.
         let under = match call {
-            Call::Roster | Call::Bulletin => None,
+            Call::Roster | Call::Bulletin if access.role == Role::Lead => None,
             _ => match served.gate.calls.begin(access.device) {
                 None => {
                     self.counters.requests_shed.add(1);

@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -174,20 +176,41 @@ pub enum Wire {
     Unix(UnixStream),
 }
 
-/// A connection of whose handshake so many bytes are read and no more.
+/// A connection of whose handshake so many bytes are read and no more; and of which what TLS says to itself (new keys, empty records) bears a
+/// proportion to what is said.
 pub struct Greeted {
     wire: Wire,
     left: usize,
+    /// Bytes read since the handshake, and those of them that were said.
+    raw: u64,
+    plain: Arc<AtomicU64>,
 }
+
+/// Bytes of TLS beyond what is said: what is read ahead, and tickets, alerts, new keys.
+const RAW_SPARE: u64 = 64 * 1024;
+
+/// Bytes of TLS for each that is said: a record of one byte has 23.
+const RAW_EACH: u64 = 32;
 
 impl Greeted {
     /// One whose handshake begins.
     #[must_use]
-    pub const fn new(wire: Wire, most: usize) -> Self {
-        Self { wire, left: most }
+    pub const fn new(wire: Wire, most: usize, plain: Arc<AtomicU64>) -> Self {
+        Self { wire, left: most, raw: 0, plain }
     }
 
-    /// The handshake is over: what is read from now on is counted elsewhere.
+    /// Counts bytes that were read; `false` if there were too many.
+    fn may_read(&mut self, count: usize) -> bool {
+        if self.left == usize::MAX {
+            self.raw = self.raw.saturating_add(count as u64);
+            return self.raw <= self.plain.load(Ordering::Relaxed).saturating_mul(RAW_EACH).saturating_add(RAW_SPARE);
+        }
+        let left = self.left.checked_sub(count);
+        self.left = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// The handshake is over.
     pub const fn is_greeted(&mut self) {
         self.left = usize::MAX;
     }
@@ -197,11 +220,9 @@ impl AsyncRead for Greeted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.wire).poll_read(cx, buf);
-        if self.left < usize::MAX {
-            let Some(left) = self.left.checked_sub(buf.filled().len() - before) else {
-                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-            };
-            self.left = left;
+        let count = buf.filled().len() - before;
+        if !self.may_read(count) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         polled
     }
@@ -269,5 +290,38 @@ impl AsyncWrite for Wire {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Reads all that comes, counting each `said`-th byte as said; gives how many came before it was ended.
+    async fn read(raw: usize, is_greeted: bool, said: usize) -> usize {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let plain = Arc::<AtomicU64>::default();
+        let mut wire = Greeted::new(Wire::Unix(near), 1000, Arc::clone(&plain));
+        if is_greeted {
+            wire.is_greeted();
+        }
+        let writing = tokio::spawn(async move { far.write_all(&vec![7; raw]).await.is_ok() });
+        let (mut buf, mut count) = ([0; 500], 0);
+        while let Ok(1..) = wire.read(&mut buf).await.inspect(|some| count += some) {
+            plain.store((count / said) as u64, Ordering::Relaxed);
+        }
+        drop(wire);
+        writing.await.unwrap();
+        count
+    }
+
+    #[tokio::test]
+    async fn what_tls_says_to_itself_bears_a_proportion_to_what_is_said() {
+        let all = 500_000;
+        assert_eq!(read(all, true, 23).await, all, "records of a byte each");
+        assert!(read(all, true, all).await <= 70_000, "new keys and empty records");
+        assert_eq!(read(900, false, all).await, 900, "a handshake");
+        assert!(read(all, false, 1).await <= 1000, "one that goes on");
     }
 }

@@ -57,7 +57,8 @@ pub(super) struct Pulse {
     quiet_since: AtomicU64,
     /// When the first byte after the last request came; 0 if none has.
     head_since: AtomicU64,
-    read: AtomicU64,
+    /// Bytes that were said.
+    read: Arc<AtomicU64>,
     pieces: AtomicU64,
     asked: AtomicU64,
     given_up: AtomicU64,
@@ -84,8 +85,8 @@ pub(super) fn now() -> Instant {
 
 impl Pulse {
     /// Of a connection on which something has been owed since `born`, the end of its handshake.
-    pub(super) fn new(deadlines: Deadlines, speech: Speech, born: Instant) -> Self {
-        let [quiet_since, head_since, read, pieces, asked, given_up, replied, written_at] = [0; 8].map(AtomicU64::new);
+    pub(super) fn new(deadlines: Deadlines, speech: Speech, born: Instant, read: Arc<AtomicU64>) -> Self {
+        let [quiet_since, head_since, pieces, asked, given_up, replied, written_at] = [0; 7].map(AtomicU64::new);
         let (in_flight, has_spoken) = (AtomicUsize::new(0), AtomicBool::new(false));
         Self {
             born,
@@ -329,7 +330,7 @@ mod tests {
     fn a_first_head_is_due_from_the_handshake_however_late_it_begins() {
         let deadlines = Deadlines::default();
         let born = now();
-        let pulse = Pulse::new(deadlines, Speech::Http1, born);
+        let pulse = Pulse::new(deadlines, Speech::Http1, born, Arc::default());
         pulse.read(1);
         assert_eq!(pulse.due(), Some(born + deadlines.head));
     }
