@@ -117,17 +117,31 @@ export class Her {
    */
   async tap(label) {
     for (let nth = 1; ; nth += 1) {
-      const place = await this.browser.waitFor(middleOf, label).catch(async (error) => {
-        throw new Error(`${this.browser.name}: nothing says “${label}”; the page says:\n${await this.browser.text()}\n${error}`);
-      });
+      const place = await this.placeOf(label);
       await this.browser.evaluate(expectClick);
-      await this.browser.touch(/** @type {import("./browser.js").Point} */ (place));
+      await this.browser.touch(place);
       this.taps += 1;
       // Whoever cannot be asked any more has left the page, by this tap.
       const isHeard = await this.browser.waitAtMost(CLICK_MS, wasClicked).catch(() => this.browser.evaluate(wasClicked).catch(() => true));
       if (isHeard) return;
       assert.ok(nth < 3, `${this.browser.name}: “${label}” takes no tap`);
       console.log(`${this.browser.name}: “${label}” was tapped again`);
+    }
+  }
+
+  /**
+   * Where a button stands that says this, once it stands still: a finger that comes down while the page moves meets its neighbour.
+   * @param {string} label
+   * @returns {Promise<import("./browser.js").Point>}
+   */
+  async placeOf(label) {
+    for (let before = null; ; ) {
+      const found = await this.browser.waitFor(middleOf, label).catch(async (error) => {
+        throw new Error(`${this.browser.name}: nothing says “${label}”; the page says:\n${await this.browser.text()}\n${error}`);
+      });
+      const place = /** @type {import("./browser.js").Point} */ (found);
+      if (before && before.x === place.x && before.y === place.y) return place;
+      before = place;
     }
   }
 
@@ -204,7 +218,10 @@ export class Her {
 
   /** @param {string} selector */
   async tapPad(selector) {
+    await this.browser.evaluate(expectClick);
     await this.browser.tap(selector);
+    // A shelf may be called as a word on it: what is looked for next is looked for on what it shows.
+    await this.browser.waitAtMost(CLICK_MS, wasClicked).catch(() => undefined);
     this.taps += 1;
   }
 
