@@ -241,7 +241,8 @@ async fn whoever_stays_loses_nothing_by_a_power_cut() {
         cuts.div_ceil(2),
         (SystemClock.elapsed() - began).as_millis()
     );
-    assert!(under_way > 0 && unread > 0, "VOID: nothing was under way");
+    // In a few cuts chance may have it that all answers had been read.
+    assert!(under_way > 0 && (unread > 0 || cuts < 20), "VOID: nothing was under way");
     // A few beats more: nothing may come twice.
     let posts = people.told.posts + 15;
     people.go_on(never(), |told| told.posts >= posts, "a while").await;
