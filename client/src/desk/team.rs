@@ -376,8 +376,8 @@ impl Desk {
         Ok(TeamPart::dummy(now, (roster.line(), Use::Device), &self.device_key()?, rng).seal(&to, rng))
     }
 
-    /// The next part to send: never sent first, of those what somebody lacks who is there, then what nobody holds, then the one sent longest ago. Of silent colleagues'
-    /// events as of our own. Each colleague has a window of its own: one that is away holds up nobody else.
+    /// The next part to send: never sent first, of those what somebody lacks who is there, then what nobody holds, then the one sent longest
+    /// ago. Of silent colleagues' events as of our own. Each colleague has a window of its own: one that is away holds up nobody else.
     fn due_part(&mut self, relay: u8, now: Millis) -> Option<TeamPart> {
         let colleagues = self.colleagues(now.seconds());
         if colleagues.is_empty() {

@@ -93,11 +93,7 @@ fn what_is_known_of_her_stays_when_letters_are_forgotten() {
 fn a_wish_brings_her_forward_when_her_sign_is_late_and_is_fulfilled_by_two() {
     let mut world = World::new("wish", 82);
     world.join(Role::Worker, 1);
-    let mut her = Her::new(&mut world);
-    let promise = Letter { next: Some(3600), text: "back in an hour".to_owned().into(), ..Letter::default() };
-    her.visit.write(&promise, To::Desk, world.now).unwrap();
-    her.post(&mut world, false);
-    talk(&mut world, 30);
+    let her = back_in_an_hour(&mut world);
     let nothing = world.act(0, |desk, rng| desk.propose(&about(her.caller, Act::Fulfil), world_now(), rng));
     assert!(matches!(nothing, Err(DeskError::NothingAsked)));
     let now = world.now.seconds();
@@ -123,11 +119,7 @@ fn a_wish_brings_her_forward_when_her_sign_is_late_and_is_fulfilled_by_two() {
 fn whoever_is_late_moves_up_on_the_board_and_nothing_is_said_to_anybody() {
     let mut world = World::new("late", 88);
     world.join(Role::Worker, 1);
-    let mut her = Her::new(&mut world);
-    let promise = Letter { next: Some(3600), text: "back in an hour".to_owned().into(), ..Letter::default() };
-    her.visit.write(&promise, To::Desk, world.now).unwrap();
-    her.post(&mut world, false);
-    talk(&mut world, 30);
+    let mut her = back_in_an_hour(&mut world);
     let now = world.now.seconds();
     world.act(0, |desk, rng| desk.set_wish(her.caller, "call her aunt", now, rng)).unwrap();
     world.answer(0, her.caller, "we wait for you");
@@ -161,6 +153,16 @@ fn told_by_people(desk: &Desk) -> usize {
         matches!(event, Event::Acknowledge { .. } | Event::DeviceKey(_) | Event::Roster(_) | Event::Slots(_) | Event::Admitted(_))
     };
     log.filter(|event| Event::parse(&event.record.trace).is_ok_and(|event| !by_itself(&event))).count()
+}
+
+/// Somebody who says when she will write again.
+fn back_in_an_hour(world: &mut World) -> Her {
+    let mut her = Her::new(world);
+    let promise = Letter { next: Some(3600), text: "back in an hour".to_owned().into(), ..Letter::default() };
+    her.visit.write(&promise, To::Desk, world.now).unwrap();
+    her.post(world, false);
+    talk(world, 30);
+    her
 }
 
 fn world_now() -> Seconds {
