@@ -11,6 +11,7 @@ use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN};
 use porchlight_proto::time::{Millis, Seconds, Timing};
 use porchlight_relay::StartError;
 use porchlight_relay::clock::SetClock;
+use porchlight_relay::config::{Settings, StoreKind};
 use porchlight_relay::seal::Lane;
 use porchlight_relay::seal::copy::Found;
 
@@ -401,4 +402,23 @@ async fn what_a_disk_would_not_forget_is_forgotten_as_soon_as_it_does() {
             running.relay.stop().await;
         }
     }
+}
+
+/// Changed from the disk to memory, a relay would leave keys behind that nothing ever wipes.
+#[tokio::test]
+async fn a_relay_in_memory_does_not_start_over_keys_of_what_lies_on_the_disk() {
+    let site = site(46);
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    assert_eq!(running.post(&mut client, &site.line.post()).await.outcome, UpOutcome::Stored);
+    drop(client);
+    running.relay.stop().await;
+    let memory = Settings { store: StoreKind::Memory, ..site.settings() };
+    let refused = porchlight_relay::start(&memory, &site.world()).await.err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|said| said.contains("still holds keys") && said.contains("The relay stays off")));
+    // Overwritten as the runbook says, it holds none.
+    let keyring = site.path("keys/keyring");
+    let length = std::fs::metadata(&keyring).unwrap().len();
+    std::fs::write(&keyring, vec![0; usize::try_from(length).unwrap()]).unwrap();
+    porchlight_relay::start(&memory, &site.world()).await.unwrap().stop().await;
 }
