@@ -494,6 +494,9 @@ fn check_decoy(
             "decoy_dir",
             "is missing, and the socket that is handed over may be public: give a directory with an ordinary web page",
         ),
+        // Strangers see the website.
+        (None, Listen::Unix(_)) => Ok(DecoySource::BuiltIn),
+        (None, Listen::Handed) if is_front => Ok(DecoySource::BuiltIn),
         (None, _) => {
             warnings
                 .push("decoy_dir is not set: strangers see a built-in page, which tells those who know it what this is".into());

@@ -13,9 +13,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use porchlight_relay::config::{Mode, Settings, Tls};
 use porchlight_relay::door::decoy::Decoy;
-use porchlight_relay::door::tls::{Certificate, Renewal, TlsError, Until, kept_pin, pin_text};
+use porchlight_relay::door::tls::{Certificate, Renewal, TlsError, Until, kept_pin, of_certificate, pin_text};
 use porchlight_relay::process::confine::{Held, Reach, confine};
-use porchlight_relay::process::doctor::{Host, Verdict};
+use porchlight_relay::process::doctor::{Host, Verdict, sealed};
 use porchlight_relay::process::{fit, ranks, swap};
 use porchlight_relay::relay::Trouble;
 use porchlight_relay::relay::identity;
@@ -34,6 +34,9 @@ static MEMORY: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// How long what may never end is waited for when all else has ended.
 const LEFT_OVER: Duration = Duration::from_millis(200);
+/// Between two reminders of a certificate that ends, and how many days before that they begin.
+const DAY: Duration = Duration::from_secs(86_400);
+const SOON: i64 = 21;
 /// Fewer connections serve nobody.
 const CONNECTIONS_LEAST: usize = 64;
 
@@ -191,7 +194,7 @@ fn refuse_swap(arguments: &RunArguments) -> Result<(), Failure> {
         say(&format!("warning: {text}"));
         return Ok(());
     }
-    Err(Failure(USAGE, format!("{text}: swapoff -a, or give --allow-swap if that is meant")))
+    Err(Failure(USAGE, format!("{text}: swapoff -a, and take it out of /etc/fstab; or give --allow-swap if that is meant")))
 }
 
 fn examine(arguments: &DoctorArguments) -> Result<(), Failure> {
@@ -222,8 +225,9 @@ fn ready(relay: &Relay) {
         Ok(hangups) => _ = tokio::spawn(renew(hangups, relay.certificate())),
         Err(_) => say("warning: SIGHUP cannot be caught: a renewed certificate wants a restart"),
     }
-    if let Some(until) = relay.certificate().map(|certificate| certificate.until()).filter(Until::is_over) {
-        say(&format!("warning: the certificate ended on {until}: browsers turn away"));
+    if let Some(certificate) = relay.certificate() {
+        ending(&certificate.until()).iter().for_each(|text| say(text));
+        tokio::spawn(remind(certificate));
     }
     if let Some(spki) = relay.spki() {
         say(&format!("pin {}", pin_text(spki)));
@@ -233,6 +237,23 @@ fn ready(relay: &Relay) {
     let _ = writeln!(out, "ready {}", relay.bound()).and_then(|()| out.flush());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tokio::spawn(tell(relay.trouble()));
+}
+
+/// What to say of a certificate that has ended or soon will.
+fn ending(until: &Until) -> Option<String> {
+    if until.is_over() {
+        return Some(format!("warning: the certificate ended on {until}: browsers turn away"));
+    }
+    (until.days() < SOON).then(|| format!("warning: the certificate ends on {until}: renew it, with its key"))
+}
+
+/// Says once a day that the certificate ends soon: else nobody hears of it before callers do.
+async fn remind(certificate: Arc<Certificate>) {
+    loop {
+        tokio::time::sleep(DAY).await;
+        let said = ending(&certificate.until());
+        apart(move || said.iter().for_each(|text| say(text))).await;
+    }
 }
 
 /// Reads the certificate again at each SIGHUP.
@@ -364,6 +385,11 @@ fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     Decoy::load(&settings.decoy).map_err(|error| usage(&error))?;
     let pin = match &settings.tls {
         Tls::Front(spki) => *spki,
+        // The unit takes the key from beside there: the pin is the certificate's all the same.
+        Tls::Files { cert, key } if !key.exists() && sealed(key).exists() => {
+            say("the key is sealed (.cred) and was not tried: whether it is the certificate's, the start says");
+            Some(of_certificate(cert).map_err(|error| usage(&error))?.0)
+        }
         Tls::SelfSigned if !arguments.make_key => kept_pin(&settings.data_dir.join("tls")).map_err(|error| usage(&error))?,
         Tls::SelfSigned | Tls::Files { .. } => identity(&settings).map_err(|error| usage(&error))?.map(|identity| identity.spki),
     };

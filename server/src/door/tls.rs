@@ -71,6 +71,12 @@ impl Until {
     pub fn is_over(&self) -> bool {
         self.0 < ASN1Time::now()
     }
+
+    /// Whole days from now until then; less than nothing once it has ended.
+    #[must_use]
+    pub fn days(&self) -> i64 {
+        (self.0.timestamp() - ASN1Time::now().timestamp()).div_euclid(86_400)
+    }
 }
 
 /// The day, as in 2026-11-29.
@@ -160,11 +166,27 @@ pub fn of_files(cert: &Path, key: &Path) -> Result<Identity, TlsError> {
     }
     let chain: Vec<_> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(wrong("tls.cert"))?;
     let secret = PrivateKeyDer::from_pem_file(key).map_err(wrong("tls.key"))?;
-    let leaf = chain.first().ok_or(TlsError::Pem("tls.cert", pem::Error::NoItemsFound))?;
-    let (_, read) = X509Certificate::from_der(leaf).map_err(|_| rustls::Error::from(CertificateError::BadEncoding))?;
-    let (spki, until) = (kdf::digest(read.public_key().raw), Until(read.validity().not_after));
+    let (spki, until) = read(&chain)?;
     let print = kdf::digest(&chain.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat());
     Ok(Identity { config: Arc::new(config(chain, secret)?), spki, until, print })
+}
+
+/// The pin of a certificate's file and when it ends, without its key: that may be sealed.
+///
+/// # Errors
+///
+/// [`TlsError::Pem`], [`TlsError::Unusable`].
+pub fn of_certificate(cert: &Path) -> Result<([u8; 32], Until), TlsError> {
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(|error| TlsError::Pem("tls.cert", error))?;
+    read(&chain)
+}
+
+/// What the first of a chain says: SHA-256 of its SubjectPublicKeyInfo, and when it ends.
+fn read(chain: &[CertificateDer<'_>]) -> Result<([u8; 32], Until), TlsError> {
+    let leaf = chain.first().ok_or(TlsError::Pem("tls.cert", pem::Error::NoItemsFound))?;
+    let (_, read) = X509Certificate::from_der(leaf).map_err(|_| rustls::Error::from(CertificateError::BadEncoding))?;
+    Ok((kdf::digest(read.public_key().raw), Until(read.validity().not_after)))
 }
 
 /// The identity kept in `dir`, made at the first call: the pin stays the same as long as the directory does.

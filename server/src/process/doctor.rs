@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::swap;
 use crate::config::{Listen, Settings, StoreKind, Tls};
+use crate::door::tls::of_certificate;
 use crate::files::nearest;
 use crate::seal;
 
@@ -44,6 +45,10 @@ const CHUNK: u64 = 1 << 20;
 const PACKED: [&str; 16] =
     ["gz", "tgz", "z", "zip", "xz", "lzma", "zst", "zstd", "bz2", "lz4", "lzo", "br", "7z", "rar", "journal", "journal~"];
 
+/// Days before a certificate's end from which on it is doubtful, and bad.
+const SOON_DAYS: i64 = 21;
+const LAST_DAYS: i64 = 3;
+
 /// Paths that a finding names; the rest is counted.
 const NAMED: usize = 3;
 
@@ -74,6 +79,7 @@ impl Host<'_> {
     #[must_use]
     pub fn examine(&self) -> Vec<Finding> {
         let mut found = vec![self.swap(), self.cores(), self.keyring(), self.time()];
+        found.extend(self.certificate());
         found.extend(self.permissions());
         found.push(self.logs());
         found
@@ -132,6 +138,20 @@ impl Host<'_> {
         finding(what, Verdict::Bad, says.into())
     }
 
+    /// When the certificate ends; one that a website in front has is the website's matter.
+    fn certificate(&self) -> Option<Finding> {
+        let Tls::Files { cert, .. } = &self.settings.tls else { return None };
+        let what = "tls.cert";
+        let (verdict, says) = match of_certificate(cert) {
+            Ok((_, until)) if until.is_over() => (Verdict::Bad, format!("ended on {until}: browsers turn away")),
+            Ok((_, until)) if until.days() < LAST_DAYS => (Verdict::Bad, format!("ends on {until}: renew it now, with its key")),
+            Ok((_, until)) if until.days() < SOON_DAYS => (Verdict::Doubtful, format!("ends on {until}: renew it, with its key")),
+            Ok((_, until)) => (Verdict::Fine, format!("ends on {until}")),
+            Err(error) => (Verdict::Bad, error.to_string()),
+        };
+        Some(finding(what, verdict, says))
+    }
+
     fn permissions(&self) -> Vec<Finding> {
         let settings = self.settings;
         let mut found = Vec::new();
@@ -143,7 +163,7 @@ impl Host<'_> {
         }
         match &settings.tls {
             Tls::Files { key, .. } if key.exists() => files.push(("tls.key", key.clone(), 0o037)),
-            Tls::Files { key, .. } => found.push(sealed("tls.key", key)),
+            Tls::Files { key, .. } => found.push(sealed_key("tls.key", key)),
             Tls::SelfSigned if !matches!(settings.listen, Listen::Unix(_)) => {
                 files.push(("tls.key", settings.data_dir.join("tls/key.pem"), 0o077))
             }
@@ -288,10 +308,15 @@ fn finding(what: &'static str, verdict: Verdict, says: String) -> Finding {
     Finding { what, verdict, says }
 }
 
-/// A certificate's key that is not where the configuration says: then the unit takes it from beside there, encrypted for this machine
+/// Where a certificate's key lies that is not where the configuration says: the unit takes it from there, encrypted for this machine
 /// (deploy/porchlight-relay.service).
-fn sealed(what: &'static str, key: &Path) -> Finding {
-    let sealed = PathBuf::from(format!("{}.cred", key.display()));
+#[must_use]
+pub fn sealed(key: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.cred", key.display()))
+}
+
+fn sealed_key(what: &'static str, key: &Path) -> Finding {
+    let sealed = sealed(key);
     if sealed.exists() {
         return finding(
             what,
@@ -360,6 +385,25 @@ mod tests {
 
     fn verdict(found: &[Finding], what: &str) -> Verdict {
         found.iter().find(|finding| finding.what == what).unwrap().verdict
+    }
+
+    #[test]
+    fn a_certificate_that_ends_is_told_in_time() {
+        let ended = x509_parser::time::ASN1Time::now().to_datetime() - std::time::Duration::from_secs(86_400);
+        for (days, wanted) in [(0, Verdict::Bad), (3, Verdict::Bad), (21, Verdict::Doubtful), (60, Verdict::Fine)] {
+            let dir = tempfile::tempdir().unwrap();
+            let pair = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            params.not_after = ended + std::time::Duration::from_secs(days * 86_400);
+            let text = TEXT.replace("self_signed = true", "cert = \"cert.pem\"\nkey = \"key.pem\"");
+            let settings = Settings::parse(&text, Path::new("relay.toml"), dir.path(), Mode::Dev).unwrap();
+            let config = dir.path().join("relay.toml");
+            let examine = || Host { root: dir.path(), settings: &settings, config: &config, logs: &[] }.examine();
+            assert_eq!(verdict(&examine(), "tls.cert"), Verdict::Bad, "there is none");
+            fs::write(dir.path().join("cert.pem"), params.self_signed(&pair).unwrap().pem()).unwrap();
+            assert_eq!(verdict(&examine(), "tls.cert"), wanted, "a day less than {days} from now");
+        }
+        assert!(host(|_| ()).iter().all(|finding| finding.what != "tls.cert"), "its own never ends");
     }
 
     #[test]
@@ -528,11 +572,11 @@ mod tests {
     fn the_key_of_a_certificate_may_lie_there_sealed() {
         let dir = tempfile::tempdir().unwrap();
         let key = dir.path().join("key.pem");
-        let missing = sealed("tls.key", &key);
+        let missing = sealed_key("tls.key", &key);
         assert_eq!(missing.verdict, Verdict::Doubtful);
         assert!(!missing.says.contains("key.pem"), "what it is given for a path may be the key: {}", missing.says);
         fs::write(dir.path().join("key.pem.cred"), "x").unwrap();
-        let found = sealed("tls.key", &key);
+        let found = sealed_key("tls.key", &key);
         assert_eq!(found.verdict, Verdict::Fine);
         assert!(found.says.contains("key.pem.cred"), "{}", found.says);
     }

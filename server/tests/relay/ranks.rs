@@ -63,7 +63,8 @@ fn it_can_be_neither_dumped_nor_traced_nor_swapped_nor_run_other_programs() {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let cores: Vec<&str> = limits.lines().find(|line| line.starts_with("Max core")).unwrap().split_whitespace().collect();
     assert_eq!(cores[4..6], ["0", "0"], "{cores:?}");
-    assert_ne!(status(pid, "VmLck"), "0 kB", "memory is locked");
+    let kib = |key: &str| status(pid, key).trim_end_matches(" kB").parse::<u64>().unwrap();
+    assert!(kib("VmLck") >= kib("VmRSS"), "all that is in memory is locked: {} of {} KiB", kib("VmLck"), kib("VmRSS"));
     // Each thread: who confines itself after others have begun confines itself alone.
     let threads: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/task"))
         .unwrap()
@@ -340,7 +341,15 @@ async fn a_hangup_takes_a_renewed_certificate_and_no_other_key() {
     process.signal(Signal::HUP);
     process.hear("SIGHUP changes nothing: tls.cert: cannot read the file");
     assert_eq!(shown(&process).await, first);
+    // The same key's certificate by a link to where the relay may not read, though the account may.
+    std::fs::create_dir(site.path("elsewhere")).unwrap();
     self_signed(&certs, "localhost").unwrap();
+    std::fs::rename(certs.join("cert.pem"), site.path("elsewhere/cert.pem")).unwrap();
+    std::os::unix::fs::symlink(site.path("elsewhere/cert.pem"), certs.join("cert.pem")).unwrap();
+    process.signal(Signal::HUP);
+    process.hear("SIGHUP changes nothing: tls.cert: cannot read the file");
+    std::fs::remove_file(certs.join("cert.pem")).unwrap();
+    std::fs::rename(site.path("elsewhere/cert.pem"), certs.join("cert.pem")).unwrap();
     process.signal(Signal::HUP);
     process.hear("new connections get the certificate that ends on 4096-01-01");
     let second = shown(&process).await;
@@ -602,13 +611,75 @@ fn logs_that_the_doctor_may_not_read_are_not_fine() {
     }
 }
 
+/// As the unit has it: the key lies sealed beside where the configuration says. Whoever checks before a restart hears everything else.
+#[test]
+fn a_configuration_whose_key_is_sealed_can_be_checked() {
+    use porchlight_relay::door::tls::{pin_text, self_signed};
+    let site = site(88);
+    let certs = site.path("certs");
+    let spki = self_signed(&certs, "localhost").unwrap().spki;
+    let files = "cert = \"certs/cert.pem\"\nkey = \"certs/key.pem\"";
+    std::fs::write(site.path("relay.toml"), site.text().replace("self_signed = true", files)).unwrap();
+    std::fs::rename(certs.join("key.pem"), certs.join("key.pem.cred")).unwrap();
+    let check = || {
+        let output = output("check-config", &site.path("relay.toml"), &["--dev"]);
+        [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap())
+    };
+    let [out, said] = check();
+    assert!(out.contains(&format!("\npin {}\n", pin_text(&spki))) && said.contains("the key is sealed"), "{out}{said}");
+    std::fs::write(certs.join("cert.pem"), "nothing").unwrap();
+    let [out, said] = check();
+    assert!(out.is_empty() && said.contains("tls.cert"), "{out}{said}");
+    std::fs::remove_file(certs.join("key.pem.cred")).unwrap();
+    let [out, said] = check();
+    assert!(out.is_empty() && said.contains("tls."), "{out}{said}");
+}
+
+/// deploy/renewed, with a systemctl that only notes that it was called.
+#[test]
+fn a_renewed_certificate_is_handed_over_if_its_key_is_the_old_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let certificate = |name: &str, pair: &rcgen::KeyPair| {
+        std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(at(name), params.self_signed(pair).unwrap().pem()).unwrap();
+        std::fs::read(at(name)).unwrap()
+    };
+    let [pair, other] = std::array::from_fn(|_| rcgen::KeyPair::generate().unwrap());
+    let held = certificate("cert.pem", &pair);
+    let renewed = certificate("lineage/fullchain.pem", &pair);
+    let foreign = certificate("foreign.pem", &other);
+    std::fs::write(at("garbage.pem"), "nothing").unwrap();
+    std::fs::create_dir(at("bin")).unwrap();
+    std::fs::write(at("bin/systemctl"), format!("#!/bin/sh\necho \"$@\" >> {}\n", at("called").display())).unwrap();
+    std::fs::set_permissions(at("bin/systemctl"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let run = |new: &[&str]| {
+        let mut command = Command::new("sh");
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/renewed")).args(new.iter().map(|name| at(name)));
+        command.env("PATH", format!("{}:/usr/bin:/bin", at("bin").display()));
+        command.env("PORCHLIGHT_CERT", at("cert.pem")).env("RENEWED_LINEAGE", at("lineage"));
+        command.output().unwrap().status.success()
+    };
+    for name in ["foreign.pem", "garbage.pem", "nowhere.pem"] {
+        assert!(!run(&[name]), "{name}");
+        assert!(std::fs::read(at("cert.pem")).unwrap() == held && !at("called").exists(), "{name}: nothing is changed");
+    }
+    assert_ne!(foreign, held, "VOID");
+    assert!(run(&[]), "as certbot calls it");
+    assert_eq!(std::fs::read(at("cert.pem")).unwrap(), renewed);
+    assert_eq!(std::fs::read(at("cert.pem.before")).unwrap(), held);
+    assert_eq!(std::fs::read_to_string(at("called")).unwrap(), "restart porchlight-relay.service\n");
+}
+
 /// The units as they are installed, with deploy/front or without, and this build as the relay.
 fn units(dir: &Path, has_front: bool) {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
-    for name in ["porchlight-relay.service", "porchlight-relay.socket"] {
+    for name in ["porchlight-relay.service", "porchlight-relay.socket", "porchlight-watch.service"] {
         let text = std::fs::read_to_string(deploy.join(name)).unwrap();
-        std::fs::write(dir.join(name), text.replace("/usr/local/bin/porchlight-relay", BINARY)).unwrap();
-        if has_front {
+        let text = text.replace("/usr/local/bin/porchlight-relay", BINARY).replace("/usr/local/bin/porchlight ", "/bin/true ");
+        std::fs::write(dir.join(name), text).unwrap();
+        if has_front && name.starts_with("porchlight-relay") {
             let more = dir.join(format!("{name}.d"));
             std::fs::create_dir(&more).unwrap();
             std::fs::copy(deploy.join(format!("front/{name}.d/front.conf")), more.join("front.conf")).unwrap();
@@ -640,7 +711,8 @@ fn the_unit_leaves_little_open() {
 #[test]
 fn systemd_knows_every_word_of_the_units() {
     let verify = |dir: &Path| {
-        let output = analyze(dir, &["verify"], &["porchlight-relay.service", "porchlight-relay.socket"]);
+        let names = ["porchlight-relay.service", "porchlight-relay.socket", "porchlight-watch.service"];
+        let output = analyze(dir, &["verify"], &names);
         let said = String::from_utf8(output.stderr).unwrap();
         // Of this machine's other units it may think what it likes.
         said.lines().filter(|line| line.contains("porchlight") || !output.status.success()).map(str::to_owned).collect::<Vec<_>>()
@@ -650,7 +722,7 @@ fn systemd_knows_every_word_of_the_units() {
         units(dir.path(), has_front);
         assert_eq!(verify(dir.path()), Vec::<String>::new(), "behind a website: {has_front}");
     }
-    for name in ["porchlight-relay.service.d/front.conf", "porchlight-relay.socket.d/front.conf"] {
+    for name in ["porchlight-relay.service.d/front.conf", "porchlight-relay.socket.d/front.conf", "porchlight-watch.service"] {
         let dir = tempfile::tempdir().unwrap();
         units(dir.path(), true);
         std::fs::write(dir.path().join(name), "[Unit]\nNonesuch=1\n").unwrap();

@@ -111,11 +111,11 @@ fn of_relays() -> [Need; 3] {
     let debian = |packages: &str| format!("apt-get update -q && apt-get install -y -q --no-install-recommends {packages}");
     [
         Need {
-            name: "strace, systemd-analyze and util-linux, to look at a relay from outside",
+            name: "strace, systemd-analyze, util-linux and openssl, to look at a relay from outside",
             test: Test::Succeeds(Program::shell(
-                "strace -V && systemd-analyze --version && setpriv --version && unshare --version",
+                "strace -V && systemd-analyze --version && setpriv --version && unshare --version && openssl version",
             )),
-            install: debian("strace systemd util-linux"),
+            install: debian("strace systemd util-linux openssl"),
             by_root: true,
         },
         Need {
