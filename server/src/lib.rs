@@ -17,6 +17,7 @@ pub mod config;
 pub mod counters;
 pub mod door;
 mod files;
+mod forget;
 pub mod gate;
 pub mod lane;
 pub mod process;

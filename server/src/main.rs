@@ -338,6 +338,13 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
              be gone. It is tried again each second. Check both, and switch the machine off if the keyring's memory is in doubt",
             "what was dead is gone",
         ),
+        (
+            before.swaps,
+            now.swaps,
+            "warning: this machine swaps now, and did not when the relay started: keys may be written to a disk. swapoff -a, and restart the \
+             machine if the disk is not to keep them",
+            "this machine does not swap any more; what was written to the disk meanwhile may still lie there",
+        ),
     ] {
         if was != is {
             said.push((if is { begins } else { ends }).to_owned());

@@ -28,11 +28,12 @@ use crate::door::tls::{self, Certificate, Identity, TlsError};
 use crate::door::{Door, DoorParts, Served};
 use crate::files;
 use crate::gate::LineGate;
-use crate::gate::owing::{DESK_ROOM, Owing, ROOM};
+use crate::gate::owing::{DESK_ROOM, HEADS_ROOM, Owing, ROOM};
 use crate::gate::quota::Quota;
 use crate::gate::room::Room;
 use crate::gate::sources::Sources;
 use crate::lane::{Ground, Line};
+use crate::process::swap;
 use crate::seal::{self, Keyring, KeyringError, Sealer};
 use crate::stack;
 use crate::store::{Ballast, MemoryStore, SledStore, Store};
@@ -141,9 +142,13 @@ pub struct Trouble {
     pub is_failing: bool,
     /// Dead keys and shelves that a disk refused to let go of. They are tried again each second.
     pub unforgotten_count: usize,
+    /// The machine swaps, and did not when the relay started.
+    pub swaps: bool,
 }
 
 struct Rooms {
+    /// Whether the machine swapped when the relay started: then whoever started it was told.
+    swapped: bool,
     trouble: watch::Sender<Trouble>,
     /// Failures counted at the last look, and the rounds since there were new ones.
     failures: Mutex<(u64, u32)>,
@@ -193,6 +198,8 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
         deadlines: settings.deadlines,
         owing: Owing::new(ROOM),
         owing_desks: Owing::new(DESK_ROOM),
+        owing_heads: Owing::new(HEADS_ROOM),
+        owing_local: certificate.is_some().then(|| Owing::new(ROOM / 2)),
         counters: Arc::clone(&rooms.counters),
         stopping,
     });
@@ -325,6 +332,7 @@ impl Rooms {
         self.sources.tend(self.clock.now());
         for served in &self.lines {
             served.gate.tend(self.clock.now(), self.clock.boot(), &served.line.up.held());
+            served.line.tend_memory();
         }
     }
 
@@ -364,6 +372,7 @@ impl Rooms {
             is_full: self.quota.is_full() || self.lines.iter().any(|served| served.gate.is_full()),
             is_failing: failures > 0 && calm_rounds < CALM_ROUNDS,
             unforgotten_count: self.sealer.unforgotten_count(),
+            swaps: !self.swapped && swap::is_on(),
         }
     }
 }
@@ -513,5 +522,6 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
     }
     let sources = Arc::new(Sources::new(settings.max_per_address, Arc::clone(chance)));
     let (trouble, failures) = (watch::Sender::new(Trouble::default()), Mutex::default());
-    Ok(Rooms { trouble, failures, sealer, clock, lines, sources, quota, ballast, counters })
+    let swapped = swap::is_on();
+    Ok(Rooms { swapped, trouble, failures, sealer, clock, lines, sources, quota, ballast, counters })
 }

@@ -14,7 +14,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -43,8 +43,9 @@ use crate::stack;
 /// Requests at once on one h2 connection.
 const STREAMS_MAX: u32 = 32;
 
-/// Bytes of headers that are read.
+/// Bytes of headers that are read; on h2, where each counts 32 more, half of them: what is decoded and not yet whole is counted nowhere else.
 const HEAD_MAX: u32 = 16 * 1024;
+const LIST_MAX: u32 = HEAD_MAX / 2;
 
 /// Bytes that are read until a handshake is over: a hello of two kilobytes, and with its end as much of the first request as rustls reads at once
 /// (18 KiB). Of a hello that goes on for ever it would keep 64.
@@ -71,6 +72,11 @@ pub struct Hall {
     pub owing: Arc<Owing>,
     /// Room for replies to the line's devices.
     pub owing_desks: Arc<Owing>,
+    /// Room for heads on h2.
+    pub owing_heads: Arc<Owing>,
+    /// The part of [`Hall::owing`] that is for this machine's own connections, where there are others: an onion service's, which could be all
+    /// of one stranger.
+    pub owing_local: Option<Arc<Owing>>,
     /// What is counted.
     pub counters: Arc<Counters>,
     /// Turns true when the relay stops.
@@ -134,12 +140,13 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     (speech, since, said): (Speech, Instant, Arc<AtomicU64>),
     seated: &Seated,
 ) {
-    let pulse = Arc::new(Pulse::new(hall.deadlines, speech, since, said));
+    let heads = (Arc::clone(&hall.owing_heads), seated.owes);
+    let pulse = Arc::new(Pulse::new(hall.deadlines, (speech, since, said), heads));
     let stream = TokioIo::new(Felt::new(stream, Arc::clone(&pulse)));
     let service = {
         let (hall, pulse, from) = (Arc::clone(hall), Arc::clone(&pulse), Whence::of(seated));
         // On h2 each answer is a task of its own.
-        service_fn(move |request| stack::wiped_each_turn(answer(Arc::clone(&hall), Arc::clone(&pulse), from, request)))
+        service_fn(move |request| stack::wiped_each_turn(answer(Arc::clone(&hall), Arc::clone(&pulse), from.clone(), request)))
     };
     let builder = builder(speech);
     let mut talk = pin!(builder.serve_connection(stream, service));
@@ -154,6 +161,10 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             return;
         }
         () = sleep_until(pulse.born() + hall.deadlines.age) => hall.deadlines.request,
+        () = pulse.has_no_room() => {
+            hall.counters.requests_shed.add(1);
+            hall.deadlines.request
+        }
         _ = stopping.wait_for(|stops| *stops) => hall.deadlines.stop,
     };
     talk.as_mut().graceful_shutdown();
@@ -165,7 +176,7 @@ fn builder(speech: Speech) -> auto::Builder<TokioExecutor> {
     let mut builder = if speech == Speech::Http2 { builder.http2_only() } else { builder.http1_only() };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_MAX as usize).half_close(false);
     let mut http2 = builder.http2();
-    http2.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_MAX);
+    http2.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).max_header_list_size(LIST_MAX);
     http2.max_pending_accept_reset_streams(16).max_local_error_reset_streams(64).max_send_buf_size(128 * 1024);
     // What a peer may send before anyone asks for it: one body on each stream, two in all.
     http2.initial_stream_window_size(WINDOW).initial_connection_window_size(2 * WINDOW);
@@ -178,30 +189,39 @@ fn builder(speech: Speech) -> auto::Builder<TokioExecutor> {
 struct TooSlow;
 
 /// Where a request comes from, and against whom it counts what it takes up.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Whence {
     source: Source,
     owes: Source,
     alone: Source,
+    proven: Arc<AtomicBool>,
 }
 
 impl Whence {
     fn of(seated: &Seated) -> Self {
-        Self { source: seated.source, owes: seated.owes, alone: seated.alone }
+        Self { source: seated.source, owes: seated.owes, alone: seated.alone, proven: Arc::clone(&seated.proven) }
+    }
+
+    /// Whether it comes from this machine, as all do that come through an onion service.
+    fn is_local(&self) -> bool {
+        self.owes == self.alone
     }
 }
 
 async fn answer(hall: Arc<Hall>, pulse: Arc<Pulse>, from: Whence, request: Request<Incoming>) -> Result<Response<Body>, TooSlow> {
     let mut asked = pulse.begin();
     // A long poll waits at most 30 s (SPEC §11), well within the whole; so one deadline does for all.
-    let whole = timeout(hall.deadlines.request, heard(&hall, from, request)).await;
+    let whole = timeout(hall.deadlines.request, heard(&hall, &from, request)).await;
     let heard = whole.unwrap_or(Err(TooSlow)).inspect_err(|_| hall.counters.deadlines_passed.add(1))?;
-    asked.answered();
-    owed(&hall, &pulse, from, heard).await
+    // What cost a check of signatures for nothing is as good as given up.
+    if heard.extensions().get::<reply::InVain>().is_none() {
+        asked.answered();
+    }
+    owed(&hall, &pulse, &from, heard).await
 }
 
 /// The reply, tied to what it takes up until the peer has taken it.
-async fn owed(hall: &Hall, pulse: &Arc<Pulse>, from: Whence, reply: Response<Body>) -> Result<Response<Body>, TooSlow> {
+async fn owed(hall: &Hall, pulse: &Arc<Pulse>, from: &Whence, reply: Response<Body>) -> Result<Response<Body>, TooSlow> {
     let (parts, body) = reply.into_parts();
     // Every reply is whole in memory, so this does not wait.
     let bytes = body.collect().await.map_err(|_| TooSlow)?.to_bytes();
@@ -210,30 +230,42 @@ async fn owed(hall: &Hall, pulse: &Arc<Pulse>, from: Whence, reply: Response<Bod
     }
     let is_shared = parts.extensions.get::<reply::Shared>().is_some();
     // Of those who have shown who they are, several may sit behind one address.
-    let (room, owes) = match parts.extensions.get::<reply::ToDesk>() {
-        Some(_) => (&hall.owing_desks, from.alone),
-        None => (&hall.owing, from.owes),
+    let held = match parts.extensions.get::<reply::ToDesk>() {
+        _ if is_shared => None,
+        Some(_) => {
+            from.proven.store(true, Ordering::Relaxed);
+            Some(hall.or_shed(hall.owing_desks.take(from.alone, bytes.len()))?)
+        }
+        None => Some(hall.room_for(from, bytes.len())?),
     };
-    let held = if is_shared { None } else { Some(hall.room_in(room, owes, bytes.len())?) };
     Ok(Response::from_parts(parts, Body::from(Bytes::from_owner(Owed::new(bytes, held, pulse)))))
 }
 
 impl Hall {
-    /// Room for `len` bytes on behalf of whoever owes them. Who finds none is sent away before memory runs out.
-    fn room_in(&self, room: &Arc<Owing>, owes: Source, len: usize) -> Result<Held, TooSlow> {
-        room.take(owes, len).ok_or_else(|| {
+    /// Room for `len` bytes on behalf of whoever owes them.
+    fn room_for(&self, from: &Whence, len: usize) -> Result<Held, TooSlow> {
+        let held = match self.owing_local.as_ref().filter(|_| from.is_local()) {
+            None => self.owing.take(from.owes, len),
+            Some(local) => local.take(from.owes, len).and_then(|part| Some(self.owing.take(from.owes, len)?.with(part))),
+        };
+        self.or_shed(held)
+    }
+
+    /// Who finds no room is sent away before memory runs out.
+    fn or_shed(&self, held: Option<Held>) -> Result<Held, TooSlow> {
+        held.ok_or_else(|| {
             self.counters.requests_shed.add(1);
             TooSlow
         })
     }
 }
 
-async fn heard(hall: &Hall, from: Whence, request: Request<Incoming>) -> Result<Response<Body>, TooSlow> {
+async fn heard(hall: &Hall, from: &Whence, request: Request<Incoming>) -> Result<Response<Body>, TooSlow> {
     let (mut parts, body) = request.into_parts();
     parts.headers = read_headers(&parts.headers);
     // Every body is read the same way before anyone looks at the path, so that how it is read tells nobody what is there.
     let is_longer = body.size_hint().lower() > BODY_MAX as u64;
-    let (body, _held) = if is_longer { (None, None) } else { whole_body(hall, from.owes, body).await? };
+    let (body, _held) = if is_longer { (None, None) } else { whole_body(hall, from, body).await? };
     let request = match body {
         Some(body) => {
             parts.extensions.insert(from.source);
@@ -254,12 +286,12 @@ fn read_headers(all: &HeaderMap) -> HeaderMap {
 }
 
 /// The body, and the room it takes; no body if it is longer than any call's.
-async fn whole_body(hall: &Hall, owes: Source, body: Incoming) -> Result<(Option<Body>, Option<Held>), TooSlow> {
+async fn whole_body(hall: &Hall, from: &Whence, body: Incoming) -> Result<(Option<Body>, Option<Held>), TooSlow> {
     if body.is_end_stream() {
         return Ok((Some(Body::empty()), None));
     }
     let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(BODY_MAX);
-    let held = hall.room_in(&hall.owing, owes, most.clamp(HEARING, BODY_MAX))?;
+    let held = hall.room_for(from, most.clamp(HEARING, BODY_MAX))?;
     match timeout(hall.deadlines.body, Limited::new(body, BODY_MAX).collect()).await {
         Ok(Ok(body)) => Ok((Some(Body::from(body.to_bytes())), Some(held))),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Ok((None, None)),

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::header;
@@ -53,7 +54,7 @@ impl Door {
             Call::Beat => beat(served, &access, knock, under).await,
             Call::LaneUp { life, after, wait } => self.lane_up((served, under), (life, after), Duration::from_secs(wait)).await,
             Call::Roster if access.role == Role::Lead => roster(served, knock).await,
-            Call::Bulletin => bulletin(served, knock).await,
+            Call::Bulletin => bulletin(served, knock, under).await,
             Call::PutBlob(name) => put_blob(served, name, knock, under).await,
             Call::GetBlob(name) => {
                 let bytes = off_thread(under, move || served.line.blobs.blob(name)).await??;
@@ -71,7 +72,9 @@ impl Door {
         let request = Request { method: knock.parts.method.as_str(), path, body_hash: kdf::digest(&knock.body) };
         let (spki, gate, boot) = (self.spki.as_ref()?, &served.gate, self.clock.boot());
         // Who called is to be found where nonces are kept, for as long as they are, and nowhere else.
-        stack::wiped_of_signatures(|| tokens::check(header, &request, spki, &served.line, &gate.nonces, boot))
+        let access = stack::wiped_of_signatures(|| tokens::check(header, &request, spki, &served.line, &gate.nonces, boot));
+        knock.was_in_vain.store(access.is_none(), Ordering::Relaxed);
+        access
     }
 
     /// GET `desk/up`: answers as soon as there is a cell, or with none after `wait`.
@@ -195,20 +198,22 @@ async fn roster(served: Arc<Served>, knock: &Knock) -> Option<Response> {
 }
 
 /// PUT `desk/bulletin`.
-async fn bulletin(served: Arc<Served>, knock: &Knock) -> Option<Response> {
+async fn bulletin(served: Arc<Served>, knock: &Knock, under: Option<Arc<Under>>) -> Option<Response> {
     let bytes = knock.body.as_ref().try_into().ok()?;
     let putting = Arc::clone(&served);
-    let result = off_thread(None, move || putting.line.board.put_bulletin(&bytes, putting.line.now().seconds())).await?;
+    let result = off_thread(under, move || putting.line.board.put_bulletin(&bytes, putting.line.now().seconds())).await?;
     Some(put_reply(&served, board_outcome(result)))
 }
 
 /// PUT `desk/blob/{name}`.
 async fn put_blob(served: Arc<Served>, name: BlobName, knock: &Knock, under: Option<Arc<Under>>) -> Option<Response> {
-    if !served.gate.admit_desk_bytes(BLOB_LEN as u64) {
-        return Some(put_reply(&served, DeskOutcome::Full));
-    }
     let bytes: Box<[u8; BLOB_LEN]> = knock.body.to_vec().into_boxed_slice().try_into().ok()?;
     let putting = Arc::clone(&served);
-    let result = off_thread(under, move || putting.line.blobs.put(name, &bytes)).await?;
-    Some(put_reply(&served, if result.is_ok() { DeskOutcome::Done } else { DeskOutcome::Full }))
+    // What would be refused takes no part of the quota from others.
+    let put = move || {
+        let is_admitted = !putting.line.blobs.is_full() && putting.gate.admit_desk_bytes(BLOB_LEN as u64);
+        is_admitted && putting.line.blobs.put(name, &bytes).is_ok()
+    };
+    let is_put = off_thread(under, put).await?;
+    Some(put_reply(&served, if is_put { DeskOutcome::Done } else { DeskOutcome::Full }))
 }

@@ -20,6 +20,7 @@ pub mod tls;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -112,6 +113,8 @@ pub struct Knock {
     pub body: Bytes,
     /// Where it came from.
     pub source: Source,
+    /// Turns true if it came with a token that did not fit.
+    pub was_in_vain: AtomicBool,
 }
 
 async fn knock(State(door): State<Arc<Door>>, request: Request) -> Response {
@@ -119,9 +122,10 @@ async fn knock(State(door): State<Arc<Door>>, request: Request) -> Response {
     // The connection put a whole body here, so this neither waits nor fails.
     let Ok(body) = axum::body::to_bytes(body, BODY_MAX).await else { return door.decoy(&parts) };
     let Some(&source) = parts.extensions.get::<Source>() else { return door.decoy(&parts) };
-    let knock = Knock { parts, body, source };
+    let knock = Knock { parts, body, source, was_in_vain: AtomicBool::new(false) };
     match door.open(&knock).await {
         Some(reply) => reply,
+        None if knock.was_in_vain.load(Ordering::Relaxed) => reply::in_vain(door.decoy(&knock.parts)),
         None => door.decoy(&knock.parts),
     }
 }

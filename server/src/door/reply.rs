@@ -26,6 +26,17 @@ pub fn to_desk(mut reply: Response) -> Response {
     reply
 }
 
+/// Marks a reply to somebody whose token did not fit: what it cost was in vain.
+#[derive(Clone, Copy, Debug)]
+pub struct InVain;
+
+/// The reply, marked as [`InVain`].
+#[must_use]
+pub fn in_vain(mut reply: Response) -> Response {
+    reply.extensions_mut().insert(InVain);
+    reply
+}
+
 /// The binary answer to a call.
 pub fn octets(bytes: impl Into<Bytes>) -> Response {
     let mut reply = plain(StatusCode::OK, HeaderValue::from_static("application/octet-stream"), bytes.into());

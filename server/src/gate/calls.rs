@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::line::DeviceId;
 
+use crate::forget::forget;
+
 /// Calls of one device at once: its watch waits with one and posts with another, and commands run beside it.
 const AT_ONCE: usize = 16;
 
@@ -45,7 +47,7 @@ impl Drop for Under {
         let mut of = self.calls.of();
         let left = of.get(&self.device).map_or(0, |count| count - 1);
         if left == 0 {
-            of.remove(&self.device);
+            forget(&mut of, |device, _| *device != self.device);
         } else {
             of.insert(self.device, left);
         }

@@ -15,6 +15,9 @@ pub const ROOM: usize = 48 << 20;
 /// the other room it would not fit any more, and what waits for the desk would die unread.
 pub const DESK_ROOM: usize = 24 << 20;
 
+/// Bytes in all of heads on h2, which the table of headers can keep for as long as a connection lives.
+pub const HEADS_ROOM: usize = 32 << 20;
+
 /// Each who owes may hold this part of what is still free: a source or, where all come from one (a socket, this machine), a connection.
 ///
 /// With `n` sources that take all they can, each holds a `1/(n+4)` of the room and `4/(n+4)` stay free: with fifty, 3.5 MiB.
@@ -37,6 +40,17 @@ pub struct Held {
     owing: Arc<Owing>,
     source: Source,
     len: usize,
+    /// The same bytes in another room.
+    also: Option<Box<Held>>,
+}
+
+impl Held {
+    /// This, and the same bytes in another room.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.also = Some(Box::new(other));
+        self
+    }
 }
 
 impl Owing {
@@ -61,7 +75,7 @@ impl Owing {
         }
         state.held += len;
         state.of.insert(source, used + len);
-        Some(Held { owing: Arc::clone(self), source, len })
+        Some(Held { owing: Arc::clone(self), source, len, also: None })
     }
 
     /// Bytes held now.
@@ -72,6 +86,7 @@ impl Owing {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        drop(self.also.take());
         let mut state = self.owing.state();
         state.held = state.held.saturating_sub(self.len);
         let left = state.of.get(&self.source).copied().unwrap_or(0).saturating_sub(self.len);

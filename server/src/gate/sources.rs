@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::kdf;
@@ -16,6 +17,9 @@ const SALT_MS: u64 = 3_600_000;
 
 /// How many times what one address may have open its whole network may: whoever is given a /48 has 65,536 times /64.
 const NETWORK: usize = 8;
+
+/// Connections of devices that are not asked to make room: fifteen devices have a few each. If there are more, all are asked.
+const PROVEN_MAX: usize = 128;
 
 /// A source: the salted hash of a network, which is an address of IPv4 or a /48 of IPv6. All that comes through a Unix socket is one source,
 /// and so is all that comes from this machine (an onion service does).
@@ -40,6 +44,7 @@ struct Open {
     /// Of the address itself: a /64 of IPv6, since whoever has one address has 2⁶⁴ of them.
     address: Source,
     leave: Arc<Notify>,
+    proven: Arc<AtomicBool>,
 }
 
 /// A place taken by a connection. Dropping it gives it back.
@@ -53,6 +58,8 @@ pub struct Seated {
     pub alone: Source,
     /// Told when this connection has to make room for another.
     pub leave: Arc<Notify>,
+    /// Turns true when it has shown that it is a device of a line's.
+    pub proven: Arc<AtomicBool>,
 }
 
 impl Sources {
@@ -79,12 +86,12 @@ impl Sources {
         if is_capped && (open.len() >= self.cap.saturating_mul(NETWORK) || of_own() >= self.cap) {
             return None;
         }
-        let leave = Arc::new(Notify::new());
-        open.push(Open { address: own, leave: Arc::clone(&leave) });
+        let (leave, proven) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+        open.push(Open { address: own, leave: Arc::clone(&leave), proven: Arc::clone(&proven) });
         drop(state);
         let alone = self.any();
         let owes = if is_capped { source } else { alone };
-        Some(Seated { sources: Arc::clone(self), source, owes, alone, leave })
+        Some(Seated { sources: Arc::clone(self), source, owes, alone, leave, proven })
     }
 
     /// A source that nobody else is.
@@ -114,30 +121,33 @@ impl Sources {
     /// Asks one connection to make room for `newcomer`: by lot, of the source that has most. False if that is the newcomer's own source, or
     /// nobody is known.
     ///
-    /// So whoever holds many places loses them to those who hold few, and where all hold one each it is a matter of chance.
+    /// So whoever holds many places loses them to those who hold few, and where all hold one each it is a matter of chance. All that comes from
+    /// this machine is one source here, in which newcomers take the places of others: an onion service's callers are many. Devices of a line
+    /// keep theirs, as long as they are not too many.
     #[must_use]
     pub fn make_room(&self, newcomer: &Seated) -> bool {
         let mut lot = [0; 8];
         self.chance.fill(&mut lot);
         let state = self.state();
-        let Some((source, open)) =
-            state.open.iter().filter(|(source, _)| **source != newcomer.source).max_by_key(|(_, open)| open.len())
-        else {
-            return false;
-        };
+        let is_everybody = newcomer.owes != newcomer.source;
+        let is_proven = |open: &Open| open.proven.load(Ordering::Relaxed);
+        let spares = state.open.values().flatten().filter(|open| is_proven(open)).count() <= PROVEN_MAX;
+        let may_leave = |open: &&Open| !(Arc::ptr_eq(&open.leave, &newcomer.leave) || spares && is_proven(open));
+        let rivals: Vec<(&Source, Vec<&Open>)> = state
+            .open
+            .iter()
+            .filter(|(source, _)| is_everybody || **source != newcomer.source)
+            .map(|(source, open)| (source, open.iter().filter(may_leave).collect()))
+            .collect();
+        let most = rivals.iter().map(|(_, open)| open.len()).max().unwrap_or(0);
         let own = state.open.get(&newcomer.source).map_or(0, Vec::len);
-        if own > open.len() || open.is_empty() {
+        if most == 0 || !is_everybody && own > most {
             return false;
         }
         // Those with as many as the first are drawn from, too.
-        let rivals: Vec<_> = state
-            .open
-            .iter()
-            .filter(|(rival, held)| *rival == source || (held.len() == open.len() && **rival != newcomer.source))
-            .collect();
+        let rivals: Vec<_> = rivals.iter().filter(|(_, open)| open.len() == most).collect();
         let lot = usize::try_from(u64::from_le_bytes(lot) >> 1).unwrap_or(0);
-        let drawn =
-            rivals.get(lot % rivals.len().max(1)).and_then(|(_, held)| held.get(lot / rivals.len().max(1) % held.len().max(1)));
+        let drawn = rivals.get(lot % rivals.len().max(1)).and_then(|(_, open)| open.get(lot / rivals.len().max(1) % most));
         drawn.inspect(|open| open.leave.notify_one()).is_some()
     }
 }
@@ -225,6 +235,39 @@ mod tests {
             .collect();
         let drawn: std::collections::BTreeSet<_> = left.iter().collect();
         assert!(drawn.len() > 15, "among equals it is a matter of chance: {left:?}");
+    }
+
+    #[test]
+    fn callers_of_an_onion_service_make_room_for_each_other() {
+        let sources = Arc::new(Sources::new(2, Arc::new(SeededChance::new(7))));
+        let crowd: Vec<_> = (0..20).map(|_| sources.seat(ip("127.0.0.1"), Millis(0)).unwrap()).collect();
+        let newcomer = sources.seat(ip("127.0.0.1"), Millis(0)).unwrap();
+        let told: std::collections::BTreeSet<usize> = (0..40)
+            .map(|_| {
+                assert!(sources.make_room(&newcomer));
+                assert!(!is_told(&newcomer));
+                crowd.iter().position(is_told).unwrap()
+            })
+            .collect();
+        assert!(told.len() > 10, "by lot: {told:?}");
+    }
+
+    #[test]
+    fn a_device_that_has_shown_who_it_is_keeps_its_place() {
+        let sources = Arc::new(Sources::new(1000, Arc::new(SeededChance::new(8))));
+        let office: Vec<_> = (0..20).map(|_| sources.seat(ip("192.0.2.1"), Millis(0)).unwrap()).collect();
+        office.iter().take(19).for_each(|seated| seated.proven.store(true, Ordering::Relaxed));
+        let newcomer = sources.seat(ip("192.0.2.3"), Millis(0)).unwrap();
+        let single = sources.seat(ip("192.0.2.4"), Millis(0)).unwrap();
+        for _ in 0..40 {
+            assert!(sources.make_room(&newcomer));
+        }
+        assert!(!office.iter().take(19).any(is_told));
+        assert!(is_told(&office[19]) || is_told(&single));
+        let many: Vec<_> = (0..PROVEN_MAX).map(|_| sources.seat(ip("192.0.2.5"), Millis(0)).unwrap()).collect();
+        many.iter().for_each(|seated| seated.proven.store(true, Ordering::Relaxed));
+        assert!(sources.make_room(&newcomer));
+        assert_eq!(many.iter().filter(|seated| is_told(seated)).count(), 1, "too many to be spared");
     }
 
     #[test]

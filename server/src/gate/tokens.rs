@@ -7,6 +7,7 @@ use porchlight_proto::line::DeviceId;
 use porchlight_proto::token::{Access, Gatekeeper, Request, UncheckedToken};
 
 use crate::clock::BootMillis;
+use crate::forget::forget;
 use crate::lane::Line;
 
 /// How long a nonce is remembered. Twice what a token's time may be off.
@@ -39,7 +40,7 @@ impl Nonces {
         let mut count = used.values().map(HashMap::len).sum::<usize>();
         let own = used.get(&device).map_or(0, HashMap::len);
         if own >= OF_ONE || count >= OF_ALL && own >= RESERVE || own == 0 && used.len() >= DEVICES_MAX {
-            forget(&mut used, now);
+            forget_old(&mut used, now);
             count = used.values().map(HashMap::len).sum();
         }
         let is_crowded = count >= OF_ALL;
@@ -57,15 +58,15 @@ impl Nonces {
 
     /// Forgets what is old enough.
     pub fn tend(&self, now: BootMillis) {
-        forget(&mut self.used.lock().unwrap_or_else(PoisonError::into_inner), now);
+        forget_old(&mut self.used.lock().unwrap_or_else(PoisonError::into_inner), now);
     }
 }
 
-fn forget(used: &mut HashMap<DeviceId, HashMap<[u8; 16], BootMillis>>, now: BootMillis) {
-    used.retain(|_, own| {
-        own.retain(|_, at| now.since(*at) < NONCE_MS);
-        !own.is_empty()
-    });
+fn forget_old(used: &mut HashMap<DeviceId, HashMap<[u8; 16], BootMillis>>, now: BootMillis) {
+    for own in used.values_mut() {
+        forget(own, |_, at| now.since(*at) < NONCE_MS);
+    }
+    forget(used, |_, own| !own.is_empty());
 }
 
 /// Believes the token of a request, if a device of the line signed it for this call and no other (SPEC §11.1).

@@ -55,7 +55,7 @@ impl Blobs {
     /// [`NotTaken`] if the line holds its share already, or the store or keyring refused.
     pub fn put(&self, name: BlobName, bytes: &[u8; BLOB_LEN]) -> Result<(), NotTaken> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.count() >= COUNT_MAX {
+        if self.is_full() {
             return Err(NotTaken);
         }
         let written = match self.append(name, bytes, *closed) {
@@ -96,8 +96,10 @@ impl Blobs {
         epochs.iter().rev().find_map(found)
     }
 
-    fn count(&self) -> u64 {
-        self.ground.sealer.held(Lane::Blob, &self.line).iter().map(|epoch| epoch.count).sum()
+    /// Whether the line holds as many as it may.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.ground.sealer.held(Lane::Blob, &self.line).iter().map(|epoch| epoch.count).sum::<u64>() >= COUNT_MAX
     }
 
     fn current(&self, closed: Option<Epoch>) -> Result<Epoch, SealError> {

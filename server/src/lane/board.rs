@@ -46,6 +46,8 @@ pub struct Board {
     hung: RwLock<Arc<Hung>>,
     /// Held while something is put up. Whoever reads never waits for a disk.
     putting: Mutex<()>,
+    /// Whether the bulletin that hangs there stands, in that second: everybody asks, and each time is a check of a signature.
+    stood: Mutex<Option<(Arc<Hung>, Seconds, bool)>>,
 }
 
 #[derive(Clone)]
@@ -80,6 +82,7 @@ impl Board {
             timing: settings.timing,
             hung: RwLock::new(Arc::new(hung)),
             putting: Mutex::default(),
+            stood: Mutex::default(),
         })
     }
 
@@ -175,8 +178,12 @@ impl Board {
     #[must_use]
     pub fn bulletin(&self, now: Seconds) -> [u8; BULLETIN_LEN] {
         let hung = self.hung();
-        let stands =
-            hung.rosters.in_force(now).is_some_and(|roster| matches!(Bulletin::check(&hung.bulletin, roster, now), Ok(Some(_))));
+        let mut stood = self.stood.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = stood.as_ref().filter(|(of, at, _)| Arc::ptr_eq(of, &hung) && *at == now).map(|(_, _, stands)| *stands);
+        let stands = known.unwrap_or_else(|| {
+            hung.rosters.in_force(now).is_some_and(|roster| matches!(Bulletin::check(&hung.bulletin, roster, now), Ok(Some(_))))
+        });
+        *stood = Some((Arc::clone(&hung), now, stands));
         if stands { hung.bulletin } else { [0; BULLETIN_LEN] }
     }
 }

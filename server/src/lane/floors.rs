@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use porchlight_proto::line::DeviceId;
 
 use crate::clock::BootMillis;
+use crate::forget::forget;
 
 /// A device that has not been seen for this long no longer holds others up.
 ///
@@ -36,11 +37,17 @@ impl Floors {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).insert(device, (now, position));
     }
 
+    /// Forgets devices that were not seen for a day.
+    pub fn tend(&self, now: BootMillis) {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        forget(&mut reports, |_, (seen, _)| now.since(*seen) < SEEN_MS);
+    }
+
     /// The position up to which every device seen in the last day says that all have everything; `None` if none was seen, and for the first
     /// day.
     pub fn lowest(&self, now: BootMillis) -> Option<u64> {
-        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        reports.retain(|_, (seen, _)| now.since(*seen) < SEEN_MS);
+        self.tend(now);
+        let reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         reports.values().map(|(_, position)| *position).min().filter(|_| now.since(self.since) >= SEEN_MS)
     }
 }

@@ -152,10 +152,14 @@ impl Line {
 
     /// Lets go of what has died. May block on the medium.
     pub fn tend(&self) {
-        let now = self.now();
         self.up.tend();
-        self.fast.tend(now);
-        self.slow.tend(now);
+        self.slow.tend(self.now());
+    }
+
+    /// Lets go of what memory alone holds: it waits for no medium.
+    pub fn tend_memory(&self) {
+        self.fast.tend(self.now());
+        self.floors.tend(self.ground.clock.boot());
     }
 }
 

@@ -14,9 +14,15 @@ pub fn in_use() -> io::Result<Vec<String>> {
     in_use_at(Path::new(TABLE))
 }
 
+/// Whether there is any swap at all. Asks for no file, so a confined process can.
+#[must_use]
+pub fn is_on() -> bool {
+    rustix::system::sysinfo().totalswap > 0
+}
+
 pub(super) fn in_use_at(table: &Path) -> io::Result<Vec<String>> {
     match std::fs::read_to_string(table) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(unnamed(rustix::system::sysinfo().totalswap > 0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(unnamed(is_on())),
         text => Ok(of_table(&text?)),
     }
 }
