@@ -232,6 +232,9 @@ pub(crate) struct LineBulletin {
     /// Void every bulletin raised until now
     #[arg(long)]
     pub(crate) none: bool,
+    /// At this relay alone, by its number on the card: for --code 3, at the door that will change and not at the other
+    #[arg(long, value_name = "NUMBER", requires = "code")]
+    pub(crate) relay: Option<u8>,
     /// With --code 2: closed for so long from now
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "code")]
     pub(crate) closed_for: Option<Duration>,

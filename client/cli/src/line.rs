@@ -174,16 +174,19 @@ pub(crate) async fn bulletin(args: &LineBulletin, way: &Way<'_>) -> Result<Exit,
     let mut round = Round::begin(office, &args.base.dir, way)?;
     round.run(PATIENCE, |_| false).await?;
     let Some(code) = args.code else { return tell_published(&mut round, way).await };
-    let raised = raise(&mut round, code, way).await;
+    let raised = raise(&mut round, code, args.relay, way).await;
     let told = round.run_secrets().await?;
     raised.map(|()| if told { Exit::Done } else { Exit::Refused })
 }
 
-async fn raise(round: &mut Round, code: u8, way: &Way<'_>) -> Result<(), Trouble> {
+async fn raise(round: &mut Round, code: u8, only: Option<u8>, way: &Way<'_>) -> Result<(), Trouble> {
     let code = porchlight_proto::bulletin::Code::from_code(code).ok_or_else(sentences::not_shown)?;
     let raised = round.duty().view(|desk| desk.raise_bulletin(code, now())).map_err(|error| sentences::office(&error))?;
     let bytes = raised.map_err(|error| sentences::desk(&error))?;
-    let outcomes = round.duty().raise(bytes).await;
+    let outcomes = round.duty().raise(bytes, only).await;
+    if let (Some(only), []) = (only, outcomes.as_slice()) {
+        return Err(sentences::no_such_relay(only));
+    }
     refuse_distrust(&outcomes)?;
     let mut taken = 0usize;
     for (relay, outcome) in &outcomes {

@@ -146,7 +146,7 @@ impl Engine {
         bulletin: [u8; BULLETIN_LEN],
     ) -> impl Future<Output = Vec<(u8, Result<DeskReply, Failure>)>> + Send + use<> {
         let errand = match self {
-            Self::Duty(on) => Some(on.duty.raise(bulletin)),
+            Self::Duty(on) => Some(on.duty.raise(bulletin, None)),
             Self::Practice(_) => None,
         };
         async move {

@@ -323,15 +323,17 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         }
     }
 
-    /// Hands a bulletin to every relay, to all at once; what came of it, in the order of the relays. Nothing is sent before this is
-    /// awaited, and the duty goes on meanwhile.
+    /// Hands a bulletin to every relay, or to `only` one, to all at once; what came of it, in the order of the relays. Nothing is sent
+    /// before this is awaited, and the duty goes on meanwhile.
     pub fn raise(
         &mut self,
         bulletin: [u8; BULLETIN_LEN],
+        only: Option<u8>,
     ) -> impl Future<Output = Vec<(u8, Result<DeskReply, Failure>)>> + use<C> {
         let mut errands = JoinSet::new();
         let posts: Vec<(usize, Arc<Relay>)> = self.here().map(|(at, post)| (at, Arc::clone(&post.relay))).collect();
-        let calls: Vec<_> = posts.into_iter().map(|(at, relay)| (relay, self.token(at), self.patience(at))).collect();
+        let meant = posts.into_iter().filter(|(_, relay)| only.is_none_or(|only| only == relay.number()));
+        let calls: Vec<_> = meant.map(|(at, relay)| (relay, self.token(at), self.patience(at))).collect();
         async move {
             for (relay, token, patience) in calls {
                 errands.spawn(async move { (relay.number(), relay.put_bulletin(&bulletin, token, patience).await) });
