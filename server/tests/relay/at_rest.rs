@@ -61,7 +61,13 @@ async fn a_copy_of_disk_and_keyring_opens_before_expiry_and_not_after() {
     copy(&site.path("keys"), &site.path("keys-later"));
     assert_eq!(cells_of(&opened(&site, "disk", "keys-later")), BTreeSet::new(), "the same disk, the keyring of later");
 
-    site.clock.pass(8 * 86_400_000);
+    site.clock.pass(6 * 86_400_000);
+    running.relay.tend().await;
+    copy(&site.path("keys"), &site.path("keys-of-its-last-day"));
+    let found_late = opened(&site, "disk", "keys-of-its-last-day");
+    assert!(found_late.iter().any(|found| found.lane == Lane::Slow), "what was broadcast lies there for a week");
+
+    site.clock.pass(2 * 86_400_000);
     running.relay.tend().await;
     copy(&site.path("keys"), &site.path("keys-at-last"));
     assert_eq!(opened(&site, "disk", "keys-at-last"), [], "days and blobs are gone as well");
