@@ -123,8 +123,9 @@ for (const name of /** @type {const} */ (["chromium", "firefox"])) {
       try {
         await control.open(line.url);
         const { secrets, words } = await visit(browser, { closes });
-        const storage = closes ? [] : await browser.evaluate(kept);
-        assert.deepEqual(storage, []);
+        // After Close there is no page of this origin any more: one that is opened again may ask for what the one before left.
+        if (closes) await browser.open(line.url);
+        assert.deepEqual(await browser.evaluate(kept), []);
         await whenPlainTextIsWritten(name);
         await browser.kill9();
         await control.kill9();

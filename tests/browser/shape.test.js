@@ -1,6 +1,7 @@
-// Whoever carries her traffic sees the same, whether she writes or only has the page open, and whatever language she chose.
+// Whoever carries her traffic sees the same, whether she writes or only has the page open, whether there is an answer for her or
+// none, and whatever language she chose.
 //
-// Visits that write and visits that do not are recorded at the wire, record by record. A test by permutation then asks
+// Visits of two kinds are recorded at the wire, record by record. A test by permutation then asks
 // whether any measure of theirs (records, bytes, how many of each length) tells the two kinds apart better than chance
 // would. The same test must see a leak of one byte that is planted in the records, or the run says nothing.
 import assert from "node:assert/strict";
@@ -8,7 +9,7 @@ import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { pause } from "./harness/browser.js";
 import { launch } from "./harness/browsers.js";
-import { Her, TONGUES } from "./harness/her.js";
+import { Her, inTongue, TONGUES } from "./harness/her.js";
 import { Line } from "./harness/line.js";
 import { APPLICATION_DATA, Wire } from "./harness/wire.js";
 
@@ -29,20 +30,25 @@ const SEED = process.env["SHAPE_SEED"] || randomBytes(4).toString("hex");
  */
 
 /**
- * One visit from the link until so many POSTs were answered.
+ * What one visit was seen to be.
+ * @typedef {{measured: Measured, requests: string[]}} Visit
+ */
+
+/**
+ * Somebody new, from the link until so many POSTs were answered.
  * @param {Line} line
  * @param {Wire} wire
- * @param {{writes: boolean, tongue: import("./harness/her.js").Tongue}} kind
- * @returns {Promise<{measured: Measured, requests: string[]}>}
+ * @param {{is: boolean, tongue: import("./harness/her.js").Tongue}} kind whether she writes
+ * @returns {Promise<Visit>}
  */
-async function visit(line, wire, { writes, tongue }) {
+async function begins(line, wire, { is, tongue }) {
   const browser = await launch("chromium", { pin: line.relay.pin });
   try {
     wire.notes();
     const her = new Her(browser, tongue);
     await her.arrive(`https://${wire.address}/${line.gate}`);
     await her.begin();
-    if (writes) {
+    if (is) {
       await her.checkIn("help");
       await her.choose("write_words");
       await her.at("write");
@@ -61,16 +67,77 @@ async function visit(line, wire, { writes, tongue }) {
       await her.choose("back_one");
       await her.at("statuses");
     }
-    const answered = () => browser.made.filter(({ path, status }) => path.endsWith("/up") && status).length >= POSTS;
-    while (!answered()) await pause(20);
-    const seen = wire.notes();
-    // How long a body is, is known once the request was answered.
-    const done = browser.requests().filter(({ status }) => status);
-    const requests = done.map(({ method, path, bytes }) => `${method} ${path.replace(/\/(zh|ko|en)$/, "/pack").replace(/\d+$/, "n")} ${bytes}`);
-    return { measured: measures(seen), requests: [...new Set(requests)].sort() };
+    return await recorded(browser, wire, 0);
   } finally {
     await browser.dispose();
   }
+}
+
+/**
+ * Somebody who has written before, from the moment in which the page has her words until so many POSTs were answered after that.
+ * @param {Line} line
+ * @param {Wire} wire
+ * @param {{is: boolean, tongue: import("./harness/her.js").Tongue, words: string[]}} kind whether there is an answer, and her words in English
+ * @returns {Promise<Visit>}
+ */
+async function returns(line, wire, { is, tongue, words }) {
+  const browser = await launch("chromium", { pin: line.relay.pin });
+  try {
+    const her = new Her(browser, tongue);
+    await her.arrive(`https://${wire.address}/${line.gate}`);
+    await her.choose("been_before");
+    await her.at("truth");
+    await her.choose("go_on");
+    await her.at("entry");
+    await her.enter(inTongue(words, "en", tongue));
+    await her.hears(her.say("yes_mine"));
+    await her.at("recognise");
+    const before = posts(browser);
+    wire.notes();
+    await her.choose("yes_mine");
+    await her.at("hub");
+    if (is) {
+      await her.hears(her.say("read_answer"));
+      assert.equal(await her.read(), ANSWER);
+      await her.choose("hide");
+    } else {
+      await her.hears(her.say("no_answer_yet"));
+      await her.choose("more");
+      await her.at("more");
+      await her.choose("someone_else");
+      await her.at("write");
+      await her.choose("back_one");
+    }
+    await her.at("hub");
+    return await recorded(browser, wire, before);
+  } finally {
+    await browser.dispose();
+  }
+}
+
+/** What the desk answers. */
+const ANSWER = "We are here.";
+
+/**
+ * How many POSTs were answered.
+ * @param {import("./harness/chromium.js").Chromium} browser
+ */
+const posts = (browser) => browser.made.filter(({ path, status }) => path.endsWith("/up") && status).length;
+
+/**
+ * Waits until so many POSTs more were answered, and tells what was seen.
+ * @param {import("./harness/chromium.js").Chromium} browser
+ * @param {Wire} wire
+ * @param {number} before
+ * @returns {Promise<Visit>}
+ */
+async function recorded(browser, wire, before) {
+  while (posts(browser) < before + POSTS) await pause(20);
+  const seen = wire.notes();
+  // How long a body is, is known once the request was answered.
+  const done = browser.requests().filter(({ status }) => status);
+  const requests = done.map(({ method, path, bytes }) => `${method} ${path.replace(/\/(zh|ko|en)$/, "/pack").replace(/\d+$/, "n")} ${bytes}`);
+  return { measured: measures(seen), requests: [...new Set(requests)].sort() };
 }
 
 /**
@@ -155,8 +222,48 @@ function random(seed) {
 }
 
 test(`${VISITS} visits that write and ${VISITS} that do not look the same on the wire`, async (t) => {
-  t.diagnostic(`seed ${SEED}`);
   const line = await Line.found({ pace: "even" });
+  await look(t, line, (wire, kind) => begins(line, wire, kind));
+});
+
+test(`${VISITS} visits that find an answer and ${VISITS} that find none look the same on the wire`, async (t) => {
+  const line = await Line.found({ pace: "often" });
+  const watch = await line.watch();
+  /** @type {string[][]} */
+  const phrases = [];
+  try {
+    const writes = async () => {
+      while (phrases.length < 2 * VISITS) {
+        const [{ phrase }] = await line.caller("new", {});
+        const nth = phrases.push(phrase.split(" ")) - 1;
+        await line.caller("checkin", { phrase }, "--status", "talk", "--text", `the ${nth}th`, "--fast-beats", "--wait", "60s");
+      }
+    };
+    await Promise.all(Array.from({ length: ABREAST }, writes));
+    const answered = [];
+    for (const { id } of await line.desk("desk list")) {
+      const letter = (await line.desk("desk show", id)).find((item) => item.kind === "letter");
+      if (Number(/\d+/.exec(letter.text)) % 2) continue;
+      await line.desk("desk answer", id, "--text", ANSWER);
+      answered.push(id);
+    }
+    assert.equal(answered.length, VISITS);
+    const isThere = (/** @type {any} */ item) => item.track === "carousel" && item.readable_from <= Date.now();
+    for (const id of answered) while (!(await line.desk("desk show", id)).some(isThere)) await pause(500);
+  } finally {
+    await watch.stop();
+  }
+  await look(t, line, (wire, kind) => returns(line, wire, { ...kind, words: phrases[kind.number] || [] }));
+});
+
+/**
+ * Records visits of two kinds and holds them against each other.
+ * @param {import("node:test").TestContext} t
+ * @param {Line} line
+ * @param {(wire: Wire, kind: {is: boolean, tongue: import("./harness/her.js").Tongue, number: number}) => Promise<Visit>} visit
+ */
+async function look(t, line, visit) {
+  t.diagnostic(`seed ${SEED}`);
   const watch = await line.watch();
   const wires = await Promise.all(Array.from({ length: ABREAST }, () => Wire.lay(line.relay.address)));
   /** @type {Measured[]} */
@@ -170,12 +277,12 @@ test(`${VISITS} visits that write and ${VISITS} that do not look the same on the
     const work = async (/** @type {Wire} */ wire) => {
       while (next < 2 * VISITS) {
         const number = next++;
-        const writes = number % 2 === 0;
+        const is = number % 2 === 0;
         const tongue = TONGUES[Math.floor(number / 2) % TONGUES.length] || "zh";
-        const { measured, requests } = await visit(line, wire, { writes, tongue });
+        const { measured, requests } = await visit(wire, { is, tongue, number });
         all.push(measured);
-        labels.push(writes);
-        requests.forEach((request) => asked[Number(writes)]?.add(request));
+        labels.push(is);
+        requests.forEach((request) => asked[Number(is)]?.add(request));
       }
     };
     await Promise.all(wires.map(work));
@@ -186,7 +293,7 @@ test(`${VISITS} visits that write and ${VISITS} that do not look the same on the
   }
   assert.deepEqual([...(asked[1] || [])].sort(), [...(asked[0] || [])].sort(), "the requests and the sizes of what they carry");
 
-  // A cell that is one byte longer, once in each visit that writes.
+  // A cell that is one byte longer, once in each visit of the first kind.
   const usual = [...(all[0]?.keys() || [])].filter((name) => name.startsWith("up: records of ")).map((name) => Number(name.split(" ").pop()));
   const cell = Math.max(...usual);
   const leaking = all.map((one, at) => {
@@ -197,9 +304,9 @@ test(`${VISITS} visits that write and ${VISITS} that do not look the same on the
     return leak;
   });
   const planted = chanceOf(leaking, labels);
-  t.diagnostic(`planted leak of a byte: chance ${planted.chance.toFixed(4)} (${planted.which}, ${planted.most.toFixed(1)} deviations)`);
+  t.diagnostic(`planted leak of a byte: chance ${planted.chance.toFixed(4)} (pass: below ${CHANCE}; ${planted.which}, ${planted.most.toFixed(1)} deviations)`);
   assert.ok(planted.chance < CHANCE, "void: a planted leak was not seen");
   const found = chanceOf(all, labels);
-  t.diagnostic(`as it is: chance ${found.chance.toFixed(4)} (${found.which}, ${found.most.toFixed(2)} deviations)`);
+  t.diagnostic(`as it is: chance ${found.chance.toFixed(4)} (pass: at least ${CHANCE}; ${found.which}, ${found.most.toFixed(2)} deviations)`);
   assert.ok(found.chance >= CHANCE, `the two kinds can be told apart by ${found.which}`);
-});
+}

@@ -282,6 +282,16 @@ function wordList() {
 }
 
 /**
+ * Words of one language in another.
+ * @param {string[]} words
+ * @param {Tongue} from
+ * @param {Tongue} to
+ */
+export function inTongue(words, from, to) {
+  return words.map((word) => String(WORDS[to][WORDS[from].indexOf(word)]));
+}
+
+/**
  * Every word of the list, in every script: what must not stay on a telephone.
  * @param {string[]} words of one language
  * @param {Tongue} tongue

@@ -14,12 +14,13 @@ export const PROGRAMS = `${WORKSPACE}/target/debug`;
 
 /**
  * How often the page speaks, as options of `line init`: `even` slowly enough for several pages on one machine; `usual` is
- * what a line in life does.
- * @type {Record<"quick" | "even" | "usual", string[]>}
+ * what a line in life does; `often` is `even` with room for many answers.
+ * @type {Record<"quick" | "even" | "often" | "usual", string[]>}
  */
 export const PACES = {
   quick: ["--beat-ms", "1000", "--up-beat-ms", "500", "--slow-s", "2"],
   even: ["--beat-ms", "1000", "--up-beat-ms", "1000", "--slow-s", "5"],
+  often: ["--beat-ms", "1000", "--up-beat-ms", "1000", "--slow-s", "1"],
   usual: [],
 };
 
