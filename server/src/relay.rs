@@ -4,6 +4,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -28,11 +29,12 @@ use crate::door::tls::{self, Certificate, Identity, TlsError};
 use crate::door::{Door, DoorParts, Served};
 use crate::files;
 use crate::gate::LineGate;
-use crate::gate::owing::{DESK_ROOM, HEADS_ROOM, Owing, ROOM};
+use crate::gate::owing::{DESK_ROOM, Owing, ROOM};
 use crate::gate::quota::Quota;
 use crate::gate::room::Room;
 use crate::gate::sources::Sources;
 use crate::lane::{Ground, Line};
+use crate::process::memory::{Memory, SystemMemory};
 use crate::process::swap;
 use crate::seal::{self, Keyring, KeyringError, Sealer};
 use crate::stack;
@@ -47,6 +49,10 @@ const MEASURE_ROUNDS: u32 = 5;
 
 /// Connections that may wait for a place that somebody else is asked to leave.
 const WAITING_MAX: usize = 128;
+
+/// Bytes in memory beyond which connections are asked to leave, each second in which it grows: three quarters of what the unit allows
+/// (`MemoryMax`), and more than a full house takes.
+const MEMORY_ENOUGH: u64 = 384 << 20;
 
 /// Rounds without a failure after which the store counts as sound again.
 const CALM_ROUNDS: u32 = 60;
@@ -98,6 +104,8 @@ pub struct World {
     pub chance: Arc<dyn Chance>,
     /// Which boot of the machine this is.
     pub boot_id: [u8; 16],
+    /// What the process holds in memory.
+    pub memory: Arc<dyn Memory>,
 }
 
 impl World {
@@ -105,9 +113,10 @@ impl World {
     ///
     /// # Errors
     ///
-    /// What the system says if it does not name its boot.
+    /// What the system says if it does not name its boot, or counts no memory.
     pub fn system() -> io::Result<Self> {
-        Ok(Self { clock: Arc::new(SystemClock), chance: Arc::new(SystemChance), boot_id: seal::boot_id()? })
+        let (clock, chance, memory) = (Arc::new(SystemClock), Arc::new(SystemChance), Arc::new(SystemMemory::open()?));
+        Ok(Self { clock, chance, boot_id: seal::boot_id()?, memory })
     }
 }
 
@@ -147,6 +156,9 @@ pub struct Trouble {
 }
 
 struct Rooms {
+    memory: Arc<dyn Memory>,
+    /// Bytes in memory beyond which connections are asked to leave: grows with what is not given back, which others use again.
+    enough: AtomicU64,
     /// Whether the machine swapped when the relay started: then whoever started it was told.
     swapped: bool,
     trouble: watch::Sender<Trouble>,
@@ -198,8 +210,7 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
         deadlines: settings.deadlines,
         owing: Owing::new(ROOM),
         owing_desks: Owing::new(DESK_ROOM),
-        owing_heads: Owing::new(HEADS_ROOM),
-        owing_local: certificate.is_some().then(|| Owing::new(ROOM / 2)),
+        owing_local: listener.is_public().then(|| Owing::new(ROOM / 2)),
         counters: Arc::clone(&rooms.counters),
         stopping,
     });
@@ -330,10 +341,20 @@ impl Rooms {
     fn tend_memory(&self) {
         self.counters.epochs_forgotten.add(self.sealer.expire_keys(self.clock.boot()) as u64);
         self.sources.tend(self.clock.now());
+        self.relieve();
         for served in &self.lines {
             served.gate.tend(self.clock.now(), self.clock.boot(), &served.line.up.held());
             served.line.tend_memory();
         }
+    }
+
+    /// Whatever makes a library keep more than anybody thought of, it ends before the system ends the relay.
+    fn relieve(&self) {
+        let Some(resident) = self.memory.resident() else { return };
+        if resident > self.enough.load(Ordering::Relaxed) {
+            self.sources.relieve();
+        }
+        self.enough.store(resident.max(MEMORY_ENOUGH), Ordering::Relaxed);
     }
 
     fn tend(&self, round: u32) {
@@ -409,7 +430,7 @@ async fn accept(listener: Listener, hall: Arc<Hall>, sources: Arc<Sources>, max:
         let place = Arc::clone(&seats).try_acquire_owned().ok();
         let bench = if place.is_some() { None } else { Arc::clone(&waiting).try_acquire_owned().ok() };
         let seated = (place.is_some() || bench.is_some()).then(|| sources.seat(address, clock.now())).flatten();
-        let Some(seated) = seated.filter(|seated| place.is_some() || sources.make_room(seated)) else {
+        let Some(seated) = seated.filter(|seated| place.is_some() || sources.make_room(seated, clock.now())) else {
             hall.counters.connections_refused.add(1);
             continue;
         };
@@ -523,5 +544,6 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
     let sources = Arc::new(Sources::new(settings.max_per_address, Arc::clone(chance)));
     let (trouble, failures) = (watch::Sender::new(Trouble::default()), Mutex::default());
     let swapped = swap::is_on();
-    Ok(Rooms { swapped, trouble, failures, sealer, clock, lines, sources, quota, ballast, counters })
+    let (memory, enough) = (Arc::clone(&world.memory), AtomicU64::new(MEMORY_ENOUGH));
+    Ok(Rooms { memory, enough, swapped, trouble, failures, sealer, clock, lines, sources, quota, ballast, counters })
 }

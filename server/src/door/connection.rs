@@ -14,7 +14,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -37,7 +37,7 @@ use super::{BODY_MAX, reply};
 use crate::config::Deadlines;
 use crate::counters::Counters;
 use crate::gate::owing::{Held, Owing};
-use crate::gate::sources::{Seated, Source};
+use crate::gate::sources::{Seated, Source, Standing};
 use crate::stack;
 
 /// Requests at once on one h2 connection.
@@ -72,8 +72,6 @@ pub struct Hall {
     pub owing: Arc<Owing>,
     /// Room for replies to the line's devices.
     pub owing_desks: Arc<Owing>,
-    /// Room for heads on h2.
-    pub owing_heads: Arc<Owing>,
     /// The part of [`Hall::owing`] that is for this machine's own connections, where there are others: an onion service's, which could be all
     /// of one stranger.
     pub owing_local: Option<Arc<Owing>>,
@@ -93,7 +91,7 @@ pub async fn serve(hall: Arc<Hall>, wire: Wire, seated: Seated) {
 }
 
 async fn greet(hall: &Arc<Hall>, wire: Wire, seated: &Seated) {
-    let said = Arc::<AtomicU64>::default();
+    let said = Arc::clone(seated.standing.said());
     let Some(certificate) = &hall.tls else { return speak(hall, wire, (Speech::Http1, pulse::now(), said), seated).await };
     let acceptor = TlsAcceptor::from(certificate.config());
     match timeout(hall.deadlines.handshake, acceptor.accept(Greeted::new(wire, HANDSHAKE_MAX, Arc::clone(&said)))).await {
@@ -140,8 +138,7 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     (speech, since, said): (Speech, Instant, Arc<AtomicU64>),
     seated: &Seated,
 ) {
-    let heads = (Arc::clone(&hall.owing_heads), seated.owes);
-    let pulse = Arc::new(Pulse::new(hall.deadlines, (speech, since, said), heads));
+    let pulse = Arc::new(Pulse::new(hall.deadlines, speech, since, said));
     let stream = TokioIo::new(Felt::new(stream, Arc::clone(&pulse)));
     let service = {
         let (hall, pulse, from) = (Arc::clone(hall), Arc::clone(&pulse), Whence::of(seated));
@@ -161,14 +158,14 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             return;
         }
         () = sleep_until(pulse.born() + hall.deadlines.age) => hall.deadlines.request,
-        () = pulse.has_no_room() => {
-            hall.counters.requests_shed.add(1);
-            hall.deadlines.request
-        }
         _ = stopping.wait_for(|stops| *stops) => hall.deadlines.stop,
     };
     talk.as_mut().graceful_shutdown();
-    let _ = timeout(last_word, talk).await;
+    tokio::select! {
+        _ = timeout(last_word, talk) => {}
+        // Whoever takes nothing is not waited for in the end either.
+        () = pulse.silence() => {}
+    }
 }
 
 fn builder(speech: Speech) -> auto::Builder<TokioExecutor> {
@@ -194,12 +191,12 @@ struct Whence {
     source: Source,
     owes: Source,
     alone: Source,
-    proven: Arc<AtomicBool>,
+    standing: Arc<Standing>,
 }
 
 impl Whence {
     fn of(seated: &Seated) -> Self {
-        Self { source: seated.source, owes: seated.owes, alone: seated.alone, proven: Arc::clone(&seated.proven) }
+        Self { source: seated.source, owes: seated.owes, alone: seated.alone, standing: Arc::clone(&seated.standing) }
     }
 
     /// Whether it comes from this machine, as all do that come through an onion service.
@@ -214,7 +211,8 @@ async fn answer(hall: Arc<Hall>, pulse: Arc<Pulse>, from: Whence, request: Reque
     let whole = timeout(hall.deadlines.request, heard(&hall, &from, request)).await;
     let heard = whole.unwrap_or(Err(TooSlow)).inspect_err(|_| hall.counters.deadlines_passed.add(1))?;
     // What cost a check of signatures for nothing is as good as given up.
-    if heard.extensions().get::<reply::InVain>().is_none() {
+    // A web server's connections are everybody's.
+    if hall.tls.is_none() || heard.extensions().get::<reply::InVain>().is_none() {
         asked.answered();
     }
     owed(&hall, &pulse, &from, heard).await
@@ -233,7 +231,9 @@ async fn owed(hall: &Hall, pulse: &Arc<Pulse>, from: &Whence, reply: Response<Bo
     let held = match parts.extensions.get::<reply::ToDesk>() {
         _ if is_shared => None,
         Some(_) => {
-            from.proven.store(true, Ordering::Relaxed);
+            if hall.tls.is_some() {
+                from.standing.prove();
+            }
             Some(hall.or_shed(hall.owing_desks.take(from.alone, bytes.len()))?)
         }
         None => Some(hall.room_for(from, bytes.len())?),

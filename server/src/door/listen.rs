@@ -63,6 +63,15 @@ impl Drop for SocketFile {
 }
 
 impl Listener {
+    /// Whether others than this machine may come by it.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().is_ok_and(|address| !address.ip().is_loopback()),
+            Self::Unix(..) => false,
+        }
+    }
+
     /// Binds.
     ///
     /// # Errors

@@ -11,14 +11,12 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::BODY_MAX;
 use super::connection::Speech;
 use crate::config::Deadlines;
-use crate::gate::owing::{Held, Owing};
-use crate::gate::sources::Source;
+use crate::gate::owing::Held;
 
 /// Bytes in a second below which a reply counts as not being taken, however steadily it goes: what TCP is left with where a third of all packets
 /// is lost and an answer takes more than half a second.
@@ -46,13 +44,6 @@ const EACH: u64 = BODY_MAX as u64 + 32 * 1024;
 /// Requests that a connection may give up before they are answered. A browser that is closed gives up a few, a rapid reset thousands.
 const GIVEN_UP_MAX: u64 = 40;
 
-/// Bytes of heads (h2) that a connection may send before they take up room: a page's visit needs fewer.
-const HEADS_FREE: u64 = 4096;
-
-/// Bytes for which room is taken at a time, and how many more may come once there is none: what it is about in that moment.
-const HEADS_STEP: usize = 4096;
-const HEADS_OVER: u64 = 16 * 1024;
-
 /// What a connection has been doing, in milliseconds since it was born.
 pub(super) struct Pulse {
     born: Instant,
@@ -73,21 +64,10 @@ pub(super) struct Pulse {
     given_up: AtomicU64,
     /// Bytes of all replies.
     replied: AtomicU64,
-    heads: Heads,
     /// When the last byte went out.
     written_at: AtomicU64,
     /// The replies that are under way.
     owed: Mutex<Vec<Due>>,
-}
-
-/// The heads of a connection, and the room they take up until it ends: h2's table of headers keeps of each piece that it was read in what one
-/// entry refers to, and that is the whole piece.
-struct Heads {
-    room: Arc<Owing>,
-    owes: Source,
-    said: AtomicU64,
-    held: Mutex<Vec<Held>>,
-    none_left: Notify,
 }
 
 /// A reply that is under way: its number, when it was made, and when it must have been taken at last.
@@ -104,12 +84,8 @@ pub(super) fn now() -> Instant {
 }
 
 impl Pulse {
-    /// Of a connection on which something has been owed since `born`, the end of its handshake; its heads take up room in `heads`.
-    pub(super) fn new(
-        deadlines: Deadlines,
-        (speech, born, read): (Speech, Instant, Arc<AtomicU64>),
-        (heads, owes): (Arc<Owing>, Source),
-    ) -> Self {
+    /// Of a connection on which something has been owed since `born`, the end of its handshake.
+    pub(super) fn new(deadlines: Deadlines, speech: Speech, born: Instant, read: Arc<AtomicU64>) -> Self {
         let [quiet_since, head_since, pieces, asked, given_up, replied, written_at] = [0; 7].map(AtomicU64::new);
         let (in_flight, has_spoken) = (AtomicUsize::new(0), AtomicBool::new(false));
         Self {
@@ -125,7 +101,6 @@ impl Pulse {
             asked,
             given_up,
             replied,
-            heads: Heads { room: heads, owes, said: AtomicU64::new(0), held: Mutex::default(), none_left: Notify::new() },
             written_at,
             owed: Mutex::default(),
         }
@@ -160,30 +135,6 @@ impl Pulse {
         }
     }
 
-    /// More of a head came.
-    fn heard_head(&self, count: u64) {
-        let said = self.heads.said.fetch_add(count, Ordering::Relaxed) + count;
-        let mut held = self.heads.held.lock().unwrap_or_else(PoisonError::into_inner);
-        while said > HEADS_FREE + (held.len() * HEADS_STEP) as u64 {
-            let Some(more) = self.heads.room.take(self.heads.owes, HEADS_STEP) else {
-                self.heads.none_left.notify_one();
-                return;
-            };
-            held.push(more);
-        }
-    }
-
-    /// Returns once there is no room for more heads of this connection: it should end, and can be had anew.
-    pub(super) async fn has_no_room(&self) {
-        self.heads.none_left.notified().await;
-    }
-
-    /// Whether it goes on sending heads though there is no room.
-    fn is_heedless(&self) -> bool {
-        let held = self.heads.held.lock().unwrap_or_else(PoisonError::into_inner).len();
-        self.heads.said.load(Ordering::Relaxed) > HEADS_FREE + (held * HEADS_STEP) as u64 + HEADS_OVER
-    }
-
     fn written(&self) {
         self.written_at.store(self.now(), Ordering::Relaxed);
         // On h2 a ping is answered as well, and a peer that does nothing but ping is idle.
@@ -205,7 +156,6 @@ impl Pulse {
                     .saturating_add(asked.saturating_mul(PIECES))
                     .saturating_add(self.replied.load(Ordering::Relaxed) / REPLY_PER_PIECE)
             || self.given_up.load(Ordering::Relaxed) > GIVEN_UP_MAX
-            || self.is_heedless()
     }
 
     /// When the connection must have moved on, if it does not before; `None` while a request is being answered.
@@ -310,61 +260,11 @@ pub(super) struct Felt<S> {
     pulse: Arc<Pulse>,
     /// Bytes read in this turn.
     read: usize,
-    /// On h2.
-    frames: Option<Frames>,
-}
-
-/// Tells which bytes of h2 belong to heads, whatever pieces they come in.
-struct Frames {
-    /// The frame's own head, as far as it came: its length, and its kind.
-    length: usize,
-    kind: u8,
-    at: u8,
-    /// Bytes of the frame that are still to come.
-    left: usize,
-}
-
-impl Frames {
-    /// Bytes before a frame's contents: length 3, kind 1, flags 1, stream 4.
-    const HEAD: u8 = 9;
-    /// What comes before the first frame.
-    const PREFACE: usize = 24;
-    const HEADERS: u8 = 1;
-    const CONTINUATION: u8 = 9;
-
-    const fn new() -> Self {
-        Self { length: 0, kind: 0, at: 0, left: Self::PREFACE }
-    }
-
-    /// How many of these bytes belong to heads.
-    fn heads(&mut self, mut bytes: &[u8]) -> u64 {
-        let mut count = 0;
-        loop {
-            let some = bytes.len().min(self.left);
-            bytes = bytes.get(some..).unwrap_or_default();
-            self.left -= some;
-            if matches!(self.kind, Self::HEADERS | Self::CONTINUATION) {
-                count += some as u64;
-            }
-            let [next, rest @ ..] = bytes else { return count };
-            match self.at {
-                0..3 => self.length = self.length << 8 | usize::from(*next),
-                3 => self.kind = *next,
-                _ => {}
-            }
-            self.at += 1;
-            if self.at == Self::HEAD {
-                (self.left, self.length, self.at) = (self.length, 0, 0);
-            }
-            bytes = rest;
-        }
-    }
 }
 
 impl<S> Felt<S> {
-    pub(super) fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        let frames = (pulse.speech == Speech::Http2).then(Frames::new);
-        Self { stream, pulse, read: 0, frames }
+    pub(super) const fn new(stream: S, pulse: Arc<Pulse>) -> Self {
+        Self { stream, pulse, read: 0 }
     }
 }
 
@@ -382,11 +282,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Felt<S> {
         let mut some = ReadBuf::new(buf.initialize_unfilled_to(room));
         let polled = Pin::new(&mut self.stream).poll_read(cx, &mut some);
         let count = some.filled().len();
-        let heads = self.frames.as_mut().map_or(0, |frames| frames.heads(some.filled()));
         buf.advance(count);
-        if heads > 0 {
-            self.pulse.heard_head(heads);
-        }
         self.read = if polled.is_ready() { self.read + count } else { 0 };
         if count > 0 {
             self.pulse.read(count);
@@ -430,55 +326,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
 mod tests {
     use super::*;
 
-    use crate::chance::SeededChance;
-    use crate::gate::sources::Sources;
-    use porchlight_proto::time::Millis;
-
-    fn pulse(room: usize) -> Pulse {
-        let sources = Arc::new(Sources::new(8, Arc::new(SeededChance::new(1))));
-        let source = sources.seat(None, Millis(0)).unwrap().source;
-        Pulse::new(Deadlines::default(), (Speech::Http2, now(), Arc::default()), (Owing::new(room), source))
-    }
-
-    fn frame(kind: u8, len: usize) -> Vec<u8> {
-        [&u32::try_from(len).unwrap().to_be_bytes()[1..], &[kind, 0, 0, 0, 0, 1], &vec![kind; len]].concat()
-    }
-
-    #[test]
-    fn heads_are_counted_in_whatever_pieces_they_come() {
-        let said =
-            [vec![b'P'; 24], frame(4, 18), frame(1, 300), frame(0, 70_000), frame(9, 5), frame(1, 0), frame(8, 4), frame(1, 1)];
-        let said = said.concat();
-        for piece in [1, 2, 7, 1024, said.len()] {
-            let mut frames = Frames::new();
-            let heads: u64 = said.chunks(piece).map(|piece| frames.heads(piece)).sum();
-            assert_eq!(heads, 306, "in pieces of {piece}");
-        }
-    }
-
-    #[test]
-    fn heads_take_up_room_until_the_connection_ends_and_there_is_an_end_to_it() {
-        let pulse = pulse(16 * 4096);
-        pulse.heard_head(HEADS_FREE);
-        assert_eq!(pulse.heads.room.held(), 0, "a visit's are free");
-        let mut said = HEADS_FREE;
-        while !pulse.is_overdrawn() {
-            pulse.heard_head(1000);
-            said += 1000;
-        }
-        let held = pulse.heads.room.held() as u64;
-        assert!(held >= 3 * HEADS_STEP as u64, "{held}");
-        assert!(said <= HEADS_FREE + held + HEADS_OVER + 1000, "{said} with room for {held}");
-        let room = Arc::clone(&pulse.heads.room);
-        drop(pulse);
-        assert_eq!(room.held(), 0);
-    }
-
     #[test]
     fn a_first_head_is_due_from_the_handshake_however_late_it_begins() {
         let deadlines = Deadlines::default();
         let born = now();
-        let pulse = Pulse { speech: Speech::Http1, born, ..pulse(0) };
+        let pulse = Pulse::new(deadlines, Speech::Http1, born, Arc::default());
         pulse.read(1);
         assert_eq!(pulse.due(), Some(born + deadlines.head));
     }

@@ -15,9 +15,6 @@ pub const ROOM: usize = 48 << 20;
 /// the other room it would not fit any more, and what waits for the desk would die unread.
 pub const DESK_ROOM: usize = 24 << 20;
 
-/// Bytes in all of heads on h2, which the table of headers can keep for as long as a connection lives.
-pub const HEADS_ROOM: usize = 32 << 20;
-
 /// Each who owes may hold this part of what is still free: a source or, where all come from one (a socket, this machine), a connection.
 ///
 /// With `n` sources that take all they can, each holds a `1/(n+4)` of the room and `4/(n+4)` stay free: with fifty, 3.5 MiB.

@@ -1,8 +1,9 @@
 //! Where a connection comes from, as a number that means nothing an hour later and nothing outside this process.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::kdf;
@@ -21,6 +22,13 @@ const NETWORK: usize = 8;
 /// Connections of devices that are not asked to make room: fifteen devices have a few each. If there are more, all are asked.
 const PROVEN_MAX: usize = 128;
 
+/// Newcomers of this machine's in a second for whom others of this machine's leave: whoever connects without end would else end all of them.
+const LOCAL_TURNS: u32 = 16;
+
+/// When memory is short, one of so many connections leaves at a time, and at least so many.
+const RELIEVED_PART: usize = 16;
+const RELIEVED_LEAST: usize = 16;
+
 /// A source: the salted hash of a network, which is an address of IPv4 or a /48 of IPv6. All that comes through a Unix socket is one source,
 /// and so is all that comes from this machine (an onion service does).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,9 +42,32 @@ pub struct Sources {
 }
 
 struct State {
+    /// The second of the last turns of [`LOCAL_TURNS`], and how many there were in it.
+    local_turns: (u64, u32),
     salted_at: Option<u64>,
     salt: Box<Zeroizing<[u8; 32]>>,
     open: HashMap<Source, Vec<Open>>,
+}
+
+impl Open {
+    fn ask_to_leave(&self) {
+        self.standing.is_leaving.store(true, Ordering::Relaxed);
+        self.leave.notify_one();
+    }
+}
+
+impl State {
+    fn all(&self) -> impl Iterator<Item = &Open> {
+        self.open.values().flatten()
+    }
+
+    /// Whether somebody of this machine's may take another's place now.
+    fn local_turn(&mut self, now: Millis) -> bool {
+        let second = now.0 / 1000;
+        let before = if self.local_turns.0 == second { self.local_turns.1 } else { 0 };
+        self.local_turns = (second, before.saturating_add(1));
+        before < LOCAL_TURNS
+    }
 }
 
 /// An open connection.
@@ -44,7 +75,41 @@ struct Open {
     /// Of the address itself: a /64 of IPv6, since whoever has one address has 2⁶⁴ of them.
     address: Source,
     leave: Arc<Notify>,
-    proven: Arc<AtomicBool>,
+    standing: Arc<Standing>,
+}
+
+/// What one connection has done so far that matters when somebody has to leave.
+#[derive(Default)]
+pub struct Standing {
+    is_proven: AtomicBool,
+    /// It was asked to leave: asked twice, it makes room for one all the same.
+    is_leaving: AtomicBool,
+    said: Arc<AtomicU64>,
+}
+
+impl Standing {
+    /// It has shown that it is a device of a line's.
+    pub fn prove(&self) {
+        self.is_proven.store(true, Ordering::Relaxed);
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed)
+    }
+
+    fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that came by it.
+    #[must_use]
+    pub const fn said(&self) -> &Arc<AtomicU64> {
+        &self.said
+    }
+
+    fn bytes(&self) -> u64 {
+        self.said.load(Ordering::Relaxed)
+    }
 }
 
 /// A place taken by a connection. Dropping it gives it back.
@@ -58,15 +123,15 @@ pub struct Seated {
     pub alone: Source,
     /// Told when this connection has to make room for another.
     pub leave: Arc<Notify>,
-    /// Turns true when it has shown that it is a device of a line's.
-    pub proven: Arc<AtomicBool>,
+    /// What it has done so far.
+    pub standing: Arc<Standing>,
 }
 
 impl Sources {
     /// At most `cap` connections of one address at once.
     #[must_use]
     pub fn new(cap: usize, chance: Arc<dyn Chance>) -> Self {
-        let state = State { salted_at: None, salt: Box::default(), open: HashMap::new() };
+        let state = State { local_turns: (0, 0), salted_at: None, salt: Box::default(), open: HashMap::new() };
         Self { chance, cap, state: Mutex::new(state) }
     }
 
@@ -86,12 +151,12 @@ impl Sources {
         if is_capped && (open.len() >= self.cap.saturating_mul(NETWORK) || of_own() >= self.cap) {
             return None;
         }
-        let (leave, proven) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
-        open.push(Open { address: own, leave: Arc::clone(&leave), proven: Arc::clone(&proven) });
+        let (leave, standing) = <(Arc<Notify>, Arc<Standing>)>::default();
+        open.push(Open { address: own, leave: Arc::clone(&leave), standing: Arc::clone(&standing) });
         drop(state);
         let alone = self.any();
         let owes = if is_capped { source } else { alone };
-        Some(Seated { sources: Arc::clone(self), source, owes, alone, leave, proven })
+        Some(Seated { sources: Arc::clone(self), source, owes, alone, leave, standing })
     }
 
     /// A source that nobody else is.
@@ -122,33 +187,46 @@ impl Sources {
     /// nobody is known.
     ///
     /// So whoever holds many places loses them to those who hold few, and where all hold one each it is a matter of chance. All that comes from
-    /// this machine is one source here, in which newcomers take the places of others: an onion service's callers are many. Devices of a line
-    /// keep theirs, as long as they are not too many.
+    /// this machine is one source here, in which newcomers take the places of others, [`LOCAL_TURNS`] a second: an onion service's callers are
+    /// many. Devices of a line keep theirs, as long as they are not too many.
     #[must_use]
-    pub fn make_room(&self, newcomer: &Seated) -> bool {
+    pub fn make_room(&self, newcomer: &Seated, now: Millis) -> bool {
         let mut lot = [0; 8];
         self.chance.fill(&mut lot);
-        let state = self.state();
-        let is_everybody = newcomer.owes != newcomer.source;
-        let is_proven = |open: &Open| open.proven.load(Ordering::Relaxed);
-        let spares = state.open.values().flatten().filter(|open| is_proven(open)).count() <= PROVEN_MAX;
-        let may_leave = |open: &&Open| !(Arc::ptr_eq(&open.leave, &newcomer.leave) || spares && is_proven(open));
-        let rivals: Vec<(&Source, Vec<&Open>)> = state
-            .open
-            .iter()
-            .filter(|(source, _)| is_everybody || **source != newcomer.source)
-            .map(|(source, open)| (source, open.iter().filter(may_leave).collect()))
-            .collect();
-        let most = rivals.iter().map(|(_, open)| open.len()).max().unwrap_or(0);
-        let own = state.open.get(&newcomer.source).map_or(0, Vec::len);
-        if most == 0 || !is_everybody && own > most {
-            return false;
-        }
-        // Those with as many as the first are drawn from, too.
-        let rivals: Vec<_> = rivals.iter().filter(|(_, open)| open.len() == most).collect();
         let lot = usize::try_from(u64::from_le_bytes(lot) >> 1).unwrap_or(0);
-        let drawn = rivals.get(lot % rivals.len().max(1)).and_then(|(_, open)| open.get(lot / rivals.len().max(1) % most));
-        drawn.inspect(|open| open.leave.notify_one()).is_some()
+        let mut state = self.state();
+        let spares = state.all().filter(|open| open.standing.is_proven()).count() <= PROVEN_MAX;
+        let may_leave = |open: &&Open| !(Arc::ptr_eq(&open.leave, &newcomer.leave) || spares && open.standing.is_proven());
+        // Who was asked to leave still holds a place.
+        let movable = |open: &[Open]| open.iter().filter(may_leave).count();
+        let staying = |open: &[Open]| open.iter().filter(may_leave).filter(|open| !open.standing.is_leaving()).count();
+        let drawn = |open: &[Open], lot: usize| {
+            let drawn = open.iter().filter(may_leave).filter(|open| !open.standing.is_leaving()).nth(lot % staying(open).max(1));
+            drawn.inspect(|open| open.ask_to_leave()).is_some()
+        };
+        let others = || state.open.iter().filter(|(source, _)| **source != newcomer.source);
+        let most = others().map(|(_, open)| movable(open)).max().unwrap_or(0);
+        // With the newcomer itself.
+        let own = state.open.get(&newcomer.source).map_or(0, |open| movable(open) + 1);
+        if most > 0 && own <= most {
+            // Those with as many as the first are drawn from, too.
+            let rivals = || others().filter(|(_, open)| movable(open) == most && staying(open) > 0);
+            let count = rivals().count().max(1);
+            return rivals().nth(lot % count).is_some_and(|(_, open)| drawn(open, lot / count));
+        }
+        let is_local = newcomer.owes != newcomer.source;
+        let may_turn = is_local && state.local_turn(now);
+        may_turn && state.open.get(&newcomer.source).is_some_and(|open| drawn(open, lot))
+    }
+
+    /// Asks those to leave by whom most came, since memory is short: what a connection makes a library keep is at most a few times what came by
+    /// it. How many were asked.
+    pub fn relieve(&self) -> usize {
+        let state = self.state();
+        let mut all: Vec<&Open> = state.all().collect();
+        all.sort_unstable_by_key(|open| Reverse(open.standing.bytes()));
+        let count = (all.len() / RELIEVED_PART).max(RELIEVED_LEAST);
+        all.iter().take(count).map(|open| open.ask_to_leave()).count()
     }
 }
 
@@ -220,16 +298,16 @@ mod tests {
         let crowd: Vec<_> = (0..20).map(|_| seat("192.0.2.1")).collect();
         let few: Vec<_> = (0..3).map(|_| seat("192.0.2.2")).collect();
         let newcomer = seat("192.0.2.3");
-        assert!(sources.make_room(&newcomer));
+        assert!(sources.make_room(&newcomer, Millis(0)));
         assert_eq!(crowd.iter().filter(|seated| is_told(seated)).count(), 1, "one of the many leaves");
         assert!(!few.iter().any(is_told) && !is_told(&newcomer));
-        assert!(!sources.make_room(&crowd[0]), "who holds most gets no more");
+        assert!(!sources.make_room(&crowd[0], Millis(0)), "who holds most gets no more");
         drop(crowd);
         let single: Vec<_> = (10..60).map(|n| sources.seat(Some([192, 0, 2, n].into()), Millis(0)).unwrap()).collect();
         drop(few);
         let left: Vec<usize> = (0..40)
             .map(|_| {
-                assert!(sources.make_room(&newcomer));
+                assert!(sources.make_room(&newcomer, Millis(0)));
                 single.iter().position(is_told).unwrap()
             })
             .collect();
@@ -240,34 +318,50 @@ mod tests {
     #[test]
     fn callers_of_an_onion_service_make_room_for_each_other() {
         let sources = Arc::new(Sources::new(2, Arc::new(SeededChance::new(7))));
-        let crowd: Vec<_> = (0..20).map(|_| sources.seat(ip("127.0.0.1"), Millis(0)).unwrap()).collect();
+        let crowd: Vec<_> = (0..200).map(|_| sources.seat(ip("127.0.0.1"), Millis(0)).unwrap()).collect();
         let newcomer = sources.seat(ip("127.0.0.1"), Millis(0)).unwrap();
-        let told: std::collections::BTreeSet<usize> = (0..40)
-            .map(|_| {
-                assert!(sources.make_room(&newcomer));
+        let told: Vec<usize> = (0..40)
+            .map(|second| {
+                assert!(sources.make_room(&newcomer, Millis(second * 1000)));
                 assert!(!is_told(&newcomer));
                 crowd.iter().position(is_told).unwrap()
             })
             .collect();
-        assert!(told.len() > 10, "by lot: {told:?}");
+        assert_eq!(told.iter().collect::<std::collections::BTreeSet<_>>().len(), 40, "each once");
+        assert!(told.iter().any(|nth| *nth > 100), "by lot: {told:?}");
+        let made = (0..1000).filter(|_| sources.make_room(&newcomer, Millis(99_000))).count();
+        assert_eq!(made, LOCAL_TURNS as usize, "and not all at once");
     }
 
     #[test]
     fn a_device_that_has_shown_who_it_is_keeps_its_place() {
         let sources = Arc::new(Sources::new(1000, Arc::new(SeededChance::new(8))));
-        let office: Vec<_> = (0..20).map(|_| sources.seat(ip("192.0.2.1"), Millis(0)).unwrap()).collect();
-        office.iter().take(19).for_each(|seated| seated.proven.store(true, Ordering::Relaxed));
-        let newcomer = sources.seat(ip("192.0.2.3"), Millis(0)).unwrap();
-        let single = sources.seat(ip("192.0.2.4"), Millis(0)).unwrap();
-        for _ in 0..40 {
-            assert!(sources.make_room(&newcomer));
+        let seat = |text| sources.seat(ip(text), Millis(0)).unwrap();
+        let office: Vec<_> = (0..20).map(|_| seat("192.0.2.1")).collect();
+        office.iter().for_each(|seated| seated.standing.prove());
+        let strangers: Vec<_> = (0..4).map(|_| seat("192.0.2.9")).collect();
+        let (newcomer, colleague) = (seat("192.0.2.3"), seat("192.0.2.1"));
+        for newcomer in [&newcomer, &colleague] {
+            assert!(sources.make_room(newcomer, Millis(0)), "also for one more of the same office");
+            assert_eq!(strangers.iter().filter(|seated| is_told(seated)).count(), 1);
         }
-        assert!(!office.iter().take(19).any(is_told));
-        assert!(is_told(&office[19]) || is_told(&single));
-        let many: Vec<_> = (0..PROVEN_MAX).map(|_| sources.seat(ip("192.0.2.5"), Millis(0)).unwrap()).collect();
-        many.iter().for_each(|seated| seated.proven.store(true, Ordering::Relaxed));
-        assert!(sources.make_room(&newcomer));
+        assert!(!office.iter().any(is_told));
+        let many: Vec<_> = (0..PROVEN_MAX).map(|_| seat("192.0.2.5")).collect();
+        many.iter().for_each(|seated| seated.standing.prove());
+        assert!(sources.make_room(&newcomer, Millis(0)));
         assert_eq!(many.iter().filter(|seated| is_told(seated)).count(), 1, "too many to be spared");
+    }
+
+    #[test]
+    fn those_leave_by_whom_most_came_when_memory_is_short() {
+        let sources = Arc::new(Sources::new(1000, Arc::new(SeededChance::new(9))));
+        let seat = |n: u8| sources.seat(Some([192, 0, 2, n].into()), Millis(0)).unwrap();
+        let few: Vec<_> = (0..40).map(seat).collect();
+        let talkers: Vec<_> = (0..16).map(|_| seat(99)).collect();
+        talkers.iter().for_each(|seated| _ = seated.standing.said().fetch_add(100_000, Ordering::Relaxed));
+        assert_eq!(sources.relieve(), RELIEVED_LEAST);
+        assert!(talkers.iter().all(is_told) && !few.iter().any(is_told));
+        assert_eq!(Arc::new(Sources::new(1, Arc::new(SeededChance::new(9)))).relieve(), 0);
     }
 
     #[test]
@@ -297,7 +391,7 @@ mod tests {
         sources.tend(Millis(SALT_MS));
         assert_ne!(salt(), first);
         let newcomer = sources.seat(ip("192.0.2.9"), Millis(SALT_MS)).unwrap();
-        assert!(sources.make_room(&newcomer) && is_told(&held), "it can still be asked to leave");
+        assert!(sources.make_room(&newcomer, Millis(0)) && is_told(&held), "it can still be asked to leave");
         drop((held, newcomer));
         assert!(sources.state().open.is_empty(), "and nothing of it stays");
     }

@@ -9,5 +9,6 @@
 pub mod confine;
 pub mod doctor;
 pub mod fit;
+pub mod memory;
 pub mod ranks;
 pub mod swap;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Bytes;
 use axum::http::{Method, Request, Response, StatusCode};
@@ -25,6 +26,7 @@ use porchlight_relay::chance::SystemChance;
 use porchlight_relay::clock::{Clock, SetClock};
 use porchlight_relay::config::{Mode, Settings};
 use porchlight_relay::door::listen::Bound;
+use porchlight_relay::process::memory::Memory;
 use porchlight_relay::seal::Lane;
 use porchlight_relay::seal::copy::{Found, open_copy};
 use porchlight_relay::{Relay, World, start};
@@ -173,6 +175,17 @@ pub(crate) struct Site {
     pub(crate) top: String,
     pub(crate) more: String,
     pub(crate) boot_id: [u8; 16],
+    pub(crate) memory: Arc<SaidMemory>,
+}
+
+/// What a relay is told that it holds in memory: nothing, unless a test says otherwise.
+#[derive(Default)]
+pub(crate) struct SaidMemory(pub(crate) AtomicU64);
+
+impl Memory for SaidMemory {
+    fn resident(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed))
+    }
 }
 
 impl Site {
@@ -186,6 +199,7 @@ impl Site {
             top,
             more: String::new(),
             boot_id: [1; 16],
+            memory: Arc::default(),
         }
     }
 
@@ -198,7 +212,8 @@ impl Site {
     }
 
     pub(crate) fn world(&self) -> World {
-        World { clock: Arc::clone(&self.clock) as Arc<dyn Clock>, chance: Arc::new(SystemChance), boot_id: self.boot_id }
+        let memory = Arc::clone(&self.memory) as Arc<dyn Memory>;
+        World { clock: Arc::clone(&self.clock) as Arc<dyn Clock>, chance: Arc::new(SystemChance), boot_id: self.boot_id, memory }
     }
 
     pub(crate) async fn start(&self) -> Running<'_> {
