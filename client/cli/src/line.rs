@@ -160,6 +160,10 @@ fn qr(text: &str) -> Result<String, Trouble> {
 /// `line bulletin`
 pub(crate) async fn bulletin(args: &LineBulletin, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open(&args.base, way)?;
+    let card = office.look().map_err(|error| sentences::office(&error))?.card().map_err(|error| sentences::desk(&error))?;
+    if let Some(none) = args.relay.filter(|only| card.relays.iter().all(|relay| relay.number != *only)) {
+        return Err(sentences::no_such_relay(none));
+    }
     let closed_until = args.closed_for.map(|length| now().plus(length.as_secs()));
     act(&mut office, |desk, rng| {
         if args.none {
@@ -184,9 +188,6 @@ async fn raise(round: &mut Round, code: u8, only: Option<u8>, way: &Way<'_>) -> 
     let raised = round.duty().view(|desk| desk.raise_bulletin(code, now())).map_err(|error| sentences::office(&error))?;
     let bytes = raised.map_err(|error| sentences::desk(&error))?;
     let outcomes = round.duty().raise(bytes, only).await;
-    if let (Some(only), []) = (only, outcomes.as_slice()) {
-        return Err(sentences::no_such_relay(only));
-    }
     refuse_distrust(&outcomes)?;
     let mut taken = 0usize;
     for (relay, outcome) in &outcomes {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::site::{Machine, PACE, PATIENCE, program};
 
 /// What a page's words in capitals stand for, as a regular expression.
-const NAMES: [(&str, &str); 18] = [
+const NAMES: [(&str, &str); 17] = [
     ("PROPOSAL", "[0-9a-f]{8}-[0-9]+"),
     ("ROOT", "[a-z]+(?: [a-z]+){15}"),
     ("ASKING", "[a-z]+(?: [a-z]+){7}"),
@@ -26,7 +26,6 @@ const NAMES: [(&str, &str); 18] = [
     ("OTHER", "[0-9]+"),
     ("CARRIED", "[a-z]+(?: [a-z]+){7}"),
     ("LATER", "[a-z]+(?: [a-z]+){7}"),
-    ("LAST", "[a-z]+(?: [a-z]+){7}"),
     ("SIGN", "[0-9]+"),
 ];
 
