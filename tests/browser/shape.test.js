@@ -120,13 +120,13 @@ const ANSWER = "We are here.";
 
 /**
  * How many POSTs were answered.
- * @param {import("./harness/chromium.js").Chromium} browser
+ * @param {import("./harness/browsers.js").AnyBrowser} browser
  */
 const posts = (browser) => browser.made.filter(({ path, status }) => path.endsWith("/up") && status).length;
 
 /**
  * Waits until so many POSTs more were answered, and tells what was seen.
- * @param {import("./harness/chromium.js").Chromium} browser
+ * @param {import("./harness/browsers.js").AnyBrowser} browser
  * @param {Wire} wire
  * @param {number} before
  * @returns {Promise<Visit>}
@@ -232,10 +232,12 @@ test(`${VISITS} visits that find an answer and ${VISITS} that find none look the
   /** @type {string[][]} */
   const phrases = [];
   try {
+    let next = 0;
     const writes = async () => {
-      while (phrases.length < 2 * VISITS) {
+      while (next < 2 * VISITS) {
+        const nth = next++;
         const [{ phrase }] = await line.caller("new", {});
-        const nth = phrases.push(phrase.split(" ")) - 1;
+        phrases[nth] = phrase.split(" ");
         await line.caller("checkin", { phrase }, "--status", "talk", "--text", `the ${nth}th`, "--fast-beats", "--wait", "60s");
       }
     };
