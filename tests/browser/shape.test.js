@@ -236,7 +236,7 @@ test(`${VISITS} visits that find an answer and ${VISITS} that find none look the
     const writes = async () => {
       while (next < 2 * VISITS) {
         const nth = next++;
-        const [{ phrase }] = await line.caller("new", {});
+        const [{ phrase }] = await line.caller("new", {}, "--language", "en");
         phrases[nth] = phrase.split(" ");
         await line.caller("checkin", { phrase }, "--status", "talk", "--text", `the ${nth}th`, "--fast-beats", "--wait", "60s");
       }
