@@ -118,7 +118,8 @@ enum Pulse {
 enum Arrival {
     Notice(usize, Result<Heard, Failure>),
     Put(usize, Box<[u8; ROSTER_LEN]>, Result<DeskReply, Failure>),
-    Page(usize, Result<LanePage, Failure>),
+    /// A page of the lane, and when it came: whatever else was to be done then, the next one is asked for by that.
+    Page(usize, Duration, Result<LanePage, Failure>),
     Bundle(usize, Ticket, Result<DeskReply, Failure>),
     Days(usize, Result<Vec<(u32, Vec<u8>)>, Failure>),
     /// The blobs of a board for a colleague are with a relay, unless it has no room for them.
@@ -585,7 +586,11 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         post.polled_after = after;
         let wait = if post.caught_up { POLL_S } else { 0 };
         let relay = Arc::clone(&post.relay);
-        self.errands.spawn(async move { Arrival::Page(at, relay.desk_up(after, wait, token, patience).await) });
+        let clock = self.clock.clone();
+        self.errands.spawn(async move {
+            let page = relay.desk_up(after, wait, token, patience).await;
+            Arrival::Page(at, clock.elapsed(), page)
+        });
     }
 
     /// Asks for the next page a constant time after one came.
@@ -599,8 +604,8 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
         }
     }
 
-    fn take_page(&mut self, at: usize, page: Result<LanePage, Failure>) {
-        let (now, came) = (self.line_now(at), self.clock.elapsed());
+    fn take_page(&mut self, at: usize, came: Duration, page: Result<LanePage, Failure>) {
+        let now = self.line_now(at);
         let Some(post) = self.posts.get_mut(at) else { return };
         post.polling = false;
         let number = post.relay.number();
@@ -620,7 +625,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
             if desk.after(number) == asked { desk.take_page(number, &page, now, rng).map(Some) } else { Ok(None) }
         });
         match taken {
-            Ok(None) => self.poll(at),
+            Ok(None) => self.poll_after(at, came),
             Ok(Some(taken)) => {
                 if taken.letters > 0 {
                     self.news.push_back(DutyNews::Letters(taken.letters));
@@ -890,7 +895,7 @@ impl<C: Clock + Clone + Send + 'static> Duty<C> {
                 self.trouble(at, failure);
             }
             Arrival::Put(at, roster, reply) => self.take_put(at, &roster, reply),
-            Arrival::Page(at, page) => self.take_page(at, page),
+            Arrival::Page(at, came, page) => self.take_page(at, came, page),
             Arrival::Bundle(at, ticket, reply) => self.take_bundle(at, ticket, reply),
             Arrival::Days(at, days) => self.take_days(at, days),
             Arrival::Left(at, board, left) => self.take_left(at, &board, left),
