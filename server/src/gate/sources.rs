@@ -187,7 +187,7 @@ impl Sources {
     /// nobody is known.
     ///
     /// So whoever holds many places loses them to those who hold few, and where all hold one each it is a matter of chance. All that comes from
-    /// this machine is one source here, in which newcomers take the places of others, [`LOCAL_TURNS`] a second: an onion service's callers are
+    /// this machine is one source here, in which newcomers take the places of others, sixteen a second: an onion service's callers are
     /// many. Devices of a line keep theirs, as long as they are not too many.
     #[must_use]
     pub fn make_room(&self, newcomer: &Seated, now: Millis) -> bool {
