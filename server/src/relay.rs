@@ -50,7 +50,10 @@ const MEASURE_ROUNDS: u32 = 5;
 /// Connections that may wait for a place that somebody else is asked to leave.
 const WAITING_MAX: usize = 128;
 
-/// Bytes in memory beyond which connections are asked to leave, each second in which it grows: three quarters of what the unit allows
+/// How often between two rounds the memory is looked at: half a gigabyte comes within seconds.
+const LOOKS: u32 = 4;
+
+/// Bytes in memory beyond which connections are asked to leave, as long as it grows: three quarters of what the unit allows
 /// (`MemoryMax`), and more than a full house takes.
 const MEMORY_ENOUGH: u64 = 384 << 20;
 
@@ -289,6 +292,7 @@ impl Relay {
         let rooms = Arc::clone(&self.rooms);
         let _ = tokio::task::spawn_blocking(move || {
             stack::wiped(|| {
+                rooms.relieve();
                 rooms.tend_memory();
                 rooms.tend(0);
             });
@@ -319,8 +323,14 @@ impl KeyWatch {
     fn begin(rooms: Arc<Rooms>) -> io::Result<Self> {
         let (end, ended) = mpsc::channel();
         let watch = move || {
-            while ended.recv_timeout(TEND_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
-                stack::wiped(|| rooms.tend_memory());
+            let mut looks = 0_u32;
+            while ended.recv_timeout(TEND_EVERY / LOOKS) == Err(mpsc::RecvTimeoutError::Timeout) {
+                rooms.relieve();
+                looks += 1;
+                if looks.is_multiple_of(LOOKS) {
+                    looks = 0;
+                    stack::wiped(|| rooms.tend_memory());
+                }
             }
         };
         Ok(Self { end: Some(end), thread: Some(thread::Builder::new().name("keys".into()).spawn(watch)?) })
@@ -341,7 +351,6 @@ impl Rooms {
     fn tend_memory(&self) {
         self.counters.epochs_forgotten.add(self.sealer.expire_keys(self.clock.boot()) as u64);
         self.sources.tend(self.clock.now());
-        self.relieve();
         for served in &self.lines {
             served.gate.tend(self.clock.now(), self.clock.boot(), &served.line.up.held());
             served.line.tend_memory();
@@ -352,7 +361,7 @@ impl Rooms {
     fn relieve(&self) {
         let Some(resident) = self.memory.resident() else { return };
         if resident > self.enough.load(Ordering::Relaxed) {
-            self.sources.relieve();
+            self.sources.relieve(resident - MEMORY_ENOUGH / 2);
         }
         self.enough.store(resident.max(MEMORY_ENOUGH), Ordering::Relaxed);
     }

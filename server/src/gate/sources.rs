@@ -25,8 +25,8 @@ const PROVEN_MAX: usize = 128;
 /// Newcomers of this machine's in a second for whom others of this machine's leave: whoever connects without end would else end all of them.
 const LOCAL_TURNS: u32 = 16;
 
-/// When memory is short, one of so many connections leaves at a time, and at least so many.
-const RELIEVED_PART: usize = 16;
+/// When memory is short, at most one of so many connections leaves at a time, and at least so many.
+const RELIEVED_PART: usize = 2;
 const RELIEVED_LEAST: usize = 16;
 
 /// A source: the salted hash of a network, which is an address of IPv4 or a /48 of IPv6. All that comes through a Unix socket is one source,
@@ -220,12 +220,18 @@ impl Sources {
     }
 
     /// Asks those to leave by whom most came, since memory is short: what a connection makes a library keep is at most a few times what came by
-    /// it. How many were asked.
-    pub fn relieve(&self) -> usize {
+    /// it. As many as `bytes` came by, within bounds. How many were asked.
+    pub fn relieve(&self, bytes: u64) -> usize {
         let state = self.state();
         let mut all: Vec<&Open> = state.all().collect();
         all.sort_unstable_by_key(|open| Reverse(open.standing.bytes()));
-        let count = (all.len() / RELIEVED_PART).max(RELIEVED_LEAST);
+        let mut said = 0_u64;
+        let enough = all.iter().take_while(|open| {
+            let goes_on = said < bytes;
+            said = said.saturating_add(open.standing.bytes());
+            goes_on
+        });
+        let count = enough.count().min(all.len() / RELIEVED_PART).max(RELIEVED_LEAST);
         all.iter().take(count).map(|open| open.ask_to_leave()).count()
     }
 }
@@ -359,9 +365,14 @@ mod tests {
         let few: Vec<_> = (0..40).map(seat).collect();
         let talkers: Vec<_> = (0..16).map(|_| seat(99)).collect();
         talkers.iter().for_each(|seated| _ = seated.standing.said().fetch_add(100_000, Ordering::Relaxed));
-        assert_eq!(sources.relieve(), RELIEVED_LEAST);
+        assert_eq!(sources.relieve(1), RELIEVED_LEAST);
         assert!(talkers.iter().all(is_told) && !few.iter().any(is_told));
-        assert_eq!(Arc::new(Sources::new(1, Arc::new(SeededChance::new(9)))).relieve(), 0);
+        let louder: Vec<_> = (0..20).map(|_| seat(98)).collect();
+        louder.iter().for_each(|seated| _ = seated.standing.said().fetch_add(200_000, Ordering::Relaxed));
+        assert_eq!(sources.relieve(4_000_000), 20);
+        assert!(louder.iter().all(is_told) && !few.iter().any(is_told));
+        assert_eq!(sources.relieve(u64::MAX), (few.len() + talkers.len() + louder.len()) / RELIEVED_PART);
+        assert_eq!(Arc::new(Sources::new(1, Arc::new(SeededChance::new(9)))).relieve(1), 0);
     }
 
     #[test]

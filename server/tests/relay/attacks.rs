@@ -417,7 +417,9 @@ async fn tables_of_headers_do_not_fill_the_memory() {
     // The method and the scheme from the table that everybody has, the path into the one of this connection.
     let ask = |nth| {
         let block = [&[0x82, 0x87, 0x44, 1, b'/'], header(0, b":authority", b"localhost").as_slice()].concat();
-        [filler.as_slice(), &frame(HEADERS, END_HEADERS | END_STREAM, stream(nth), &block)].concat()
+        // Before its first request a connection may not send that much.
+        let filler: &[u8] = if nth == 0 { &[] } else { &filler };
+        [filler, &frame(HEADERS, END_HEADERS | END_STREAM, stream(nth), &block)].concat()
     };
     let (before, mut most) = (resident(), 0);
     let mut holding = Vec::new();
