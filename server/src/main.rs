@@ -15,7 +15,7 @@ use porchlight_relay::config::{Mode, Settings, Tls};
 use porchlight_relay::door::decoy::Decoy;
 use porchlight_relay::door::tls::{Certificate, Renewal, TlsError, Until, kept_pin, of_certificate, pin_text};
 use porchlight_relay::process::confine::{Held, Reach, confine};
-use porchlight_relay::process::doctor::{Host, Verdict, sealed};
+use porchlight_relay::process::doctor::{Host, SOON_DAYS, Verdict, sealed};
 use porchlight_relay::process::{fit, ranks, swap};
 use porchlight_relay::relay::Trouble;
 use porchlight_relay::relay::identity;
@@ -34,9 +34,8 @@ static MEMORY: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// How long what may never end is waited for when all else has ended.
 const LEFT_OVER: Duration = Duration::from_millis(200);
-/// Between two reminders of a certificate that ends, and how many days before that they begin.
+/// Between two reminders of a certificate that ends.
 const DAY: Duration = Duration::from_secs(86_400);
-const SOON: i64 = 21;
 /// Fewer connections serve nobody.
 const CONNECTIONS_LEAST: usize = 64;
 
@@ -244,7 +243,7 @@ fn ending(until: &Until) -> Option<String> {
     if until.is_over() {
         return Some(format!("warning: the certificate ended on {until}: browsers turn away"));
     }
-    (until.days() < SOON).then(|| format!("warning: the certificate ends on {until}: renew it, with its key"))
+    (until.days() < SOON_DAYS).then(|| format!("warning: the certificate ends on {until}: renew it, with its key"))
 }
 
 /// Says once a day that the certificate ends soon: else nobody hears of it before callers do.

@@ -45,8 +45,8 @@ const CHUNK: u64 = 1 << 20;
 const PACKED: [&str; 16] =
     ["gz", "tgz", "z", "zip", "xz", "lzma", "zst", "zstd", "bz2", "lz4", "lzo", "br", "7z", "rar", "journal", "journal~"];
 
-/// Days before a certificate's end from which on it is doubtful, and bad.
-const SOON_DAYS: i64 = 21;
+/// Days before a certificate's end from which on it is doubtful (and the relay says so once a day), and bad.
+pub const SOON_DAYS: i64 = 21;
 const LAST_DAYS: i64 = 3;
 
 /// Paths that a finding names; the rest is counted.

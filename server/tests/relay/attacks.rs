@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::binary::{Process, site};
+use crate::binary::{Process, kib, site};
 use crate::frames::*;
 use crate::support::*;
 use porchlight_proto::api::{Notice, UpOutcome};
@@ -368,11 +368,7 @@ async fn heads_whose_bodies_do_not_come_take_little() {
     const CONNECTIONS: usize = 64;
     let site = site(84);
     let process = Process::start(&site.path("relay.toml"));
-    let resident = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().to_owned();
-        line.split(' ').next().unwrap().parse::<u64>().unwrap()
-    };
+    let resident = || kib(process.child.id(), "VmRSS");
     let asks: Vec<u8> = (0..STREAMS)
         .flat_map(|nth| {
             let usual = head("POST", b"/", &[(b"content-length", b"1")]);
@@ -408,11 +404,7 @@ async fn tables_of_headers_do_not_fill_the_memory() {
     const HEADS: u32 = 107;
     let site = site(89);
     let process = Process::start(&site.path("relay.toml"));
-    let resident = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().to_owned();
-        line.split(' ').next().unwrap().parse::<u64>().unwrap() >> 10
-    };
+    let resident = || kib(process.child.id(), "VmRSS") >> 10;
     let filler: Vec<u8> = [8_200, 8_200, 16_384].iter().flat_map(|len| frame(0xfa, 0, 0, &vec![b'x'; *len])).collect();
     // The method and the scheme from the table that everybody has, the path into the one of this connection.
     let ask = |nth| {

@@ -33,6 +33,13 @@ pub(crate) struct Process {
     pub(crate) said: mpsc::Receiver<String>,
 }
 
+/// What the kernel says of a process in KiB, as `VmRSS`.
+pub(crate) fn kib(pid: u32, key: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{key}:"))).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
 impl Process {
     pub(crate) fn start(config: &Path) -> Self {
         let mut command = Command::new(BINARY);

@@ -56,9 +56,7 @@ async fn client_from(from: Ipv4Addr, to: SocketAddr, spki: [u8; 32]) -> Option<C
 }
 
 fn memory(pid: u32, key: &str) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{key}:"))).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
+    kib(pid, key) / 1024
 }
 
 /// Cells that a flood has sent, and those of them that were stored.

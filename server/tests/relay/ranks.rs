@@ -64,8 +64,8 @@ fn it_can_be_neither_dumped_nor_traced_nor_swapped_nor_run_other_programs() {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let cores: Vec<&str> = limits.lines().find(|line| line.starts_with("Max core")).unwrap().split_whitespace().collect();
     assert_eq!(cores[4..6], ["0", "0"], "{cores:?}");
-    let kib = |key: &str| status(pid, key).trim_end_matches(" kB").parse::<u64>().unwrap();
-    assert!(kib("VmLck") >= kib("VmRSS"), "all that is in memory is locked: {} of {} KiB", kib("VmLck"), kib("VmRSS"));
+    let [locked, resident] = ["VmLck", "VmRSS"].map(|key| kib(pid, key));
+    assert!(locked >= resident, "all that is in memory is locked: {locked} of {resident} KiB");
     // Each thread: who confines itself after others have begun confines itself alone.
     let threads: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/task"))
         .unwrap()
@@ -387,19 +387,30 @@ async fn a_hangup_takes_a_renewed_certificate_and_no_other_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_has_ended_is_said() {
+async fn a_certificate_that_has_ended_or_soon_will_is_said() {
     let site = site(77);
     let pair = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    params.not_after = rcgen::date_time_ymd(2020, 2, 29);
-    std::fs::write(site.path("cert.pem"), params.self_signed(&pair).unwrap().pem()).unwrap();
     std::fs::write(site.path("key.pem"), pair.serialize_pem()).unwrap();
     let files = "cert = \"cert.pem\"\nkey = \"key.pem\"";
     std::fs::write(site.path("relay.toml"), site.text().replace("self_signed = true", files)).unwrap();
-    let mut command = Command::new(BINARY);
-    command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
-    let said = said_at_the_start(command);
+    let said_of = |not_after| {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_after = not_after;
+        std::fs::write(site.path("cert.pem"), params.self_signed(&pair).unwrap().pem()).unwrap();
+        let mut command = Command::new(BINARY);
+        command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
+        said_at_the_start(command)
+    };
+    let said = said_of(rcgen::date_time_ymd(2020, 2, 29));
     assert!(said.iter().any(|line| line.contains("the certificate ended on 2020-02-29")), "{said:?}");
+    let in_days = |days: u64| x509_parser::time::ASN1Time::now().to_datetime() + std::time::Duration::from_secs(days * 86_400);
+    let said = said_of(in_days(20));
+    assert!(
+        said.iter().any(|line| line.contains("the certificate ends on ") && line.contains("renew it, with its key")),
+        "{said:?}"
+    );
+    let said = said_of(in_days(23));
+    assert!(!said.iter().any(|line| line.contains("certificate")), "{said:?}");
 }
 
 /// What a relay says until it serves or ends; then it is stopped.
