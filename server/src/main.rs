@@ -56,7 +56,7 @@ enum Verb {
     Run(RunArguments),
     /// Say whether a configuration can be used, and with which pin. Makes nothing without --make-key.
     CheckConfig(CheckArguments),
-    /// Look at this host: swap, core dumps, keyring, clock, permissions, logs. Changes nothing.
+    /// Look at this host: swap, core dumps, keyring, clock, certificate, permissions, logs. Changes nothing.
     Doctor(DoctorArguments),
 }
 
