@@ -58,3 +58,13 @@ fn a_relay_that_is_gone_from_the_card_is_left_alone() {
     watch.signal("TERM");
     assert!(watch.ended().success());
 }
+
+/// "This door will change" at a door of no such number is at none: nothing is signed or said before that is known.
+#[test]
+fn a_bulletin_for_a_relay_that_is_not_on_the_card_changes_nothing() {
+    let (site, _relay) = Site::published(Plan::default());
+    let ran = site.desk(&["line", "bulletin", "--code", "2", "--closed-for", "1h", "--relay", "9"]).ends(1);
+    assert!(ran.stderr.contains("the line has no relay 9") && ran.objects().is_empty(), "{}", ran.stderr);
+    let ran = site.desk(&["line", "bulletin", "--code", "2", "--closed-for", "1h", "--relay", "0"]).ends(0);
+    assert_eq!(ran.events("raised").len(), 1, "the control");
+}
