@@ -20,6 +20,7 @@ use porchlight_proto::sign::PublicKey;
 use porchlight_proto::time::{Seconds, Timing};
 
 use crate::config::LineSettings;
+use crate::counters::Counters;
 
 const MAGIC: &[u8; 8] = b"PLBOARD2";
 
@@ -43,6 +44,7 @@ pub struct Board {
     path: PathBuf,
     root: PublicKey,
     timing: Timing,
+    counters: Arc<Counters>,
     hung: RwLock<Arc<Hung>>,
     /// Held while something is put up. Whoever reads never waits for a disk.
     putting: Mutex<()>,
@@ -64,7 +66,7 @@ impl Board {
     /// # Errors
     ///
     /// What the file system says, unless there is no file yet.
-    pub(super) fn open(public_dir: &Path, settings: &LineSettings) -> io::Result<Self> {
+    pub(super) fn open(public_dir: &Path, settings: &LineSettings, counters: Arc<Counters>) -> io::Result<Self> {
         crate::files::make_private_dir(public_dir)?;
         let path = public_dir.join(data_encoding::HEXLOWER.encode(settings.id.as_bytes()));
         let bytes = match std::fs::read(&path) {
@@ -80,6 +82,7 @@ impl Board {
             path,
             root: settings.root,
             timing: settings.timing,
+            counters,
             hung: RwLock::new(Arc::new(hung)),
             putting: Mutex::default(),
             stood: Mutex::default(),
@@ -98,6 +101,9 @@ impl Board {
         let bytes = fresh.to_bytes();
         let replaced = crate::files::replace(&self.path, &bytes);
         // What the disk could not promise may have taken the old one's place all the same, and would be in force after a restart.
+        if replaced.is_err() {
+            self.counters.store_failures.add(1);
+        }
         if replaced.is_ok() || std::fs::read(&self.path).is_ok_and(|there| there == bytes) {
             *self.hung.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
         }

@@ -119,7 +119,7 @@ impl Line {
             up: UpLane::open(&settings, ground),
             fast: FastTrack::new(settings.timing, Arc::clone(&ground.chance)),
             slow: SlowTrack::open(&settings, ground),
-            board: Board::open(public_dir, &settings)?,
+            board: Board::open(public_dir, &settings, Arc::clone(&ground.counters))?,
             blobs: Blobs::open(settings.id, ground),
             floors: Floors::new(ground.sealer.life(), ground.clock.boot()),
             ground: ground.clone(),

@@ -121,7 +121,10 @@ impl SlowTrack {
         let first = u64::from(number) * SLOTS_PER_DAY;
         let begun = (self.timing.slow_slot(now) + 1).saturating_sub(first).min(SLOTS_PER_DAY);
         let mut days = self.days();
-        let day = self.day(&mut days, number, now).ok()?;
+        let Ok(day) = self.day(&mut days, number, now) else {
+            self.ground.counters.store_failures.add(1);
+            return None;
+        };
         let seed = *day.epochs.first()?;
         let shown = u64::try_from(day.shown.len() / DOWN_CELL_LEN).unwrap_or(0);
         if shown == begun && !day.page.is_empty() {

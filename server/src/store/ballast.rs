@@ -27,14 +27,22 @@ impl Ballast {
         Self(data_dir.join("ballast"))
     }
 
-    /// Throws it out if the disk is nearly full, takes it in if there is room, given the bytes that are free.
-    pub fn trim(&self, free: u64) {
-        let is_held = self.0.exists();
-        if is_held && free < LOW {
+    /// Throws it out if its file system is nearly full, takes it in if there is room.
+    pub fn trim(&self) {
+        self.trim_to(self.0.parent().map_or(0, crate::files::free_bytes));
+    }
+
+    fn trim_to(&self, free: u64) {
+        let length = fs::symlink_metadata(&self.0).map_or(0, |data| data.len());
+        let is_held = length >= BALLAST;
+        if length > 0 && free < LOW {
             let _ = fs::remove_file(&self.0);
-        } else if !is_held && free > HIGH && self.take_in().is_none() {
-            // Half of it is none.
+        } else if !is_held && free > HIGH {
+            // Half of it is none, also if a kill left it.
             let _ = fs::remove_file(&self.0);
+            if self.take_in().is_none() {
+                let _ = fs::remove_file(&self.0);
+            }
         }
     }
 
@@ -56,8 +64,12 @@ mod tests {
         for (free, expected) in
             [(LOW, 0), (HIGH, 0), (HIGH + 1, BALLAST), (LOW, BALLAST), (LOW - 1, 0), (0, 0), (u64::MAX, BALLAST)]
         {
-            ballast.trim(free);
+            ballast.trim_to(free);
             assert_eq!(held(), expected, "with {free} free");
         }
+        // A kill came between its making and its filling.
+        fs::write(dir.path().join("ballast"), b"").unwrap();
+        ballast.trim_to(u64::MAX);
+        assert_eq!(held(), BALLAST);
     }
 }

@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{MemoryStore, Place, Record, RecordKey, ShelfId, Store, StoreError};
 
+type Act = Box<dyn FnOnce() + Send>;
+
 /// Does what [`MemoryStore`] does, unless it was told to refuse.
 pub(crate) struct FaultyStore {
     inner: MemoryStore,
     fault: Mutex<Option<StoreError>>,
     keeps: AtomicBool,
     holds_on: AtomicBool,
+    before_write: Mutex<Option<Act>>,
     /// Held by a test: then removing hangs.
     pub(crate) hangs: Mutex<()>,
 }
@@ -24,6 +27,7 @@ impl FaultyStore {
             fault: Mutex::default(),
             keeps: false.into(),
             holds_on: false.into(),
+            before_write: Mutex::default(),
             hangs: Mutex::default(),
         })
     }
@@ -48,6 +52,11 @@ impl FaultyStore {
         self.holds_on.store(holds_on, Ordering::Relaxed);
     }
 
+    /// What happens once the next write has come, and before anything of it is there.
+    pub(crate) fn before_next_write(&self, act: impl FnOnce() + Send + 'static) {
+        *self.before_write.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
+    }
+
     fn next(&self) -> Result<(), StoreError> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
@@ -55,6 +64,10 @@ impl FaultyStore {
 
 impl Store for FaultyStore {
     fn append(&self, place: Place, records: &[Record]) -> Result<(), StoreError> {
+        let act = self.before_write.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(act) = act {
+            act();
+        }
         if self.keeps.load(Ordering::Relaxed) {
             self.inner.append(place, records)?;
         }

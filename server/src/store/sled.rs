@@ -7,6 +7,7 @@
 //!   [`StoreError::Unreadable`] until it is forgotten, and the others go on. sled also *panics* at some damage; such a panic is caught
 //!   here and means the same. On a thread of sled's own it is not, and ends the relay.
 //! - A shelf is closed when the medium refuses, and opened again at the next use: sled itself never gets over a full disk.
+//! - What is not there as it was put there (a directory where a file was) is damage, too, and not a medium that refuses for now.
 //! - What sled wrote of a snapshot when the disk filled up is removed before it takes that for the newest one.
 //! - Small caches; a shelf is opened at its first use and closed when it has rested.
 
@@ -20,6 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use super::{Place, Record, RecordKey, ShelfId, Store, StoreError};
 
@@ -104,7 +107,12 @@ impl SledStore {
         // Also one that nobody has here: who waited for it while it was removed has made it anew.
         let shelf = self.shelf(id);
         shelf.close();
-        match fs::remove_dir_all(&shelf.path) {
+        let removed = match fs::remove_dir_all(&shelf.path) {
+            // Not what we put there, and dead all the same.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => fs::remove_file(&shelf.path),
+            removed => removed,
+        };
+        match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
@@ -129,7 +137,7 @@ impl Store for SledStore {
 
     fn read(&self, place: Place, from: RecordKey, limit: usize) -> Result<Vec<Record>, StoreError> {
         let shelf = self.shelf(place.shelf);
-        if !shelf.path.try_exists()? {
+        if matches!(fs::symlink_metadata(&shelf.path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
             return Ok(Vec::new());
         }
         shelf.with(|open| read_tree(&open.db.open_tree(place.epoch.0)?, from, limit))
@@ -356,9 +364,12 @@ fn fenced<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, Damage> {
     }
 }
 
+/// What is not there as it was put there.
 fn is_damage(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
+    use io::ErrorKind::{AlreadyExists, InvalidData, InvalidInput, IsADirectory, NotADirectory, NotSeekable, UnexpectedEof};
+    let kind = error.kind();
+    matches!(kind, AlreadyExists | InvalidData | InvalidInput | IsADirectory | NotADirectory | NotSeekable | UnexpectedEof)
+        || Errno::from_io_error(error).is_some_and(|errno| [Errno::LOOP, Errno::NXIO].contains(&errno))
 }
 
 fn shelf_of_name(name: &str) -> Option<ShelfId> {
@@ -378,6 +389,7 @@ fn bytes_under(dir: &Path) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::EpochId;
     use super::*;
 
     #[test]
@@ -395,7 +407,7 @@ mod tests {
     fn a_shelf_that_rests_while_it_is_used_is_not_taken_for_damage() {
         let dir = tempfile::tempdir().unwrap();
         let store = SledStore::open(dir.path()).unwrap();
-        let place = Place { shelf: ShelfId([1; 16]), epoch: super::super::EpochId([2; 8]) };
+        let place = Place { shelf: ShelfId([1; 16]), epoch: EpochId([2; 8]) };
         let record = |number| Record { key: RecordKey(number), sealed: vec![7; 100] };
         store.append(place, &[record(0)]).unwrap();
         let is_over = AtomicBool::new(false);
@@ -417,7 +429,7 @@ mod tests {
 
     fn one_record(dir: &Path) -> (SledStore, Place) {
         let store = SledStore::open(dir).unwrap();
-        let place = Place { shelf: ShelfId([1; 16]), epoch: super::super::EpochId([2; 8]) };
+        let place = Place { shelf: ShelfId([1; 16]), epoch: EpochId([2; 8]) };
         store.append(place, &[Record { key: RecordKey(0), sealed: vec![7; 100] }]).unwrap();
         (store, place)
     }
@@ -453,6 +465,30 @@ mod tests {
         assert_eq!((store.unreadable_count(), store.read(place, RecordKey(0), 1000).unwrap().len()), (0, 1));
         assert!(matches!(shelf.with(fails(4)), Err(StoreError::Unreadable)));
         assert_eq!(store.unreadable_count(), 1);
+    }
+
+    #[test]
+    fn a_shelf_that_is_something_else_on_the_disk_is_set_aside_and_goes_when_it_is_forgotten() {
+        for spoil in [
+            (|shelf: &Path| fs::remove_file(shelf.join("db")).and_then(|()| fs::create_dir(shelf.join("db"))).unwrap())
+                as fn(&Path),
+            |shelf| fs::remove_dir_all(shelf).and_then(|()| fs::write(shelf, b"a file")).unwrap(),
+            |shelf| fs::remove_dir_all(shelf).and_then(|()| std::os::unix::fs::symlink(shelf, shelf)).unwrap(),
+            |shelf| fs::remove_file(shelf.join("conf")).and_then(|()| fs::create_dir(shelf.join("conf"))).unwrap(),
+            |shelf| fs::remove_file(shelf.join("db")).and_then(|()| std::os::unix::fs::symlink("db", shelf.join("db"))).unwrap(),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let (store, place) = one_record(dir.path());
+            drop(store);
+            spoil(&dir.path().join(place.shelf.to_string()));
+            let store = SledStore::open(dir.path()).unwrap();
+            assert!(matches!(store.read(place, RecordKey(0), 1000), Err(StoreError::Unreadable)));
+            assert_eq!(store.unreadable_count(), 1);
+            let other = Place { shelf: ShelfId([3; 16]), ..place };
+            store.append(other, &[Record { key: RecordKey(0), sealed: vec![7; 100] }]).unwrap();
+            store.forget(place, &[other]).unwrap();
+            assert_eq!((store.unreadable_count(), store.listed().unwrap()), (0, vec![other.shelf]));
+        }
     }
 
     #[test]

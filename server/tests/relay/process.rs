@@ -275,7 +275,7 @@ fn what_run_refuses_check_config_refuses_with_the_same_words_and_makes_nothing()
         std::fs::create_dir(site.path("site")).unwrap();
         ["site/index.html", "site/404.html", "outside"].iter().for_each(|name| std::fs::write(site.path(name), "x").unwrap());
     }
-    let mistakes: [Mistake; 4] = [
+    let mistakes: [Mistake; 5] = [
         ("a keyring on a disk", "", |_| {}, "is not on a file system in RAM"),
         (
             "a file of the decoy elsewhere",
@@ -297,9 +297,15 @@ fn what_run_refuses_check_config_refuses_with_the_same_words_and_makes_nothing()
         ),
         (
             "no page for what is not there",
+            "keyring_on_disk = true\ndecoy_dir = \"site\"\n",
+            |site| std::fs::create_dir(site.path("site")).unwrap(),
+            "decoy_dir: there is no index.html",
+        ),
+        (
+            "a site among the relay's own files",
             "keyring_on_disk = true\ndecoy_dir = \".\"\n",
             |_| {},
-            "decoy_dir: there is no index.html",
+            "decoy_dir: the configuration lies in it",
         ),
     ];
     for (name, more, change, says) in mistakes {
@@ -623,6 +629,9 @@ async fn left(process: &Process, client: &mut Client, line: &TestLine, fixture: 
     Left { cells, has_slots, has_blob }
 }
 
+/// What stands in a file's place, so that nobody can open it.
+const A_DIRECTORY: &str = "a directory";
+
 /// A file below the site that is hurt, and how.
 struct Case<'a> {
     path: &'a Path,
@@ -648,6 +657,9 @@ impl Fixture {
                     (format!("a number at {at} changed"), Some(bytes))
                 }));
             }
+            if path.starts_with("data/cells") && path.ends_with("db") {
+                ways.push((A_DIRECTORY.into(), None));
+            }
             cases.extend(ways.into_iter().map(|(way, now)| Case { path, was, way, now }));
         }
         cases
@@ -665,6 +677,9 @@ impl Fixture {
         match &case.now {
             Some(bytes) => std::fs::write(dir.join(case.path), bytes).unwrap(),
             None => std::fs::remove_file(dir.join(case.path)).unwrap(),
+        }
+        if case.way == A_DIRECTORY {
+            std::fs::create_dir(dir.join(case.path)).unwrap();
         }
     }
 }
@@ -877,7 +892,7 @@ async fn a_full_disk_refuses_and_loses_nothing_and_is_got_over() {
             }
         }
     }
-    let mut heard = hear_all(process, &["is full", "refuses to be written"]);
+    let mut heard = hear_all(process, &["is full", "refuses to be written or read"]);
     assert!(refused_count > 0, "VOID: it was measured too soon for the medium itself to refuse anything");
     assert_eq!(refusal(&mut client, GATE, &line.post()).await, Some(full), "the quota refuses with the same bytes");
 
