@@ -68,7 +68,7 @@ pub enum KeyringError {
     InUse(PathBuf),
     /// It would lie on a disk.
     #[error(
-        "keyring_dir {0} is not on a file system in RAM (tmpfs), so keys would outlive their cells: choose a directory under /run or \
+        "keyring_dir {0} is not on a file system in RAM (tmpfs), or on the one where data_dir is, so keys would outlive their cells: choose a directory under /run or \
          /dev/shm, or set keyring_on_disk = true if that is meant"
     )]
     OnDisk(PathBuf),

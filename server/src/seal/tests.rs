@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use tempfile::TempDir;
 
 use super::*;
@@ -42,8 +44,13 @@ impl Disk {
     }
 }
 
+/// One with a keyring in memory.
+fn over<S: Store>(store: &Arc<S>) -> Sealer {
+    Sealer::new(Keyring::in_memory(chance().as_ref()), Arc::clone(store) as Arc<dyn Store>, chance())
+}
+
 fn in_memory() -> Sealer {
-    Sealer::new(Keyring::in_memory(chance().as_ref()), Arc::new(MemoryStore::new()), chance())
+    over(&Arc::new(MemoryStore::new()))
 }
 
 #[test]
@@ -96,20 +103,27 @@ fn a_restart_in_the_same_boot_finds_epochs_counts_life_and_promises() {
     let now = BootMillis(HOUR);
     let sealer = disk.sealer(now);
     let life = sealer.life();
-    let epochs = [1, 2].map(|number| sealer.begin(name(number), u64::from(number) * 10, now, now.after(HOUR)).unwrap());
+    let begin = |number| sealer.begin(name(number), u64::from(number) * 10, now, now.after(HOUR)).unwrap();
+    let epochs = [1, 2].map(begin);
     sealer.append(&epochs[0], &[(RecordKey(10), b"ten")], 3, now).unwrap();
     sealer.append(&epochs[0], &[(RecordKey(13), b"thirteen")], 4, now).unwrap();
     sealer.reserve(&line(1), 500).unwrap();
     sealer.reserve(&line(2), 70).unwrap();
     sealer.reserve(&line(1), 900).unwrap();
+    assert_eq!((sealer.reserved(&line(1)), sealer.reserved(&line(2))), (900, 70));
+    // It takes no slot of theirs.
+    begin(3);
     let filler = sealer.filler(&epochs[1], 7, now).unwrap();
+    // Filler that can be told from an answer says when nobody was answered.
+    assert!(sealer.filler(&epochs[1], 8, now).unwrap() != filler, "another slot");
+    assert!(sealer.filler(&epochs[0], 7, now).unwrap() != filler, "another epoch");
     drop(sealer);
     let sealer = disk.sealer(now.after(5));
     assert_eq!(sealer.life(), life);
     let held = sealer.held(Lane::Up, &line(1));
     assert_eq!(
         held.iter().map(|epoch| (epoch.name, epoch.first, epoch.count)).collect::<Vec<_>>(),
-        [(name(1), 10, 7), (name(2), 20, 0)]
+        [(name(1), 10, 7), (name(2), 20, 0), (name(3), 30, 0)]
     );
     assert_eq!(sealer.read(&held[0], RecordKey(0), 1000, now).unwrap().records.len(), 2);
     assert_eq!(sealer.filler(&held[1], 7, now).unwrap(), filler, "filler lives with its key");
@@ -130,7 +144,7 @@ fn another_boot_voids_the_keyring_and_overwrites_every_key() {
     assert_ne!(keyring.life(), life);
     assert!(keyring.places().is_empty());
     let after = std::fs::read(disk.keys().join(KEYRING_FILE)).unwrap();
-    assert_eq!(after.len(), keys.len(), "the size never changes");
+    assert_eq!([keys.len(), after.len()], [64 + 8192 * 160; 2], "the size never changes");
     assert!(after[64..].iter().all(|byte| *byte == 0));
 }
 
@@ -160,9 +174,33 @@ fn a_keyring_belongs_to_one_relay_and_not_on_a_disk() {
     assert!(matches!(disk.keyring(BOOT, BootMillis(0)), Err(KeyringError::InUse(_))));
     drop(held);
     disk.keyring(BOOT, BootMillis(0)).unwrap();
+    // Somebody made it beforehand, for others to read.
+    let file = disk.keys().join(KEYRING_FILE);
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+    disk.keyring(BOOT, BootMillis(0)).unwrap();
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     // The data directory itself: the same device, whatever that is.
     let open = Keyring::open(&disk.keys(), disk.dir.path(), KeyringMedium::RamOnly, BOOT, BootMillis(0), chance().as_ref());
     assert!(matches!(open, Err(KeyringError::OnDisk(_))));
+}
+
+#[test]
+fn keys_lie_in_ram_and_apart_from_the_data_unless_they_may_lie_anywhere() {
+    // Not the usual place for what is temporary: that may be RAM, too.
+    let on_disk = || TempDir::new_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap();
+    let in_ram = || TempDir::new_in("/dev/shm").unwrap();
+    for (name, keys, data, is_refused) in [
+        ("keys in RAM, data on a disk", in_ram(), on_disk(), false),
+        ("both in one RAM", in_ram(), in_ram(), true),
+        ("keys on a disk, data in RAM", on_disk(), in_ram(), true),
+    ] {
+        let open = Keyring::open(keys.path(), data.path(), KeyringMedium::RamOnly, BOOT, BootMillis(0), chance().as_ref());
+        match open {
+            Ok(_) => assert!(!is_refused, "{name}: taken"),
+            Err(KeyringError::OnDisk(dir)) => assert!(is_refused && dir == keys.path(), "{name}: refused"),
+            Err(other) => panic!("{name}: {other}"),
+        }
+    }
 }
 
 #[test]
@@ -190,6 +228,11 @@ fn damage_to_the_keyring_file_costs_slots_never_the_start() {
             _ => assert_eq!(left, 3, "at {at}"),
         }
     }
+    let mut garbage = whole.clone();
+    garbage[64..64 + 160].fill(0xff);
+    std::fs::write(&file, garbage).unwrap();
+    assert_eq!(disk.keyring(BOOT, now).unwrap().places().len(), 3);
+    assert_eq!(std::fs::read(&file).unwrap()[64..64 + 160], [0; 160], "what cannot be read may hold a key");
     for len in [0, 63, whole.len() - 1, whole.len() + 1] {
         let mut bytes = whole.clone();
         bytes.resize(len, 0);
@@ -231,7 +274,7 @@ fn epochs_of_a_group_share_a_shelf_until_it_goes_bad() {
 #[test]
 fn an_altered_record_is_skipped_and_the_others_are_served() {
     let store = Arc::new(MemoryStore::new());
-    let sealer = Sealer::new(Keyring::in_memory(chance().as_ref()), Arc::clone(&store) as Arc<dyn Store>, chance());
+    let sealer = over(&store);
     let now = BootMillis(0);
     let epoch = sealer.begin(name(1), 1, now, now.after(HOUR)).unwrap();
     sealer.append(&epoch, &[(RecordKey(1), b"one"), (RecordKey(2), b"two"), (RecordKey(3), b"three")], 3, now).unwrap();
@@ -246,7 +289,7 @@ fn an_altered_record_is_skipped_and_the_others_are_served() {
 #[test]
 fn what_the_store_did_not_remove_is_tried_again_until_it_is_gone() {
     let store = FaultyStore::new();
-    let sealer = Sealer::new(Keyring::in_memory(chance().as_ref()), Arc::clone(&store) as Arc<dyn Store>, chance());
+    let sealer = over(&store);
     let now = BootMillis(0);
     let epochs = [1, 2, 3].map(|number| sealer.begin(name(number), 1, now, now.after(u64::from(number) * 10)).unwrap());
     for epoch in &epochs {
@@ -269,9 +312,37 @@ fn what_the_store_did_not_remove_is_tried_again_until_it_is_gone() {
 }
 
 #[test]
+fn a_refused_write_takes_nothing_along_that_lives() {
+    let store = FaultyStore::new();
+    let sealer = over(&store);
+    let now = BootMillis(0);
+    let epoch = sealer.begin(name(1), 1, now, now.after(HOUR)).unwrap();
+    sealer.append(&epoch, &[(RecordKey(1), b"one")], 1, now).unwrap();
+    store.is_full();
+    let refused = sealer.append(&epoch, &[(RecordKey(2), b"two")], 1, now);
+    assert!(matches!(refused, Err(SealError::Store(StoreError::Medium(_)))));
+    assert_eq!(sealer.expire(now).unwrap(), 0);
+    assert_eq!(sealer.read(&epoch, RecordKey(0), 100, now).unwrap().records, [(RecordKey(1), b"one".to_vec())]);
+}
+
+#[test]
+fn what_dies_while_it_is_being_written_is_removed_all_the_same() {
+    let store = FaultyStore::new();
+    let sealer = Arc::new(over(&store));
+    let (now, death) = (BootMillis(0), BootMillis(HOUR));
+    let epoch = sealer.begin(name(1), 1, now, death).unwrap();
+    let meanwhile = Arc::clone(&sealer);
+    store.before_next_write(move || assert_eq!(meanwhile.expire(death).unwrap(), 1));
+    assert!(matches!(sealer.append(&epoch, &[(RecordKey(1), b"cell")], 1, now), Err(SealError::Dead)));
+    assert_ne!(store.bytes(), 0, "VOID: it lies there");
+    assert_eq!(sealer.expire(death).unwrap(), 0, "nothing new has died");
+    assert_eq!(store.bytes(), 0);
+}
+
+#[test]
 fn keys_die_on_time_though_the_disk_hangs_and_their_records_go_when_it_lets_them() {
     let store = FaultyStore::new();
-    let sealer = Arc::new(Sealer::new(Keyring::in_memory(chance().as_ref()), Arc::clone(&store) as Arc<dyn Store>, chance()));
+    let sealer = Arc::new(over(&store));
     let begin = |number, life| {
         let epoch = sealer.begin(name(number), 1, BootMillis(0), BootMillis(life)).unwrap();
         sealer.append(&epoch, &[(RecordKey(1), b"cell")], 1, BootMillis(0)).unwrap();

@@ -1,5 +1,7 @@
 //! Every call of SPEC §11, over HTTP/1.1 and h2.
 
+use std::collections::BTreeSet;
+
 use crate::support::*;
 use porchlight_proto::api::{DeskOutcome, Floor, LanePage, SlotOutcome, UpOutcome};
 use porchlight_proto::cert::DeskCert;
@@ -126,6 +128,8 @@ async fn a_bundle_puts_team_cells_up_and_one_cell_on_each_track() {
         now_slow[..begun * DOWN_CELL_LEN].chunks(DOWN_CELL_LEN).all(|cell| cell.iter().any(|byte| *byte != 0)),
         "what has begun is filled"
     );
+    let different: BTreeSet<&[u8]> = now_slow.chunks(DOWN_CELL_LEN).take(begun).collect();
+    assert_eq!(different.len(), 25, "no two alike: else an answer could be told from filler");
     assert!(now_slow[begun * DOWN_CELL_LEN..].iter().all(|byte| *byte == 0), "what has not begun is zero");
     site.clock.pass(30_000);
     assert_eq!(shown(&client.get("down/fast").await.ok(), beat.fast_cell.as_slice()), Some(4 + 2));

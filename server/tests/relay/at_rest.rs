@@ -11,9 +11,11 @@ use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN};
 use porchlight_proto::time::{Millis, Seconds, Timing};
 use porchlight_relay::StartError;
 use porchlight_relay::clock::SetClock;
-use porchlight_relay::config::{Settings, StoreKind};
-use porchlight_relay::seal::Lane;
+use porchlight_relay::config::{Mode, Settings, StoreKind};
+use porchlight_relay::relay::Trouble;
 use porchlight_relay::seal::copy::Found;
+use porchlight_relay::seal::{KeyringMedium, Lane, boot_id};
+use tempfile::TempDir;
 
 /// Days of the carousel end before the cells of this line do.
 const UP_TTL_S: u64 = 600;
@@ -410,6 +412,40 @@ async fn what_a_disk_would_not_forget_is_forgotten_as_soon_as_it_does() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_refused_for_a_while_is_written_to_again() {
+    assert!(rustix::process::geteuid().is_root(), "this test mounts file systems: run it as root");
+    let disks = Disks::new(40, &["data/cells"]);
+    let running = disks.site.start().await;
+    let mut client = running.client(Http::Two).await;
+    let [before, refused, after] = [(); 3].map(|()| disks.site.line.post());
+    assert_eq!(running.post(&mut client, &before).await.outcome, UpOutcome::Stored);
+    disks.refuse(true);
+    assert_eq!(running.post(&mut client, &refused).await.outcome, UpOutcome::Full);
+    disks.refuse(false);
+    assert_eq!(running.post(&mut client, &after).await.outcome, UpOutcome::Stored);
+    let mut cells = cells_in_order(&running, &mut client).await;
+    // It was not promised, and may be there.
+    cells.retain(|cell| *cell != refused.cell.as_slice());
+    assert_eq!(cells, [before, after].map(|post| post.cell.to_vec()));
+    drop(client);
+    running.relay.stop().await;
+}
+
+/// All that the desk reads: a position that nobody was promised ends a page.
+async fn cells_in_order(running: &Running<'_>, client: &mut Client) -> Vec<Vec<u8>> {
+    let (mut cells, mut after) = (Vec::new(), 0);
+    let life = running.page(client, 0, 0, 0).await.life;
+    loop {
+        let page = running.page(client, life, after, 0).await;
+        if page.cells.is_empty() {
+            return cells;
+        }
+        after = page.last();
+        cells.extend(page.cells.iter().map(|cell| cell.to_vec()));
+    }
+}
+
 /// Changed from the disk to memory, a relay would leave keys behind that nothing ever wipes.
 #[tokio::test]
 async fn a_relay_in_memory_does_not_start_over_keys_of_what_lies_on_the_disk() {
@@ -420,11 +456,89 @@ async fn a_relay_in_memory_does_not_start_over_keys_of_what_lies_on_the_disk() {
     drop(client);
     running.relay.stop().await;
     let memory = Settings { store: StoreKind::Memory, ..site.settings() };
-    let refused = porchlight_relay::start(&memory, &site.world()).await.err().map(|error| error.to_string());
+    let starts = async || porchlight_relay::start(&memory, &site.world()).await;
+    let refused = starts().await.err().map(|error| error.to_string());
     assert!(refused.is_some_and(|said| said.contains("still holds keys") && said.contains("The relay stays off")));
     // Overwritten as the runbook says, it holds none.
     let keyring = site.path("keys/keyring");
     let length = std::fs::metadata(&keyring).unwrap().len();
     std::fs::write(&keyring, vec![0; usize::try_from(length).unwrap()]).unwrap();
-    porchlight_relay::start(&memory, &site.world()).await.unwrap().stop().await;
+    starts().await.unwrap().stop().await;
+    // Nor do three bytes, or no file at all.
+    std::fs::write(&keyring, [0; 3]).unwrap();
+    starts().await.unwrap().stop().await;
+    std::fs::remove_file(&keyring).unwrap();
+    starts().await.unwrap().stop().await;
+    // What cannot be read may hold some.
+    std::fs::create_dir(&keyring).unwrap();
+    let refused = starts().await.err();
+    assert!(matches!(refused, Some(StartError::Data(..))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_relay_in_memory_has_room_and_nothing_to_complain_of() {
+    let mut site = site(47);
+    site.top += "store = \"memory\"\n";
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    let post = site.line.post();
+    assert_eq!(running.post(&mut client, &post).await.outcome, UpOutcome::Stored);
+    running.relay.tend().await;
+    assert_eq!(*running.relay.trouble().borrow(), Trouble::default());
+    assert_eq!(running.page(&mut client, 0, 0, 0).await.cells, [post.cell]);
+}
+
+#[test]
+fn the_boot_is_the_one_that_the_kernel_names() {
+    let named = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    assert_eq!(data_encoding::HEXLOWER.encode(&boot_id().unwrap()), named.trim().replace('-', ""));
+}
+
+/// Without `--dev`: a certificate of its own, somebody's website, the keys in RAM, and the usual pace.
+#[tokio::test]
+async fn a_relay_as_people_run_it_gives_after_a_restart_what_it_took_before() {
+    let mut site = Site::new(48);
+    // Not the usual place for what is temporary: that may be RAM, too.
+    site.dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let keys = TempDir::new_in("/dev/shm").unwrap();
+    site.boot_id = boot_id().unwrap();
+    site.top = site.top.replace("\"keys\"", &format!("{:?}", keys.path())) + "decoy_dir = \"www\"\n";
+    site.more = "leave_to = \"https://example.org/\"".into();
+    let write = |name: &str, text: &str| std::fs::write(site.path(name), text).unwrap();
+    std::fs::create_dir(site.path("www")).unwrap();
+    write("www/index.html", "<h1>Bakery</h1>");
+    write("www/404.html", "<h1>Sold out</h1>");
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&pair).unwrap();
+    write("cert.pem", &certificate.pem());
+    write("key.pem", &pair.serialize_pem());
+    write("relay.toml", &site.text().replace("self_signed = true", "cert = \"cert.pem\"\nkey = \"key.pem\""));
+
+    let settings = Settings::load(&site.path("relay.toml"), Mode::Serve).unwrap();
+    assert_eq!(settings.keyring_medium, KeyringMedium::RamOnly);
+    let no_page = "this relay was built without the callers' page: gates answer native clients only. `cargo demo` builds both";
+    let short_gate = "line[0].gates: one of fewer than 8 characters can be found by trying";
+    let expected: Vec<&str> = (!porchlight_web::is_built()).then_some(no_page).into_iter().chain([short_gate]).collect();
+    assert_eq!(settings.warnings, expected);
+
+    let running = site.start_with(&settings).await;
+    let mut client = running.client(Http::Two).await;
+    assert_eq!(client.send("GET", "/", None, &[]).await.ok(), "<h1>Bakery</h1>");
+    let post = site.line.post();
+    assert_eq!(running.post(&mut client, &post).await.outcome, UpOutcome::Stored);
+    let life = running.page(&mut client, 0, 0, 0).await.life;
+    drop(client);
+    running.relay.stop().await;
+    let running = site.start_with(&settings).await;
+    let mut client = running.client(Http::Two).await;
+    let page = running.page(&mut client, life, 0, 0).await;
+    assert_eq!((page.life, page.first, page.cells), (life, 1, vec![post.cell]));
+    running.relay.tend().await;
+    assert_eq!(*running.relay.trouble().borrow(), Trouble::default());
+    drop(client);
+    running.relay.stop().await;
+    each_file(&site.path("data"), &mut |path, bytes| assert!(!bytes.starts_with(b"PLKEYS"), "{}", path.display()));
+    assert!(std::fs::read(keys.path().join("keyring")).unwrap().starts_with(b"PLKEYS"));
+    site.dir.close().unwrap();
+    keys.close().unwrap();
 }
