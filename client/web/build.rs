@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
@@ -266,9 +265,9 @@ fn equally_long(texts: &[String]) -> Outcome<Vec<Vec<u8>>> {
 }
 
 fn gzip(bytes: &[u8]) -> Outcome<Vec<u8>> {
-    let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    to.write_all(bytes)?;
-    Ok(to.finish()?)
+    let mut out = Vec::new();
+    zopfli::compress(zopfli::Options::default(), zopfli::Format::Gzip, bytes, &mut out)?;
+    Ok(out)
 }
 
 fn brotli(bytes: &[u8]) -> Outcome<Vec<u8>> {

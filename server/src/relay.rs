@@ -137,6 +137,8 @@ pub struct Relay {
     /// What can be cut off at any moment.
     others: JoinSet<()>,
     keys: KeyWatch,
+    /// How long what waits for a disk is waited for.
+    patience: Duration,
     /// Held so that nobody else takes the directory.
     _lock: File,
 }
@@ -144,7 +146,7 @@ pub struct Relay {
 /// What an operator should hear about while the relay goes on: states, not events, and nothing about anybody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
-    /// Shelves of the store that cannot be read and were set aside. What they held is lost, the rest is served.
+    /// Shelves of the store that cannot be read and were set aside. What they held is not served, the rest is.
     pub unreadable_shelf_count: usize,
     /// Records were found altered or gone since the start. They were skipped.
     pub has_skipped: bool,
@@ -210,6 +212,7 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     let hall = Arc::new(Hall {
         router: door.router(),
         tls: certificate.clone(),
+        clock: Arc::clone(&world.clock),
         deadlines: settings.deadlines,
         owing: Owing::new(ROOM),
         owing_desks: Owing::new(DESK_ROOM),
@@ -235,7 +238,8 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     let sources = Arc::clone(&rooms.sources);
     let accepting = accept(listener, hall, sources, settings.max_connections, Arc::clone(&rooms.clock));
     let accepting = tokio::spawn(stack::wiped_each_turn(accepting));
-    Ok(Relay { bound, spki, certificate, rooms, stop, accepting, close, keeping, others, keys, _lock: lock })
+    let patience = settings.deadlines.stop;
+    Ok(Relay { bound, spki, certificate, rooms, stop, accepting, close, keeping, others, keys, patience, _lock: lock })
 }
 
 /// Starts a relay, says that it accepts, and serves until `shutdown` is there.
@@ -305,11 +309,13 @@ impl Relay {
         self.stop.send_replace(true);
         let _ = self.accepting.await;
         self.close.send_replace(true);
-        while self.keeping.join_next().await.is_some() {}
+        let kept = async { while self.keeping.join_next().await.is_some() {} };
+        // A disk that does not answer is not waited for: what it has not acknowledged, nobody was told of.
+        let _ = timeout(self.patience, kept).await;
         self.others.shutdown().await;
         // Within one round of it.
         let keys = self.keys;
-        let _ = tokio::task::spawn_blocking(move || drop(keys)).await;
+        let _ = timeout(self.patience, tokio::task::spawn_blocking(move || drop(keys))).await;
     }
 }
 
@@ -377,7 +383,7 @@ impl Rooms {
         }
         // A medium that refuses may be full: what is held can be read again as soon as the ballast makes room for that.
         if round.is_multiple_of(MEASURE_ROUNDS) || self.has_new_failures() {
-            self.ballast.trim(self.sealer.store().free());
+            self.ballast.trim();
             self.quota.measure(&self.sealer);
         }
         if round % REST_ROUNDS == REST_ROUNDS - 1 {
@@ -533,7 +539,7 @@ fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
     let (clock, counters) = (Arc::new(SlotClock::start(Arc::clone(&world.clock))), Arc::new(Counters::default()));
     let quota = Quota::new(settings.quota_bytes);
     let ballast = Ballast::new(&settings.data_dir);
-    ballast.trim(sealer.store().free());
+    ballast.trim();
     quota.measure(&sealer);
     let ground = Ground {
         sealer: Arc::clone(&sealer),

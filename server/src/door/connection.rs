@@ -34,6 +34,7 @@ use super::listen::{Greeted, Wire};
 use super::pulse::{self, Felt, Owed, Pulse};
 use super::tls::Certificate;
 use super::{BODY_MAX, reply};
+use crate::clock::Clock;
 use crate::config::Deadlines;
 use crate::counters::Counters;
 use crate::gate::owing::{Held, Owing};
@@ -66,6 +67,8 @@ pub struct Hall {
     pub router: Router,
     /// For TLS; without it (on a socket) HTTP is plain.
     pub tls: Option<Arc<Certificate>>,
+    /// What people call the time.
+    pub clock: Arc<dyn Clock>,
     /// How long what may take.
     pub deadlines: Deadlines,
     /// Room for bodies and replies.
@@ -173,7 +176,8 @@ fn builder(speech: Speech) -> auto::Builder<TokioExecutor> {
     let mut builder = if speech == Speech::Http2 { builder.http2_only() } else { builder.http1_only() };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_MAX as usize).half_close(false);
     let mut http2 = builder.http2();
-    http2.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).max_header_list_size(LIST_MAX);
+    // The date is ours to add there: see `reply::dated`.
+    http2.auto_date_header(false).timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).max_header_list_size(LIST_MAX);
     http2.max_pending_accept_reset_streams(16).max_local_error_reset_streams(64).max_send_buf_size(128 * 1024);
     // What a peer may send before anyone asks for it: one body on each stream, two in all.
     http2.initial_stream_window_size(WINDOW).initial_connection_window_size(2 * WINDOW);
@@ -275,7 +279,7 @@ async fn heard(hall: &Hall, from: &Whence, request: Request<Incoming>) -> Result
         None => Request::from_parts(parts, Body::empty()),
     };
     let reply: Result<Response<Body>, Infallible> = hall.router.clone().oneshot(request).await;
-    reply.map_err(|never| match never {})
+    Ok(reply::dated(reply.unwrap_or_else(|never| match never {}), hall.clock.wall()))
 }
 
 /// The headers that anybody here reads. The others go before the body is waited for: what a table of h2 spells out in a byte each takes a

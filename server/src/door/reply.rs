@@ -1,8 +1,11 @@
 //! Every reply there is, in one place: what the far side sees is decided here and nowhere else.
 
+use std::time::{Duration, SystemTime};
+
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use porchlight_proto::time::Millis;
 
 /// Marks a reply whose bytes are the same ones for everybody, so that one more of it takes up no memory.
 #[derive(Clone, Copy, Debug)]
@@ -37,10 +40,25 @@ pub fn in_vain(mut reply: Response) -> Response {
     reply
 }
 
+/// Adds the date that every website tells. A call's answer has none on h2, where a date is packed into a byte if the reply before it told the
+/// same second: its length would say how the replies of a connection lie to each other. On HTTP/1.1, where all dates are as long, hyper adds it.
+pub fn dated(mut reply: Response, now: Millis) -> Response {
+    if reply.extensions().get::<Called>().is_none() {
+        let now = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_millis(now.0));
+        reply.headers_mut().extend(HeaderValue::try_from(now).ok().map(|now| (header::DATE, now)));
+    }
+    reply
+}
+
+/// Marks the answer to a call.
+#[derive(Clone, Copy, Debug)]
+struct Called;
+
 /// The binary answer to a call.
 pub fn octets(bytes: impl Into<Bytes>) -> Response {
     let mut reply = plain(StatusCode::OK, HeaderValue::from_static("application/octet-stream"), bytes.into());
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply.extensions_mut().insert(Called);
     reply
 }
 

@@ -25,6 +25,20 @@ fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
+#[tokio::test]
+async fn every_page_tells_the_date_and_over_h2_no_call_does() {
+    let site = Site::new(35);
+    let running = site.start().await;
+    let noon = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_millis(NOON.0));
+    let calls = ["/", NOWHERE, &format!("/{GATE}/v1/notice")];
+    for (path, date) in calls.into_iter().zip([Some(&noon), Some(&noon), None]) {
+        let Client::Two(mut sender) = Client::connect(running.address(), running.spki, Http::Two).await else { panic!("h2") };
+        let request = hyper::Request::get(format!("https://localhost{path}")).body(http_body_util::Full::default()).unwrap();
+        let reply = sender.send_request(request).await.unwrap();
+        assert_eq!(reply.headers().get("date").map(|date| date.to_str().unwrap()), date.map(String::as_str), "{path}");
+    }
+}
+
 /// A page that no site of ours has, asked for in the same way.
 const NOWHERE: &str = "/assets/nothing/here";
 
