@@ -332,7 +332,7 @@ impl FileTable {
             ("keyring_dir", self.keyring_dir.as_deref()),
             ("decoy_dir", self.decoy_dir.as_deref()),
         ] {
-            check_path(key, path, "is no path: it is too long, or not of one line")?;
+            check_path(key, path, "is no path: it is empty, too long, or not of one line")?;
         }
         Ok(())
     }
@@ -389,6 +389,10 @@ impl Settings {
             let timing = &line.timing;
             unless((86_400..=604_800).contains(&line.up_ttl_s), format!("line[{at}].up_ttl_s is outside 86400 to 604800"));
             unless(
+                line.gates.iter().all(|gate| gate.as_str().len() >= GATE_LEAST),
+                format!("line[{at}].gates: one of fewer than {GATE_LEAST} characters can be found by trying"),
+            );
+            unless(
                 line.leave_to != BLANK_PAGE,
                 format!(
                     "line[{at}].leave_to is not set: the page's Close leads to an empty page; name a dull one that opens where callers are"
@@ -413,12 +417,15 @@ impl Settings {
     }
 }
 
+/// Characters of a gate that nobody finds by trying.
+const GATE_LEAST: usize = 8;
+
 /// The longest path that Linux takes (PATH_MAX).
 const PATH_BYTES_MAX: usize = 4096;
 
 fn check_path(key: &str, path: Option<&Path>, hint: &str) -> Result<(), ConfigError> {
     let Some(text) = path.map(Path::to_string_lossy) else { return Ok(()) };
-    if text.len() >= PATH_BYTES_MAX || text.contains("-----") || text.chars().any(char::is_control) {
+    if text.is_empty() || text.len() >= PATH_BYTES_MAX || text.contains("-----") || text.chars().any(char::is_control) {
         return wrong(key, hint);
     }
     Ok(())

@@ -111,9 +111,12 @@ impl ConfigArguments {
 struct Failure(u8, String);
 
 fn main() -> ExitCode {
-    close_ranks();
+    let open = close_ranks();
     let done = match Arguments::try_parse() {
-        Ok(Arguments { verb: Verb::Run(arguments) }) => serve(&arguments),
+        Ok(Arguments { verb: Verb::Run(arguments) }) => {
+            open.iter().for_each(|open| say(&format!("warning: {open}")));
+            serve(&arguments)
+        }
         Ok(Arguments { verb: Verb::CheckConfig(arguments) }) => check(&arguments),
         Ok(Arguments { verb: Verb::Doctor(arguments) }) => examine(&arguments),
         Err(error) => {
@@ -130,8 +133,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Before there is any thread or secret: no core dumps, no tracing by others, panics that say nothing.
-fn close_ranks() {
+/// Before there is any thread or secret: no core dumps, no tracing by others, panics that say nothing. Gives back what could not be closed.
+fn close_ranks() -> Vec<&'static str> {
     std::panic::set_hook(Box::new(|_| {
         // A damaged shelf may make sled panic; the store catches that and puts the shelf in quarantine.
         if !holds_off_panics() {
@@ -139,7 +142,7 @@ fn close_ranks() {
             std::process::exit(i32::from(BUG));
         }
     }));
-    ranks::close().iter().for_each(|open| say(&format!("warning: {open}")));
+    ranks::close()
 }
 
 fn serve(arguments: &RunArguments) -> Result<(), Failure> {
@@ -147,13 +150,15 @@ fn serve(arguments: &RunArguments) -> Result<(), Failure> {
     let mut settings = arguments.config.settings()?;
     fit_connections(&mut settings)?;
     let world = World::system().map_err(|error| Failure(USAGE, format!("cannot tell which boot this is: {error}")))?;
-    fit::look(&settings).map_err(|error| Failure(USAGE, error.to_string()))?;
+    fit::look(&settings, &arguments.config.config).map_err(|error| Failure(USAGE, error.to_string()))?;
     match confine(&Reach::of(&settings)).map_err(|error| Failure(USAGE, error.to_string()))? {
         Held::Whole => {}
         Held::Partly => say("warning: this kernel's Landlock is old: the process is confined to its files, but not in every way"),
         Held::CallsAlone => say("warning: this kernel has no Landlock: only the file permissions confine the process"),
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // As many as tokio would take by itself, whatever the environment says.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|error| Failure(USAGE, format!("cannot start threads: {error}")))?;
     if !ranks::has_room_for_threads() {
         return Err(Failure(USAGE, "this account may have too few threads (ulimit -u, or TasksMax=600)".into()));
@@ -296,11 +301,15 @@ async fn apart(what: impl FnOnce() + Send + 'static) {
 /// Says what an operator should hear about, each time it changes.
 async fn tell(mut trouble: watch::Receiver<Trouble>) {
     let mut before = Trouble::default();
-    while trouble.changed().await.is_ok() {
+    // What stood before anybody listened is told as well.
+    loop {
         let now = *trouble.borrow_and_update();
         let said = changes(&before, &now);
         apart(move || said.iter().for_each(|text| say(text))).await;
         before = now;
+        if trouble.changed().await.is_err() {
+            return;
+        }
     }
 }
 
@@ -310,12 +319,12 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
         let count = now.unreadable_shelf_count;
         let (are, they) = if count == 1 { ("is", "it") } else { ("are", "they") };
         said.push(format!(
-            "warning: {count} of the store's directories cannot be read and {are} set aside: what {they} held is lost, everything else is \
-             served. Check the disk"
+            "warning: {count} of the store's directories cannot be read and {are} set aside: what {they} held is not served, everything \
+             else is. Check the disk"
         ));
     }
     if now.has_skipped && !before.has_skipped {
-        said.push("warning: something stored was altered or lost on the disk and is left out. Check the disk".into());
+        said.push("warning: something that was stored, or that the disk refused before a restart, is altered or lost and is left out. Check the disk".into());
     }
     for (was, is, begins, ends) in [
         (
@@ -327,7 +336,7 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
         (
             before.is_failing,
             now.is_failing,
-            "warning: the disk or the keyring refuses to be written: posts are refused meanwhile. Check both",
+            "warning: the disk or the keyring refuses to be written or read: posts may be refused meanwhile, and what lies there waits. Check both",
             "the disk and the keyring have worked for a minute",
         ),
         (
@@ -387,7 +396,7 @@ async fn heed([mut terminate, mut interrupt]: [UnixSignal; 2], stop: watch::Send
 fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let settings = arguments.config.settings()?;
     let usage = |error: &dyn std::error::Error| Failure(USAGE, error.to_string());
-    fit::look(&settings).map_err(|error| usage(&error))?;
+    fit::look(&settings, &arguments.config.config).map_err(|error| usage(&error))?;
     Decoy::load(&settings.decoy).map_err(|error| usage(&error))?;
     let pin = match &settings.tls {
         Tls::Front(spki) => *spki,

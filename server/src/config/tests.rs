@@ -13,7 +13,7 @@ fn line(root: u8, more: &str) -> String {
 }
 
 fn gates(more: &str) -> String {
-    line(1, &format!("gates = [\"k3v9q2\"]\n{more}"))
+    line(1, &format!("gates = [\"k3v9q2x7\"]\n{more}"))
 }
 
 fn parse(text: &str) -> Result<Settings, ConfigError> {
@@ -77,6 +77,11 @@ fn what_is_not_for_production_is_allowed_with_a_warning_that_names_it() {
     ] {
         assert!(warnings.contains(key), "{key} in {warnings}");
     }
+    let is_guessed = |gate: &str| {
+        let text = format!("{TOP}{TLS}{}", line(1, &format!("gates = [\"k3v9q2x7\", \"{gate}\"]")));
+        parse(&text).unwrap().warnings.join("\n").contains("line[0].gates: one of fewer than 8")
+    };
+    assert!(is_guessed("k3v9q2x") && !is_guessed("k3v9q2x8"));
     let warns_of = |ttl: &str| parse(&format!("{TOP}{TLS}{}", gates(ttl))).unwrap().warnings.join("\n").contains("up_ttl_s");
     assert!(!warns_of("up_ttl_s = 604800") && warns_of("up_ttl_s = 604801"), "above seven days");
 }
@@ -122,24 +127,28 @@ fn a_wrong_configuration_is_refused_with_its_key() {
         ("a line twice", format!("{TOP}{TLS}{whole}{whole}"), "line[1].id: stands here twice"),
         (
             "a gate of two lines",
-            format!("{TOP}{TLS}{whole}{}", line(2, "gates = [\"k3v9q2\"]")),
+            format!("{TOP}{TLS}{whole}{}", line(2, "gates = [\"k3v9q2x7\"]")),
             "line[1].gates[0]: belongs to another line",
         ),
         ("another root", format!("{TOP}{TLS}{}", whole.replace("root = \"01", "root = \"02")), "line[0].id: does not belong"),
         ("a short root", format!("{TOP}{TLS}{}", whole.replace("root = \"01", "root = \"")), "line[0].root: must be 64"),
         ("no gate", format!("{TOP}{TLS}{}", line(1, "gates = []")), "line[0].gates: give one to eight"),
-        ("a gate that is not closed", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2")), "relay.toml, line "),
-        ("gates that are one text", format!("{TOP}{TLS}{}", line(1, "gates = \"k3v9q2\"")), "invalid type, expected a sequence"),
-        ("a gate for a number", format!("{TOP}{TLS}{}", gates("relay_no = \"k3v9q2\"")), "invalid type, expected "),
+        ("a gate that is not closed", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2x7")), "relay.toml, line "),
+        (
+            "gates that are one text",
+            format!("{TOP}{TLS}{}", line(1, "gates = \"k3v9q2x7\"")),
+            "invalid type, expected a sequence",
+        ),
+        ("a gate for a number", format!("{TOP}{TLS}{}", gates("relay_no = \"k3v9q2x7\"")), "invalid type, expected "),
         (
             "a memory that takes all",
             format!("{TOP}store = \"memory\"\nquota_bytes = 300000000\n{TLS}{whole}"),
             "quota_bytes: store = \"memory\"",
         ),
-        ("a bad gate", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2\", \"A/b\"]")), "line[0].gates[1]: is not 4 to 32"),
+        ("a bad gate", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2x7\", \"A/b\"]")), "line[0].gates[1]: is not 4 to 32"),
         (
             "a gate twice",
-            format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2\", \"k3v9q2\"]")),
+            format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2x7\", \"k3v9q2x7\"]")),
             "line[0].gates[1]: stands there twice",
         ),
         ("a large number", format!("{TOP}{TLS}{}", gates("relay_no = 256")), "line[0].relay_no: is too large"),
@@ -156,45 +165,53 @@ fn a_wrong_configuration_is_refused_with_its_key() {
     ] {
         let message = parse(&text).unwrap_err().to_string();
         assert!(message.contains(says), "{name}: {message}");
-        assert!(!message.contains("k3v9q2"), "{name}: a message must not repeat a gate: {message}");
+        assert!(!message.contains("k3v9q2x7"), "{name}: a message must not repeat a gate: {message}");
     }
 }
 
 /// A gate or a key gets into the wrong place by a slip, and a message about that into a journal.
 #[test]
 fn no_message_repeats_what_was_typed_in_the_wrong_place() {
-    let pem = "-----BEGIN PRIVATE KEY-----\nk3v9q2\n-----END PRIVATE KEY-----\n";
+    let pem = "-----BEGIN PRIVATE KEY-----\nk3v9q2x7\n-----END PRIVATE KEY-----\n";
     let whole = gates("");
     let top = |key: &str| TOP.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect::<String>();
-    let long = format!("/{}k3v9q2", "x".repeat(4096));
+    let long = format!("/{}k3v9q2x7", "x".repeat(4096));
     for (name, text, says) in [
         (
             "a gate for a key",
-            format!("{TOP}k3v9q2 = true\n{TLS}{whole}"),
+            format!("{TOP}k3v9q2x7 = true\n{TLS}{whole}"),
             "relay.toml, line 4: unknown field, expected one of `listen`",
         ),
         (
             "a quoted gate for a key",
-            format!("{TOP}\"a`, expected k3v9q2\" = true\n{TLS}"),
+            format!("{TOP}\"a`, expected k3v9q2x7\" = true\n{TLS}"),
             "line 4: unknown field, expected one of",
         ),
-        ("a gate for a table", format!("{TOP}[k3v9q2]\n{TLS}{whole}"), "line 4: unknown field, expected one of `listen`"),
-        ("a gate for tables", format!("{TOP}[[k3v9q2]]\n{TLS}{whole}"), "line 4: unknown field, expected one of `listen`"),
-        ("a gate for a key of tls", format!("{TOP}{TLS}k3v9q2 = 1\n{whole}"), "line 6: unknown field, expected one of `cert`"),
-        ("a gate for a key of a line", format!("{TOP}{TLS}{whole}k3v9q2 = 1\n"), "unknown field, expected one of `id`"),
-        ("a gate below the lines", format!("{TOP}{TLS}[line.k3v9q2]\n"), "invalid type, expected a sequence"),
-        ("a gate twice for a key", format!("{TOP}k3v9q2 = 1\nk3v9q2 = 2\n{TLS}"), "line 5: duplicate key"),
-        ("a gate that is a key and no value", format!("{TOP}k3v9q2\n{TLS}"), "relay.toml, line "),
-        ("a gate in quotes that do not end", format!("{TOP}\"k3v9q2\n{TLS}"), "relay.toml, line 4: "),
-        ("a gate in a table that does not end", format!("{TOP}[k3v9q2\n{TLS}"), "relay.toml, line 4: "),
-        ("a gate for a store", format!("{TOP}store = \"k3v9q2\"\n{TLS}"), "line 4: unknown variant, expected `sled` or `memory`"),
-        ("a gate in a table for a store", format!("{TOP}store = {{ k3v9q2 = 1 }}\n{TLS}"), "relay.toml, line 4: "),
+        ("a gate for a table", format!("{TOP}[k3v9q2x7]\n{TLS}{whole}"), "line 4: unknown field, expected one of `listen`"),
+        ("a gate for tables", format!("{TOP}[[k3v9q2x7]]\n{TLS}{whole}"), "line 4: unknown field, expected one of `listen`"),
+        ("a gate for a key of tls", format!("{TOP}{TLS}k3v9q2x7 = 1\n{whole}"), "line 6: unknown field, expected one of `cert`"),
+        ("a gate for a key of a line", format!("{TOP}{TLS}{whole}k3v9q2x7 = 1\n"), "unknown field, expected one of `id`"),
+        ("a gate below the lines", format!("{TOP}{TLS}[line.k3v9q2x7]\n"), "invalid type, expected a sequence"),
+        ("a gate twice for a key", format!("{TOP}k3v9q2x7 = 1\nk3v9q2x7 = 2\n{TLS}"), "line 5: duplicate key"),
+        ("a gate that is a key and no value", format!("{TOP}k3v9q2x7\n{TLS}"), "relay.toml, line "),
+        ("a gate in quotes that do not end", format!("{TOP}\"k3v9q2x7\n{TLS}"), "relay.toml, line 4: "),
+        ("a gate in a table that does not end", format!("{TOP}[k3v9q2x7\n{TLS}"), "relay.toml, line 4: "),
+        (
+            "a gate for a store",
+            format!("{TOP}store = \"k3v9q2x7\"\n{TLS}"),
+            "line 4: unknown variant, expected `sled` or `memory`",
+        ),
+        ("a gate in a table for a store", format!("{TOP}store = {{ k3v9q2x7 = 1 }}\n{TLS}"), "relay.toml, line 4: "),
         (
             "a gate's address for listen",
-            format!("listen = \"https://host/k3v9q2\"\n{}{TLS}", top("listen")),
+            format!("listen = \"https://host/k3v9q2x7\"\n{}{TLS}", top("listen")),
             "listen: is neither",
         ),
-        ("a gate's address for counters", format!("{TOP}admin_listen = \"https://host/k3v9q2\"\n{TLS}"), "admin_listen: is not"),
+        (
+            "a gate's address for counters",
+            format!("{TOP}admin_listen = \"https://host/k3v9q2x7\"\n{TLS}"),
+            "admin_listen: is not",
+        ),
         (
             "a key for its path",
             format!("{TOP}[tls]\ncert = \"c\"\nkey = \"\"\"{pem}\"\"\"\n"),
@@ -214,7 +231,7 @@ fn no_message_repeats_what_was_typed_in_the_wrong_place() {
     ] {
         let message = parse(&text).unwrap_err().to_string();
         assert!(message.contains(says), "{name}: {message}");
-        assert!(!message.contains("k3v9q2") && !message.contains("PRIVATE"), "{name}: {message}");
+        assert!(!message.contains("k3v9q2x7") && !message.contains("PRIVATE"), "{name}: {message}");
     }
 }
 
@@ -257,6 +274,6 @@ fn the_example_can_be_used_as_it_stands_and_a_line_can_be_appended() {
     assert_eq!((settings.lines.len(), settings.warnings.len()), (0, 1), "only that there is no line: {:?}", settings.warnings);
     let both = parse(&format!("{example}{}", gates("relay_no = 1\nleave_to = \"https://weather.example/\""))).unwrap();
     assert_eq!((both.lines.len(), both.lines[0].relay_no, both.warnings), (1, 1, vec![]));
-    let three = parse(&format!("{example}{}{}", gates(""), line(2, "gates = [\"other2\"]"))).unwrap();
+    let three = parse(&format!("{example}{}{}", gates(""), line(2, "gates = [\"other2x7\"]"))).unwrap();
     assert_eq!(three.lines.len(), 2, "and a second one");
 }

@@ -10,6 +10,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::{Served, reply};
 use crate::counters::Counters;
@@ -39,18 +41,28 @@ impl Meters {
     }
 }
 
+/// Connections at once, and how long one may last: whoever reads counters needs one for a moment.
+const CONNECTIONS: usize = 16;
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Answers `GET /metrics` until the process ends.
 pub async fn serve(listener: TcpListener, meters: Arc<Meters>) {
+    let seats = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else { continue };
         let meters = Arc::clone(&meters);
         let service = service_fn(move |request| answer(Arc::clone(&meters), request));
         let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10)).keep_alive(false);
-        tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
+        http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
+        let serving = http.serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async move {
+            let _ = timeout(PATIENCE, serving).await;
+            drop(seat);
+        });
     }
 }
 

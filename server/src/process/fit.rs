@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Settings, StoreKind};
+use crate::config::{Settings, StoreKind, Tls};
 use crate::files;
 use crate::seal::{KeyringError, KeyringMedium, lies_in_ram};
 
@@ -24,22 +24,37 @@ pub enum Unfit {
     /// Something of the relay's own lies elsewhere, where the confined relay reaches nothing: its path below data_dir.
     #[error("data_dir: {0} is a link that leads out of data_dir, or to nothing: name as data_dir where everything lies")]
     LeadsOut(PathBuf),
+    /// Strangers would read it: the key that names it.
+    #[error("decoy_dir: {0} lies in it, and strangers read whatever lies there: give the site a directory of its own")]
+    Served(&'static str),
     /// data_dir cannot be looked at.
     #[error("data_dir: cannot look into it: {0}")]
     Data(#[source] io::Error),
 }
 
-/// Looks at the directories that the settings name, as far as they are there. Makes nothing and opens nothing for writing.
+/// Looks at the directories that the settings and their file, `config`, name, as far as they are there. Makes nothing and opens nothing for
+/// writing.
 ///
 /// # Errors
 ///
 /// [`Unfit`], the first that is found.
-pub fn look(settings: &Settings) -> Result<(), Unfit> {
+pub fn look(settings: &Settings, config: &Path) -> Result<(), Unfit> {
     let (data, keyring) = (&settings.data_dir, &settings.keyring_dir);
     if settings.store == StoreKind::Sled && settings.keyring_medium == KeyringMedium::RamOnly {
         let in_ram = lies_in_ram(files::nearest(keyring), files::nearest(data));
         if !in_ram.map_err(|error| KeyringError::Io(keyring.clone(), error))? {
             return Err(KeyringError::OnDisk(keyring.clone()).into());
+        }
+    }
+    let key = match &settings.tls {
+        Tls::Files { key, .. } => key.as_path(),
+        Tls::SelfSigned | Tls::Front(_) => data,
+    };
+    if let Some(site) = settings.decoy_dir().and_then(|dir| dir.canonicalize().ok()) {
+        let secrets = [("the configuration", config), ("data_dir", data), ("keyring_dir", keyring), ("tls.key", key)];
+        let is_served = |path: &Path| files::nearest(path).canonicalize().is_ok_and(|path| path.starts_with(&site));
+        if let Some((name, _)) = secrets.into_iter().find(|(_, path)| is_served(path)) {
+            return Err(Unfit::Served(name));
         }
     }
     // A link into the keyring's directory is one that the confined relay can follow.
@@ -84,7 +99,7 @@ mod tests {
     #[test]
     fn a_keyring_where_the_data_lies_is_refused_before_anything_is_made() {
         let dir = tempfile::tempdir().unwrap();
-        let look = |more: &str, mode| look(&settings(dir.path(), more, mode));
+        let look = |more: &str, mode| look(&settings(dir.path(), more, mode), &dir.path().join("relay.toml"));
         assert!(matches!(look("", Mode::Serve), Err(Unfit::Keyring(KeyringError::OnDisk(_)))));
         look("keyring_on_disk = true\n", Mode::Serve).unwrap();
         look("store = \"memory\"\n", Mode::Serve).unwrap();
@@ -102,16 +117,48 @@ mod tests {
         symlink("inner", dir.path().join("data/public")).unwrap();
         symlink("../outside", dir.path().join("data/not-ours")).unwrap();
         symlink("../keys", dir.path().join("data/lock")).unwrap();
-        look(&settings).unwrap();
+        let config = dir.path().join("relay.toml");
+        look(&settings, &config).unwrap();
         for (link, target) in
             [("tls/key.pem", "../../outside"), ("cells/0011", "../../nowhere"), ("ballast", "../outside"), ("inner/a", "/")]
         {
             let link = dir.path().join("data").join(link);
             symlink(target, &link).unwrap();
-            let said = look(&settings).unwrap_err().to_string();
+            let said = look(&settings, &config).unwrap_err().to_string();
             assert!(said.contains("is a link that leads out of data_dir"), "{said}");
             fs::remove_file(link).unwrap();
         }
-        look(&settings).unwrap();
+        look(&settings, &config).unwrap();
+    }
+
+    #[test]
+    fn nothing_of_the_relays_own_may_lie_where_strangers_read() {
+        let dir = tempfile::tempdir().unwrap();
+        for made in ["site/data", "site/keys", "site/inner", "apart", "apart/data", "apart/keys"] {
+            fs::create_dir_all(dir.path().join(made)).unwrap();
+        }
+        symlink("site", dir.path().join("link")).unwrap();
+        let look = |data: &str, keys: &str, decoy: &str, config: &str, key: &str| {
+            let text = format!(
+                "listen = \"127.0.0.1:0\"\ndata_dir = \"{data}\"\nkeyring_dir = \"{keys}\"\ndecoy_dir = \"{decoy}\"\n[tls]\ncert = \"{key}\"\nkey = \"{key}\"\n"
+            );
+            let settings = Settings::parse(&text, Path::new("relay.toml"), dir.path(), Mode::Dev).unwrap();
+            look(&settings, &dir.path().join(config)).map_err(|error| error.to_string())
+        };
+        let (data, keys, config, key) = ("apart/data", "apart/keys", "apart/relay.toml", "apart/key.pem");
+        look(data, keys, "site", config, key).unwrap();
+        for site in ["site", "link", "site/inner/.."] {
+            assert!(look("site/data", keys, site, config, key).unwrap_err().contains("data_dir lies in it"), "{site}");
+            assert!(look(data, "site/keys", site, config, key).unwrap_err().contains("keyring_dir lies in it"), "{site}");
+            assert!(
+                look(data, "site/inner/new/keys", site, config, key).unwrap_err().contains("keyring_dir lies in it"),
+                "{site}"
+            );
+            assert!(
+                look(data, keys, site, "site/relay.toml", key).unwrap_err().contains("the configuration lies in it"),
+                "{site}"
+            );
+            assert!(look(data, keys, site, config, "site/key.pem").unwrap_err().contains("tls.key lies in it"), "{site}");
+        }
     }
 }
