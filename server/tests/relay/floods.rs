@@ -212,7 +212,7 @@ async fn hold_against(sources: u8, seconds: u64) {
     }
     let baseline = memory(pid, "VmRSS");
     let mut floods = JoinSet::new();
-    for nth in 0..32 {
+    for nth in 0..sources.max(32) {
         let from = Ipv4Addr::new(127, 0, 1, 1 + nth % sources);
         floods.spawn(flood(from, Arc::clone(&target), Arc::clone(&stop), Arc::clone(&flooded)));
     }
