@@ -1,6 +1,7 @@
 // Leaving, and everything that does not go as it should: what the page shows then, and that nothing of hers is left on it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { pause } from "./harness/browser.js";
 import { launch } from "./harness/browsers.js";
 import { axe, Her, TONGUES } from "./harness/her.js";
 import { Line } from "./harness/line.js";
@@ -201,10 +202,19 @@ test("chromium: what the line signs is shown: closed until, and a bulletin befor
     await watch.stop();
     await line.desk("line bulletin", "--code", "1", "--closed-for", "2d");
     watch = await line.watch();
+    const told = async (/** @type {Her} */ her) => {
+      await her.at("bulletin");
+      assert.ok((await browser.text("#screen")).includes(her.say("bulletin_1")));
+      await her.choose("go_on");
+    };
     for (const tongue of TONGUES) {
       const her = new Her(browser, tongue, `${tongue}-360-closed`);
       await her.arrive(line.url);
-      await her.begin();
+      await her.choose("first_time");
+      await told(her);
+      await her.at("truth");
+      await her.choose("go_on");
+      await her.at("statuses");
       await her.checkIn("ok");
       await her.arrived();
       await her.hears(String(her.say("closed_until").split("{date}")[0]));
@@ -212,13 +222,57 @@ test("chromium: what the line signs is shown: closed until, and a bulletin befor
       await her.leave();
       const again = new Her(browser, tongue, `${tongue}-360-bulletin`);
       await again.arrive(line.url);
-      await again.comeBack(words);
-      await again.at("bulletin");
-      assert.ok((await browser.text("#screen")).includes(again.say("bulletin_1")));
+      await again.choose("been_before");
+      await told(again);
+      await again.at("truth");
       await again.choose("go_on");
+      await again.at("entry");
+      await again.enter(words);
+      await again.hears(again.say("yes_mine"));
+      await again.choose("yes_mine");
       await again.at("hub");
       await again.leave();
     }
+    await watch.stop();
+    await line.desk("line bulletin", "--none");
+    watch = await line.watch();
+  }));
+
+test("chromium: two ticks are said when the desk has it, and not while only the relay does", () =>
+  within("chromium", async (browser) => {
+    await watch.stop();
+    const her = new Her(browser, "en");
+    await her.arrive(line.url);
+    await her.begin();
+    await her.checkIn("ok");
+    await her.hears(her.say("in_the_box"));
+    const posts = () => browser.requests().filter((/** @type {any} */ { method }) => method === "POST").length;
+    for (let seen = 0; seen < 20; seen += posts()) {
+      assert.ok(!(await browser.text("#screen")).includes(her.say("arrived")), "nobody has it");
+      await pause(100);
+    }
+    await her.at("sent");
+    watch = await line.watch();
+    await her.arrived();
+    await her.leave();
+  }));
+
+test("chromium: a bulletin that is raised meanwhile takes the place of whatever she does, once, and her text is there again", () =>
+  within("chromium", async (browser) => {
+    const her = await typing(browser);
+    await watch.stop();
+    await line.desk("line bulletin", "--code", "1");
+    watch = await line.watch();
+    await her.at("bulletin");
+    assert.ok((await browser.text("#screen")).includes(her.say("bulletin_1")));
+    await her.choose("go_on");
+    await her.at("write");
+    assert.equal(await browser.evaluate(() => /** @type {any} */ (document.querySelector("textarea")).value), TEXT);
+    await her.choose("send");
+    await her.arrived();
+    await her.choose("more");
+    await her.at("more");
+    await her.leave();
     await watch.stop();
     await line.desk("line bulletin", "--none");
     watch = await line.watch();

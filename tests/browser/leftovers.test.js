@@ -103,13 +103,19 @@ async function visit(browser, { closes }) {
   }
   const text = { said, answer, draft };
   const secrets = Object.entries(text).map(([name, what]) => ({ name, what }));
+  // A sentence that the page has fetched and not shown: it would say what the place is for.
+  secrets.push({ name: "page", what: her.say("bulletin_1") });
   // Two words in a row are nowhere but in a phrase.
   for (const glue of [" ", "", ",", '","']) secrets.push({ name: "phrase", what: words.slice(0, 2).join(glue) });
   return { secrets, words: inEveryScript(words, "ko") };
 }
 
 /** What names the place. @returns {import("./harness/traces.js").Marker[]} */
-const place = () => [{ name: "address", what: line.gate }, { name: "title", what: "报平安" }];
+const place = () => [
+  { name: "address", what: line.gate },
+  { name: "address", what: line.origin.replace("https://", "") },
+  { name: "title", what: "报平安" },
+];
 
 /** @param {import("./harness/traces.js").Trace[]} found */
 const names = (found) => [...new Set(found.map(({ marker }) => marker))].sort();

@@ -291,6 +291,7 @@ test("chromium: what one room holds is not shown in another, and words that are 
     // She does not open it, so that it is there the next time.
     await visits(words);
     await her.hears(her.say("answer_for_you"));
+    assert.ok(!(await browser.text()).includes("I come back tomorrow."), "her words show what she sent");
     await her.leave();
     const harmless = words.slice().reverse();
     await visits(words, harmless);

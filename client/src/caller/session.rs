@@ -21,6 +21,9 @@ const HASTY: Duration = Duration::from_millis(50);
 /// How long a relay that hears nothing more is waited for at the end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Fast beats after which the notices are fetched again: what the line tells everybody reaches a visit that stays, too (SPEC §9.1).
+const NOTICE_BEATS: u32 = 10;
+
 /// How fast a visit beats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
@@ -143,6 +146,8 @@ pub struct Session<C, R> {
     posts: usize,
     posting: bool,
     slow_read: bool,
+    /// Fast beats since the visit began.
+    fast_beats: u32,
     opened: (Millis, Duration),
 }
 
@@ -169,6 +174,7 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
             posts: 0,
             posting: false,
             slow_read: false,
+            fast_beats: 0,
             opened,
         };
         session.first_notice().await?;
@@ -324,7 +330,13 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
                 self.post_at(due + SEALED_AHEAD.min(self.up_beat() / 2));
                 self.read_on();
             }
-            Pulse::Fast => self.listen(),
+            Pulse::Fast => {
+                self.listen();
+                self.fast_beats = self.fast_beats.wrapping_add(1);
+                if self.fast_beats.is_multiple_of(NOTICE_BEATS) {
+                    (0..self.doors.len()).for_each(|at| self.ask(at));
+                }
+            }
             Pulse::Slow => self.fetch_today(),
         }
         self.knock_again();

@@ -9,11 +9,13 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
 use porchlight_proto::answer::Answer;
 use porchlight_proto::api::{Notice, UpOutcome, UpPost, UpReply};
+use porchlight_proto::bulletin::{Bulletin, Code};
 use porchlight_proto::card::{Card, RelayAddress};
 use porchlight_proto::cell::down::{AnswerPart, Kind, Place, Receipt, Track, Withdrawal};
 use porchlight_proto::cell::up::{self, LetterPart, Opened, Opener};
 use porchlight_proto::cert::DeskCert;
 use porchlight_proto::letter::{Letter, Status};
+use porchlight_proto::limits::BULLETIN_LEN;
 use porchlight_proto::line::{CallerId, DeviceId, Gate, LineId, Seat};
 use porchlight_proto::parts::cut;
 use porchlight_proto::phrase::Phrase;
@@ -108,6 +110,7 @@ struct Model {
     fast: Vec<u8>,
     slow: HashMap<u32, Vec<u8>>,
     serial: u32,
+    bulletin: [u8; BULLETIN_LEN],
 }
 
 impl Model {
@@ -124,6 +127,7 @@ impl Model {
             fast,
             slow: HashMap::new(),
             serial: 1,
+            bulletin: [0; BULLETIN_LEN],
         }))
     }
 
@@ -143,7 +147,7 @@ impl Model {
             timing: TIMING,
             up_ttl_s: 60,
             desk_beat_ms: 33,
-            bulletin: [0; 80],
+            bulletin: self.bulletin,
         }
     }
 
@@ -252,6 +256,20 @@ async fn a_letter_is_in_the_box_and_then_receipted() {
     model.lock().expect("no panic").fast[1024..2048].copy_from_slice(cell.as_slice());
     until(&mut session, |news| event(news, |event| *event == Event::Receipt(To::Desk, seq))).await;
     assert!(session.visit().all_receipted());
+}
+
+#[tokio::test]
+async fn a_bulletin_that_is_raised_during_a_visit_is_heard_in_it() {
+    let mut line = Line::new(14);
+    let model = Model::new(Some(line.roster(1, now())));
+    let server = relay(&model).await;
+    let mut session = open(setting(line.root.public(), &[&server])).await.expect("opens");
+    session.begin();
+    until(&mut session, |news| matches!(news, News::Posted).then_some(())).await;
+    assert_eq!(session.visit().bulletin(), None);
+    let raised = Bulletin { code: Code::NoMeetings, seat: Seat::new(3).expect("a seat"), time: now() };
+    model.lock().expect("no panic").bulletin = raised.sign(&line.seat, &line.id());
+    until(&mut session, |news| event(news, |event| *event == Event::Bulletin(Code::NoMeetings))).await;
 }
 
 #[tokio::test]

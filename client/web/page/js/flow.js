@@ -15,7 +15,8 @@ function hold(screen) {
 }
 
 /**
- * Goes to a screen, and stays there until she taps, or until she is told not to go: that comes before anything else.
+ * Goes to a screen, and stays there until she taps, or until there is something that everybody is told, or she is told not to go: that comes
+ * before anything else.
  * @param {() => void} screen
  * @param {() => void} [back] comes back to it
  */
@@ -23,6 +24,7 @@ function go(screen, back = () => go(screen)) {
   hold(() => {
     const stop = isHers && unread().find((answer) => answer.stop);
     if (stop) halt(stop.id, back);
+    else if (hasBulletin()) told(back);
     else screen();
   });
 }
@@ -180,7 +182,6 @@ function marks() {
 
 /** Between things: what has come, and what she may do. */
 function hub() {
-  if (bulletin && !isBulletinRead) return told();
   const found = shownAnswers();
   const news = unread();
   const mail = news.length ? "answer_for_you" : beats && beats.slowRead ? "no_answer_yet" : "looking";
@@ -203,18 +204,43 @@ function hub() {
  */
 function halt(id, back) {
   const list = [{ name: pack.say("read_answer"), drawing: "read", act: () => hold(() => read(id, back)) }];
-  hold(() => show({ id: "stop", lines: [pack.say("stop_do_not_go")], drawing: pack.drawings.stop, choices: list }));
+  // A bulletin that it took the place of is alone again for a while when it comes back.
+  if (bulletinStep < 3) bulletinStep = 0;
+  hold(() => show({ id: "stop", lines: [pack.say("stop_do_not_go")], drawing: pack.drawings.stop, choices: list, isSudden: true }));
 }
 
-/** The bulletin, before anything else. */
-function told() {
+/** How long the bulletin stands alone: a tap that was meant for what it took the place of must not put it away. */
+const TOLD_ALONE = 1500;
+
+/** Whether there is a bulletin that she has not put away, and its sentence has come. */
+function hasBulletin() {
+  return Boolean(bulletin && bulletinStep < 3 && pack.say("bulletin_" + bulletin));
+}
+
+/**
+ * The bulletin, wherever anybody is.
+ * @param {() => void} back goes on with what it took the place of
+ */
+function told(back) {
   const until = beats && beats.plan ? beats.plan.closed_until : 0;
   const text = bulletin === 2 ? (until ? pack.say("bulletin_2").replace("{date}", day(until)) : pack.say("bulletin_2_undated")) : pack.say("bulletin_" + bulletin);
+  if (!bulletinStep) {
+    bulletinStep = 1;
+    clearTimeout(bulletinTimer);
+    bulletinTimer = setTimeout(() => {
+      if (bulletinStep === 1) bulletinStep = 2;
+      refresh();
+    }, TOLD_ALONE);
+  }
   const next = () => {
-    isBulletinRead = true;
-    go(hub);
+    bulletinStep = 3;
+    back();
   };
-  show({ id: "bulletin", lines: [text], drawing: pack.drawings.notice, choices: [{ name: pack.say("go_on"), drawing: "go_on", act: next }] });
+  const list = [{ name: pack.say("go_on"), drawing: "go_on", act: next }];
+  show({ id: "bulletin", lines: [text], drawing: pack.drawings.notice, choices: list, isSudden: true });
+  // Made once, so that nothing is read aloud twice.
+  const box = /** @type {HTMLElement} */ (byId("screen").querySelector(".choices"));
+  box.style.visibility = bulletinStep < 2 ? "hidden" : "";
 }
 
 /** @type {Draft} */
@@ -531,7 +557,7 @@ function read(id, back) {
   box.lang = "";
   /** @type {Choice[]} */
   const list = [{ name: pack.say("hide"), drawing: "hide", act: back }];
-  if (found[at + 1]) list.push({ name: pack.say("next_answer"), drawing: "read", act: () => readFrom(found[at + 1]) });
+  if (found[at + 1]) list.push({ name: pack.say("next_answer"), drawing: "read", act: () => go(() => read(found[at + 1].id, back)) });
   if (answer.offer) list.push({ name: pack.say("no_thank_you"), drawing: "no_thanks", act: () => decline(Boolean(answer.safeguarding)) });
   list.push({ name: pack.say("write_again"), drawing: "write", act: () => write(Boolean(answer.safeguarding)) });
   const dates = [pack.say("answer_was_written").replace("{date}", day(answer.written)), pack.say("good_until").replace("{date}", day(answer.good_until))];

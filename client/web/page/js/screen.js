@@ -8,7 +8,7 @@
 /**
  * What a screen shows.
  * @typedef {{id: string, lines?: string[], drawing?: Drawing, isWaiting?: boolean, body?: Node[], choices?: Choice[], isPaired?: boolean,
- *   back?: () => void, head?: Node}} View
+ *   back?: () => void, head?: Node, isSudden?: boolean}} View
  */
 
 /** @param {string} id */
@@ -75,7 +75,7 @@ function show(screen) {
   main.appendChild(lines);
   (screen.body || []).forEach((node) => main.appendChild(node));
   if (screen.choices && screen.choices.length) main.appendChild(choices(screen.choices, Boolean(screen.isPaired)));
-  ways(screen.back);
+  ways(screen.back, Boolean(screen.isSudden));
   if (!isSame) {
     window.scrollTo(0, 0);
     main.focus({ preventScroll: true });
@@ -98,16 +98,20 @@ function choices(list, isPaired) {
 }
 
 /**
- * The ways out, always at the bottom: one step back where there is one, and Close.
+ * The ways out, always at the bottom: one step back where there is one, and Close. A screen that comes unasked leaves the place of the step
+ * back empty: a tap that was meant for it must not close everything.
  * @param {(() => void) | undefined} back
+ * @param {boolean} isSudden
  */
-function ways(back) {
+function ways(back, isSudden) {
   const nav = byId("ways");
   nav.textContent = "";
   if (back) {
     const made = button(pack.say("back_one"), back, pack.drawings.back);
     made.dataset.choice = "";
     nav.appendChild(made);
+  } else if (isSudden) {
+    nav.appendChild(element("i"));
   }
   const close = button(pack.say("close"), leave, pack.drawings.close);
   close.id = "close";

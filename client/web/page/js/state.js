@@ -43,7 +43,9 @@ let stops = [];
 /** @type {Set<string>} answers that she has opened */
 const opened = new Set();
 let bulletin = 0;
-let isBulletinRead = false;
+/** How far the bulletin has come: not before her yet, before her alone, with a button to put it away, put away. */
+let bulletinStep = 0;
+let bulletinTimer = 0;
 let hasEarlierReceipt = false;
 /** Whether the network went quiet, so that the beats stopped. */
 let isQuiet = false;
@@ -112,7 +114,7 @@ function takeOne(event) {
       if (!event.safeguarding) hasEarlierReceipt = true;
       break;
     case "bulletin":
-      isBulletinRead = isBulletinRead && bulletin === event.code;
+      bulletinStep = 0;
       bulletin = event.code;
       break;
     case "answer":

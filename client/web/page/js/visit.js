@@ -6,6 +6,9 @@ const SEALED_AHEAD = 1000;
 /** Beats without any answer after which the page stops knocking: an endless retry against a block is a beacon. */
 const TRIES = 6;
 
+/** Fast beats after which the notice is fetched again: what the line tells everybody reaches a page that stays open, too. */
+const NOTICE_BEATS = 10;
+
 /** The longest that any request may take. */
 const PATIENCE = 45000;
 
@@ -77,18 +80,20 @@ class Beats {
   async notice() {
     if (this.isAsking) return;
     this.isAsking = true;
+    // Later ones say nothing of whether letters get through.
+    const isFirst = !this.plan;
     try {
       const bytes = await ask("/v1/notice", PATIENCE);
       const events = this.core.json("notice", bytes, this.now());
       if (events) {
         this.setPlan(this.core.json("plan", null, this.now()));
-        this.failures = 0;
+        if (isFirst) this.failures = 0;
         this.tell(events);
-      } else {
+      } else if (isFirst) {
         this.failures += 1;
       }
     } catch (error) {
-      this.failures += 1;
+      if (isFirst) this.failures += 1;
     }
     this.isAsking = false;
   }
@@ -101,7 +106,12 @@ class Beats {
     this.days = plan.days.slice();
     this.readOn();
     this.pulse(() => this.pace().up_beat_ms, () => this.upBeat());
-    this.pulse(() => this.pace().beat_ms, () => this.listen());
+    let beats = 0;
+    this.pulse(() => this.pace().beat_ms, () => {
+      this.listen();
+      beats += 1;
+      if (beats % NOTICE_BEATS === 0) this.notice();
+    });
     this.after(this.pace().slow_s * 1000 * part(), () => this.slowBeat());
   }
 
