@@ -104,9 +104,9 @@ pub(crate) async fn tell_published(round: &mut Round, way: &Way<'_>) -> Result<E
 /// `line revoke`
 pub(crate) async fn revoke(args: &LineRevoke, way: &Way<'_>) -> Result<Exit, Trouble> {
     let mut office = open(&args.base, way)?;
-    let (device, became) = act(&mut office, |desk, rng| {
+    let (device, was_lead, became) = act(&mut office, |desk, rng| {
         let device = desk.find_device(&args.device)?;
-        Ok((device, desk.revoke(device, now(), rng)?))
+        Ok((device, desk.is_lead(device), desk.revoke(device, now(), rng)?))
     })?;
     let (event, votes, sentence, later) = match became {
         Revocation::Signed => ("revoked", None, sentences::REVOKED, sentences::REVOKED_HERE),
@@ -118,6 +118,9 @@ pub(crate) async fn revoke(args: &LineRevoke, way: &Way<'_>) -> Result<Exit, Tro
         fields.insert("votes".to_owned(), json!(votes));
     }
     way.output.tell(&object, sentence);
+    if was_lead {
+        remark(sentences::REVOKED_LEAD);
+    }
     let mut round = Round::begin(office, &args.base.dir, way).map_err(|trouble| trouble.after(later))?;
     round.run_told(PATIENCE).await.map_err(|trouble| trouble.after(later))?;
     tell_published(&mut round, way).await

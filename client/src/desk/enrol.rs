@@ -351,6 +351,12 @@ impl Desk {
         }
     }
 
+    /// Whether the device's certificate makes it a lead. Then [`Desk::revoke`] alone does not shut it out: the root's new generation does.
+    #[must_use]
+    pub fn is_lead(&self, device: DeviceId) -> bool {
+        self.state.is_lead(device)
+    }
+
     /// Takes a device out of the team. From a lead: rosters from now on name it, have new desk keys, and new keys for its seat. From
     /// another device it is a vote; with the vote of a second the team holds it for revoked, and a lead that hears of it signs.
     /// A device revoked before stays so.

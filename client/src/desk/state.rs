@@ -775,7 +775,7 @@ impl State {
         }
     }
 
-    fn is_lead(&self, device: DeviceId) -> bool {
+    pub(super) fn is_lead(&self, device: DeviceId) -> bool {
         self.devices.get(&device).is_some_and(|device| device.cert.role == Role::Lead)
     }
 

@@ -82,7 +82,9 @@ export function devices() {
 
   /** @param {string} device */
   async function revoke(device) {
-    const given = await askFor({ title: t("revoke"), says: t("revoke_says", { who: who(device) }), ok: t("revoke"), danger: true, cancel: t("back") });
+    const isLead = app.header?.team.some((/** @type {any} */ one) => one.device === device && one.role === "lead");
+    const says = [t("revoke_says", { who: who(device) }), isLead ? t("revoke_lead_says") : ""].filter(Boolean).join(" ");
+    const given = await askFor({ title: t("revoke"), says, ok: t("revoke"), danger: true, cancel: t("back") });
     if (!given) return;
     if (app.header?.team.some((/** @type {any} */ one) => one.mine && one.role === "lead")) say(t("handing_in"));
     const told = await guarded(() => net.act("revoke", { device }));
