@@ -32,6 +32,8 @@ static MEMORY: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 /// How long somebody who should read is waited for.
 const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// How long the end is waited for after the first signal. Connections have four seconds of it.
+const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 /// How long what may never end is waited for when all else has ended.
 const LEFT_OVER: Duration = Duration::from_millis(200);
 /// Between two reminders of a certificate that ends.
@@ -361,8 +363,8 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
     said
 }
 
-/// Catches signals from here on. The future ends at the first one to stop; a second one ends the process at once: whatever was acknowledged
-/// is on the medium.
+/// Catches signals from here on. The future ends at the first one to stop; a second one ends the process at once, and so does a disk that does
+/// not answer: whatever was acknowledged is on the medium.
 fn stop_signal() -> impl Future<Output = ()> {
     let (stop, mut stopped) = watch::channel(false);
     match [SignalKind::terminate(), SignalKind::interrupt()].map(signal) {
@@ -379,18 +381,25 @@ fn stop_signal() -> impl Future<Output = ()> {
 }
 
 async fn heed([mut terminate, mut interrupt]: [UnixSignal; 2], stop: watch::Sender<bool>) {
-    loop {
+    let mut next = async || {
         tokio::select! {
-            Some(()) = terminate.recv() => {}
-            Some(()) = interrupt.recv() => {}
-            else => return,
+            Some(()) = terminate.recv() => true,
+            Some(()) = interrupt.recv() => true,
+            else => false,
         }
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-        if stop.send_replace(true) {
-            let _ = tokio::time::timeout(LEFT_OVER, apart(|| say("stopped at once, at the second signal"))).await;
-            std::process::exit(0);
-        }
+    };
+    if !next().await {
+        return;
     }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    stop.send_replace(true);
+    let text = match tokio::time::timeout(STOPPED_WITHIN, next()).await {
+        Ok(true) => "stopped at once, at the second signal",
+        Ok(false) => return,
+        Err(_) => "warning: stopped without waiting any longer for what does not end: does the disk answer?",
+    };
+    let _ = tokio::time::timeout(LEFT_OVER, apart(move || say(text))).await;
+    std::process::exit(0);
 }
 
 fn check(arguments: &CheckArguments) -> Result<(), Failure> {

@@ -137,8 +137,6 @@ pub struct Relay {
     /// What can be cut off at any moment.
     others: JoinSet<()>,
     keys: KeyWatch,
-    /// How long what waits for a disk is waited for.
-    patience: Duration,
     /// Held so that nobody else takes the directory.
     _lock: File,
 }
@@ -238,8 +236,7 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     let sources = Arc::clone(&rooms.sources);
     let accepting = accept(listener, hall, sources, settings.max_connections, Arc::clone(&rooms.clock));
     let accepting = tokio::spawn(stack::wiped_each_turn(accepting));
-    let patience = settings.deadlines.stop;
-    Ok(Relay { bound, spki, certificate, rooms, stop, accepting, close, keeping, others, keys, patience, _lock: lock })
+    Ok(Relay { bound, spki, certificate, rooms, stop, accepting, close, keeping, others, keys, _lock: lock })
 }
 
 /// Starts a relay, says that it accepts, and serves until `shutdown` is there.
@@ -309,13 +306,11 @@ impl Relay {
         self.stop.send_replace(true);
         let _ = self.accepting.await;
         self.close.send_replace(true);
-        let kept = async { while self.keeping.join_next().await.is_some() {} };
-        // A disk that does not answer is not waited for: what it has not acknowledged, nobody was told of.
-        let _ = timeout(self.patience, kept).await;
+        while self.keeping.join_next().await.is_some() {}
         self.others.shutdown().await;
         // Within one round of it.
         let keys = self.keys;
-        let _ = timeout(self.patience, tokio::task::spawn_blocking(move || drop(keys))).await;
+        let _ = tokio::task::spawn_blocking(move || drop(keys)).await;
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::binary::*;
+use crate::disk::Disk;
 use crate::support::*;
 use porchlight_proto::api::{DeskOutcome, DeskReply, Floor, LanePage, Notice, SlotOutcome, UpOutcome, UpPost, UpReply};
 use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN};
@@ -480,6 +481,29 @@ async fn a_second_signal_ends_it_at_once() {
     }
     process.signal(Signal::TERM);
     process.hear("stopped at once");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_does_not_answer_is_not_waited_for_at_the_end() {
+    assert!(rustix::process::geteuid().is_root(), "this test mounts a file system: run it as root");
+    let (site, disk) = (site(60), Disk::new());
+    std::fs::create_dir_all(site.path("data/cells")).unwrap();
+    let _mounted = disk.mount(&site.path("data/cells"));
+    let mut process = Process::start(&site.path("relay.toml"));
+    let mut client = process.client().await;
+    assert_eq!(post(&mut client, &site.line.post()).await, UpOutcome::Stored);
+    let hangs = disk.hang();
+    let mut waits = client.another();
+    let up = site.line.post();
+    let waiting = tokio::spawn(async move { post(&mut waits, &up).await });
+    // On the same connection and after the post: so that has begun when this is answered.
+    client.get("notice").await.ok();
+    process.signal(Signal::TERM);
+    process.hear("does the disk answer?");
+    waiting.abort();
+    // A kernel lets nobody go that waits for a disk of this kind.
+    drop(hangs);
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
 }
 

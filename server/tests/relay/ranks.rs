@@ -253,6 +253,18 @@ async fn the_counters_are_rounded_say_nothing_of_anybody_and_are_for_this_machin
         assert_eq!(TcpStream::connect((address, port)).is_ok(), is_there, "{address}:{port}");
     }
 
+    // As many as there are places keep others out until they go.
+    let all: Vec<TcpStream> = (0..16).map(|_| TcpStream::connect(admin).unwrap()).collect();
+    let mut one_more = TcpStream::connect(admin).unwrap();
+    assert_eq!(one_more.read(&mut [0]).unwrap(), 0, "the seventeenth is let go");
+    drop(all);
+    let answers = || {
+        let mut stream = TcpStream::connect(admin)?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n")?;
+        std::io::read_to_string(stream)
+    };
+    while !answers().is_ok_and(|said| !said.is_empty()) {}
+
     let mut client = process.client().await;
     for _ in 0..137 {
         assert_eq!(post(&mut client, &site.line.post()).await, UpOutcome::Stored);
