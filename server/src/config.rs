@@ -326,13 +326,16 @@ impl FileTable {
         let tls = self.tls.as_ref();
         check_path("tls.cert", tls.and_then(|tls| tls.cert.as_deref()), "give a path, not the certificate itself")?;
         check_path("tls.key", tls.and_then(|tls| tls.key.as_deref()), "give a path, not the key itself")?;
-        for (key, path) in [
-            ("listen", Some(Path::new(&self.listen))),
+        let dirs = [
             ("data_dir", Some(self.data_dir.as_path())),
             ("keyring_dir", self.keyring_dir.as_deref()),
             ("decoy_dir", self.decoy_dir.as_deref()),
-        ] {
-            check_path(key, path, "is no path: it is empty, too long, or not of one line")?;
+        ];
+        if let Some((key, _)) = dirs.iter().find(|(_, dir)| dir.is_some_and(|dir| dir.as_os_str().is_empty())) {
+            return wrong(*key, "is empty: name a directory");
+        }
+        for (key, path) in [("listen", Some(Path::new(&self.listen)))].into_iter().chain(dirs) {
+            check_path(key, path, "is no path: it is too long, or not of one line")?;
         }
         Ok(())
     }
@@ -425,7 +428,7 @@ const PATH_BYTES_MAX: usize = 4096;
 
 fn check_path(key: &str, path: Option<&Path>, hint: &str) -> Result<(), ConfigError> {
     let Some(text) = path.map(Path::to_string_lossy) else { return Ok(()) };
-    if text.is_empty() || text.len() >= PATH_BYTES_MAX || text.contains("-----") || text.chars().any(char::is_control) {
+    if text.len() >= PATH_BYTES_MAX || text.contains("-----") || text.chars().any(char::is_control) {
         return wrong(key, hint);
     }
     Ok(())

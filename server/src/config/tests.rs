@@ -132,6 +132,7 @@ fn a_wrong_configuration_is_refused_with_its_key() {
         ),
         ("another root", format!("{TOP}{TLS}{}", whole.replace("root = \"01", "root = \"02")), "line[0].id: does not belong"),
         ("a short root", format!("{TOP}{TLS}{}", whole.replace("root = \"01", "root = \"")), "line[0].root: must be 64"),
+        ("a directory without a name", format!("{TOP}decoy_dir = \"\"\n{TLS}{whole}"), "decoy_dir: is empty: name a directory"),
         ("no gate", format!("{TOP}{TLS}{}", line(1, "gates = []")), "line[0].gates: give one to eight"),
         ("a gate that is not closed", format!("{TOP}{TLS}{}", line(1, "gates = [\"k3v9q2x7")), "relay.toml, line "),
         (
