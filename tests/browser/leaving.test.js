@@ -260,9 +260,12 @@ test("chromium: two ticks are said when the desk has it, and not while only the 
 test("chromium: a bulletin that is raised meanwhile takes the place of whatever she does, once, and her text is there again", () =>
   within("chromium", async (browser) => {
     const her = await typing(browser);
-    await watch.stop();
-    await line.desk("line bulletin", "--code", "1");
-    watch = await line.watch();
+    const says = async (/** @type {string[]} */ ...args) => {
+      await watch.stop();
+      await line.desk("line bulletin", ...args);
+      watch = await line.watch();
+    };
+    await says("--code", "1");
     await her.at("bulletin");
     assert.ok((await browser.text("#screen")).includes(her.say("bulletin_1")));
     await her.choose("go_on");
@@ -272,10 +275,12 @@ test("chromium: a bulletin that is raised meanwhile takes the place of whatever 
     await her.arrived();
     await her.choose("more");
     await her.at("more");
+    // Another is taken down before she has put it away.
+    await says("--code", "1");
+    await her.at("bulletin");
+    await says("--none");
+    await her.at("more");
     await her.leave();
-    await watch.stop();
-    await line.desk("line bulletin", "--none");
-    watch = await line.watch();
   }));
 
 test("chromium: in WeChat, and where WebAssembly is missing, it says where to go and asks for nothing", () =>

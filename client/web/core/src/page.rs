@@ -100,13 +100,15 @@ impl Page {
         let timing = self.visit.timing();
         let days = self.visit.days(now);
         let (within, closed) = self.visit.roster().map_or((0, 0), |roster| (roster.answer_within(), roster.closed_until().0));
+        let bulletin = self.visit.bulletin().map_or(0, |code| code.code().into());
         let (relay_no, line_now) = (self.visit.relay_no().unwrap_or(0), self.visit.line_now(now).0);
         self.say(|json| {
             json.object().name("relay_no").number(relay_no.into());
             json.name("now").number(line_now).name("slow_s").number(timing.slow_s.into());
             json.name("up_beat_ms").number(timing.up_beat_ms.into()).name("beat_ms").number(timing.beat_ms.into());
             write_list(json.name("days"), days.into_iter().map(u64::from));
-            json.name("answer_within").number(within.into()).name("closed_until").number(closed).end_object();
+            json.name("answer_within").number(within.into()).name("closed_until").number(closed);
+            json.name("bulletin").number(bulletin).end_object();
         });
     }
     /// Draws a new phrase and says its eight indexes, two bytes each, and the line's id, as [`stretch`] takes them.

@@ -9,7 +9,7 @@
 /**
  * The line's pace and the words it chooses.
  * @typedef {{relay_no: number, now: number, up_beat_ms: number, beat_ms: number, slow_s: number, days: number[],
- *   answer_within: number, closed_until: number}} Plan
+ *   answer_within: number, closed_until: number, bulletin: number}} Plan
  */
 
 class Core {

@@ -24,7 +24,7 @@ function go(screen, back = () => go(screen)) {
   hold(() => {
     const stop = isHers && unread().find((answer) => answer.stop);
     if (stop) halt(stop.id, back);
-    else if (hasBulletin()) told(back);
+    else if (bulletin()) told(bulletin(), back);
     else screen();
   });
 }
@@ -212,18 +212,20 @@ function halt(id, back) {
 /** How long the bulletin stands alone: a tap that was meant for what it took the place of must not put it away. */
 const TOLD_ALONE = 1500;
 
-/** Whether there is a bulletin that she has not put away, and its sentence has come. */
-function hasBulletin() {
-  return Boolean(bulletin && bulletinStep < 3 && pack.say("bulletin_" + bulletin));
+/** The bulletin that stands and that she has not put away, if its sentence has come. */
+function bulletin() {
+  const code = beats && beats.plan && bulletinStep < 3 ? beats.plan.bulletin : 0;
+  return pack.say("bulletin_" + code) ? code : 0;
 }
 
 /**
  * The bulletin, wherever anybody is.
+ * @param {number} code
  * @param {() => void} back goes on with what it took the place of
  */
-function told(back) {
+function told(code, back) {
   const until = beats && beats.plan ? beats.plan.closed_until : 0;
-  const text = bulletin === 2 ? (until ? pack.say("bulletin_2").replace("{date}", day(until)) : pack.say("bulletin_2_undated")) : pack.say("bulletin_" + bulletin);
+  const text = code === 2 ? (until ? pack.say("bulletin_2").replace("{date}", day(until)) : pack.say("bulletin_2_undated")) : pack.say("bulletin_" + code);
   if (!bulletinStep) {
     bulletinStep = 1;
     clearTimeout(bulletinTimer);
@@ -232,9 +234,10 @@ function told(back) {
       refresh();
     }, TOLD_ALONE);
   }
+  bulletinBack = back;
   const next = () => {
     bulletinStep = 3;
-    back();
+    bulletinBack();
   };
   const list = [{ name: pack.say("go_on"), drawing: "go_on", act: next }];
   show({ id: "bulletin", lines: [text], drawing: pack.drawings.notice, choices: list, isSudden: true });

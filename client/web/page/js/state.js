@@ -42,10 +42,11 @@ const stopped = new Set();
 let stops = [];
 /** @type {Set<string>} answers that she has opened */
 const opened = new Set();
-let bulletin = 0;
 /** How far the bulletin has come: not before her yet, before her alone, with a button to put it away, put away. */
 let bulletinStep = 0;
 let bulletinTimer = 0;
+/** Goes on with what the bulletin took the place of. @type {() => void} */
+let bulletinBack = () => {};
 let hasEarlierReceipt = false;
 /** Whether the network went quiet, so that the beats stopped. */
 let isQuiet = false;
@@ -115,7 +116,6 @@ function takeOne(event) {
       break;
     case "bulletin":
       bulletinStep = 0;
-      bulletin = event.code;
       break;
     case "answer":
       takeAnswer(event);

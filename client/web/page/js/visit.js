@@ -63,8 +63,9 @@ class Beats {
     this.timers.forEach((timer) => clearTimeout(timer));
     this.timers.clear();
     this.quiet(false);
-    if (this.plan) return this.beat();
-    this.knock();
+    if (!this.plan) return this.knock();
+    this.notice();
+    this.beat();
   }
 
   /** Asks for the first notice until it comes or the tries are used up. */
