@@ -441,7 +441,10 @@ impl<C: Clock + Clone + Send + 'static, R: CryptoRng> Session<C, R> {
             Ok(events) => {
                 let (begun, moved) = (self.outbox.next().is_some(), self.visit.timing() != paced);
                 let first = !core::mem::replace(&mut door.open, true);
-                door.told = None;
+                // Of one that was open before a notice says nothing new: posts that fail all the while are one trouble.
+                if first {
+                    door.told = None;
+                }
                 self.tell(events);
                 if first && begun {
                     self.greet(at);
