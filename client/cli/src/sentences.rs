@@ -108,8 +108,9 @@ pub(crate) const ACCEPTED: &str = "She is yours to look after, for half an hour 
 
 pub(crate) const REVOKED: &str = "The device is out of the team. What was sent before, it may have read.";
 pub(crate) const REVOKED_LEAD: &str = "This was a lead's device, and it holds a key that the sixteen words vouch for: it can still name devices of its own in the \
-line. So start `porchlight desk watch` on every laptop, and then, on a lead that is left, `porchlight line renew --void-others` (if none is left, `porchlight line lead \
-add --void-others` on a worker's). Let the watches run for a quarter of an hour: a laptop that is off then, and every other lead's, must join anew.";
+line. So look through `porchlight line show` and revoke what nobody knows; start `porchlight desk watch` on every laptop; then, on a lead that is left, `porchlight \
+line renew --void-others` (if none is left, `porchlight line lead add --void-others` on a worker's). Let the watches run for a quarter of an hour: a laptop that is off \
+then, and every other lead's, must join anew, and the safeguarding mailbox must be renewed the same day.";
 pub(crate) const REVOKED_BY_TWO: &str = "Two devices want it out, so the team's devices hold it for out of the team. Callers' programs and the relays learn of it \
 when a lead publishes; if no lead is left, make one with the root words: `porchlight line lead add`.";
 pub(crate) const VOTED: &str = "This is one vote; a second device of the team must run the same. Only then is the device out of the team, and callers' \
@@ -1063,7 +1064,7 @@ pub(crate) fn warning(warning: Warning) -> &'static str {
             "letters of people nobody here knows take half of their room: look at them, or have the relay ask for stamps"
         }
         Warning::RenewMailbox => {
-            "the mailbox's key or certificate is soon too old: run `porchlight safeguard renew`, and have a lead admit it"
+            "the mailbox's key or certificate is too old, or soon will be: run `porchlight safeguard renew`, and have a lead admit it"
         }
         Warning::MailboxReplaced => {
             "the line's statement names another key than this mailbox's: what callers write to you, somebody else can read. Ask your leads why."

@@ -95,11 +95,12 @@ impl Desk {
         Ok(())
     }
 
-    /// Whether a lead should soon be asked to renew this mailbox.
+    /// Whether a lead should soon be asked to renew this mailbox; at once where the generation was raised, since relays then take its
+    /// certificates for a stranger's.
     pub(super) fn mailbox_ages(&self, now: Seconds) -> bool {
         let Some(line) = self.state.line.as_ref().filter(|_| self.is_safeguarding()) else { return false };
         let ends = line.desk_cert.not_after.min(line.device_cert.not_after).0.min(line.record.sealing_since + KEY_LIFE);
-        ends < now.0 + RENEW_BEFORE
+        ends < now.0 + RENEW_BEFORE || line.desk_cert.generation < self.state.rosters.generation()
     }
 
     /// Whether the statement in force names none of this mailbox's keys, although it was not revoked.

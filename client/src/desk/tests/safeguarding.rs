@@ -432,9 +432,12 @@ fn her_key_is_renewed_without_a_gap_and_the_one_before_is_erased() {
     let now = world.now.seconds();
     world.act(0, |desk, rng| desk.raise_generation(&root, now, rng)).unwrap();
     world.publish(0);
+    world.publish(safe);
+    assert_eq!(warned(&mut world), [Warning::RenewMailbox], "relays take her for a stranger");
     renew(&mut world, safe);
     world.publish(0);
     world.publish(safe);
+    assert_eq!(warned(&mut world), []);
     let line = world.offices[safe].look().unwrap().line().unwrap();
     assert_eq!((line.desk_cert.generation, line.record.sealing_number), (2, 3));
     her.come_again(&mut world);
