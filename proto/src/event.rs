@@ -226,6 +226,8 @@ pub enum Event {
     },
     /// A roster that a lead has signed, so that every device knows what is published.
     Roster(Box<[u8; ROSTER_LEN]>),
+    /// The public key with which this device signs for its seat.
+    SeatKey([u8; 32]),
     /// A type this program does not know: kept, passed on, ignored.
     Unknown(Vec<u8>),
 }
@@ -499,6 +501,7 @@ impl Event {
             Self::Object { device, seq, hash } => map.uint(0, 28).bytes(1, &device.0).uint(2, *seq).bytes(3, hash),
             Self::Part { caller, other } => map.uint(0, 29).bytes(1, &caller.0).bytes(2, &other.0),
             Self::Roster(roster) => map.uint(0, 30).bytes(1, roster.as_slice()),
+            Self::SeatKey(key) => map.uint(0, 31).bytes(1, key),
             Self::Unknown(body) => return body.clone(),
         };
         map.finish()

@@ -1069,6 +1069,9 @@ pub(crate) fn warning(warning: Warning) -> &'static str {
         Warning::MailboxReplaced => {
             "the line's statement names another key than this mailbox's: what callers write to you, somebody else can read. Ask your leads why."
         }
+        Warning::SeatUnnamed => {
+            "the line's statement names another key for this device's seat: callers' programs do not take what it answers. If this stands for a quarter of an hour, ask your leads why: a lead's laptop may be in other hands. Else have the device revoked, and join anew from another directory"
+        }
         Warning::CarouselSlow => "a round of the carousel takes longer than the slow days: lower slow_s on the relays",
     }
 }

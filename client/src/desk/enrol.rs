@@ -228,7 +228,8 @@ impl Desk {
         match self.state.devices.get(&device) {
             Some(known) if known.record.revoked => return Err(DeskError::Revoked),
             Some(known) if (known.cert.role == Role::Safeguarding) != outside => return Err(DeskError::OtherPlace),
-            Some(known) if !outside || !self.asks_anew(request) => {
+            // A mailbox's certificate of a voided generation would let it in nowhere.
+            Some(known) if !outside || !self.asks_anew(request) && known.generation == desk_cert.generation => {
                 let record = DeviceRecord { sealing_key: request.sealing_key.clone(), ..known.record.clone() };
                 return self.admission(&record, device, now, rng);
             }
@@ -256,7 +257,13 @@ impl Desk {
                     set_seat(line, seat, &seat_pk, &fresh);
                 }
                 line.given.retain(|given| given.device != device.0);
-                line.given.push(GivenRecord { device: device.0, seat_pk: request.seat_pk });
+                let mailbox = |bytes: &Vec<u8>| if outside { bytes.clone() } else { Vec::new() };
+                line.given.push(GivenRecord {
+                    device: device.0,
+                    seat_pk: request.seat_pk,
+                    device_cert: mailbox(&record.device_cert),
+                    sealing_key: mailbox(&request.sealing_key),
+                });
                 if outside {
                     // Her own key: no lead can open what is written to her.
                     line.safe_key.clone_from(&request.sealing_key);

@@ -2,8 +2,8 @@
 use crate::desk::{
     Desk, DeskError,
     line::{BEGINS_AT_MOST, CLOCK_SLACK, DESK_CERT_LIFE, DEVICE_CERT_LIFE, admitted, eight, nine, secret_name},
-    record::{DeviceRecord, LineRecord, Record, RelayRecord},
-    state::Period,
+    record::{DeviceRecord, GivenRecord, LineRecord, Record, RelayRecord},
+    state::{Device, Period},
 };
 use crate::vault::KeyName;
 use porchlight_proto::{
@@ -28,6 +28,8 @@ const EMERGENCY_PERIODS: u64 = 7;
 const ROSTER_LIFE: u64 = 7 * 86_400;
 /// A lead whose turn it is not waits so many seconds for each before it.
 const TURN: u64 = 600;
+/// So many periods more than time has brought are believed: one that begins in the middle of a day is shorter.
+const PERIODS_SPARED: u64 = 16;
 /// After a backup was restored so many serials are left out: it is not known which were used.
 const SERIALS_SPARED: u32 = 1000;
 /// For so many seconds a raised generation waits for colleagues to hear of their new certificates.
@@ -40,6 +42,16 @@ struct Span {
     period: u32,
     begins: u64,
     ends: u64,
+}
+
+/// A seat whose key this device answers for.
+struct Known {
+    seat: Seat,
+    now: PublicKey,
+    /// The key before this one, of its own seat.
+    before: Option<PublicKey>,
+    /// Of the safeguarding mailbox the key to seal to.
+    sealing: Option<Vec<u8>>,
 }
 
 impl Desk {
@@ -129,7 +141,7 @@ impl Desk {
     }
 
     /// Until when rosters follow each other without a gap.
-    fn covered_until(&self, now: Seconds) -> u64 {
+    pub(super) fn covered_until(&self, now: Seconds) -> u64 {
         self.living(now).iter().fold(
             now.0,
             |until, roster| {
@@ -172,6 +184,13 @@ impl Desk {
         let Ok((key, cert)) = self.signing() else { return Ok(0) };
         if self.waits_to_raise(now) {
             return Ok(0);
+        }
+        if self.state.rosters.generation() < cert.generation {
+            // The first of a generation: periods to come are begun anew as well. A stolen lead may have put them off.
+            let to_come = self.state.periods.iter().filter(|(_, span)| span.begins > now.0);
+            for period in to_come.map(|(period, _)| *period).collect::<Vec<_>>() {
+                self.commit(Record::PeriodForgotten(period));
+            }
         }
         self.mend(now, rng)?;
         let turn = self.turn(now);
@@ -242,8 +261,8 @@ impl Desk {
         let today = now.0 - now.0 % one;
         let (period, begins, is_there) = match self.last_period(now) {
             Some((period, _, Some(begins))) => (period, begins, true),
-            Some((period, ends, None)) => (period + 1, ends, false),
-            None => (self.state.periods.keys().next_back().map_or(1, |last| last + 1), today, false),
+            Some((period, ends, None)) => (period.saturating_add(1), ends, false),
+            None => (self.state.periods.keys().next_back().map_or(1, |last| last.saturating_add(1)), today, false),
         };
         let ends = if begins < now.0 + self.ahead() {
             let within = begins.max(now.0);
@@ -266,7 +285,7 @@ impl Desk {
         let (serial, previous_hash) = last.map_or((0, [0; 32]), |(_, serial, hash)| (serial, hash));
         let safe_key: &[u8; 1216] = record.safe_key.as_slice().try_into().map_err(|_| DeskError::KeyMissing)?;
         let body = RosterBody {
-            serial: (serial + 1).max(record.serial_least),
+            serial: serial.saturating_add(1).max(record.serial_least),
             period: span.period,
             not_before: Seconds(span.begins),
             not_after: Seconds(span.ends),
@@ -292,9 +311,12 @@ impl Desk {
     pub(super) fn adopt(&mut self, roster: &SignedRoster, now: Seconds) -> Result<(), DeskError> {
         let too_early = roster.not_before().0 > now.0 + BEGINS_AT_MOST;
         let known = self.state.rosters.iter().any(|known| known.hash() == roster.hash());
-        if too_early || known || roster.generation() < self.state.rosters.generation() {
+        // Whoever has a certificate of a generation that the root has raised takes no more from what that voids.
+        let before = self.state.rosters.generation().max(self.line()?.desk_cert.generation);
+        if too_early || known || roster.generation() < before || self.is_far_off(roster) {
             return Ok(());
         }
+        let is_raised = roster.generation() > self.state.rosters.generation();
         self.commit(Record::Roster(roster.bytes().to_vec()));
         if self.state.last_roster.is_none_or(|(.., hash)| hash != roster.hash()) {
             return Ok(());
@@ -307,11 +329,21 @@ impl Desk {
         record.seats_previous = keys(1);
         record.revoked = roster.revoked_ids().flat_map(|id| id.0).collect();
         record.closed_until = roster.closed_until().0;
-        record.void_before = record.void_before.max(roster.bulletins_void_before().0);
+        // A raised generation takes back what a stolen lead may have said of it.
+        let least = if is_raised { 0 } else { record.void_before };
+        record.void_before = roster.bulletins_void_before().0.max(least);
         record.answer_within = roster.answer_within();
         record.safe_key = roster.safe_key().as_bytes().to_vec();
         self.commit(Record::Line(Box::new(record)));
         Ok(())
+    }
+
+    /// Whether a roster's period is more than the time since the newest known can have brought. Numbers have an end, and a stolen lead
+    /// could reach it.
+    fn is_far_off(&self, roster: &SignedRoster) -> bool {
+        let Some((newest, span)) = self.state.periods.iter().next_back() else { return false };
+        let passed = roster.not_before().0.saturating_sub(span.begins) / self.period_s().max(1);
+        u64::from(roster.period().saturating_sub(*newest)) > passed.saturating_add(PERIODS_SPARED)
     }
 
     /// Takes a roster that came as an event. One that the root did not allow, or is over, or voided, is nothing.
@@ -358,27 +390,86 @@ impl Desk {
         said.keys().any(|by| Some(*by) == me) || now.0 >= since + TURN * (self.turn(now) + u64::from(by_lead))
     }
 
-    /// The seats whose keys this device answers for, with the key now and, of its own, the one before: its own seat, and those of
-    /// workers it has admitted.
-    fn seats_known(&self) -> Vec<(Seat, PublicKey, Option<PublicKey>)> {
-        let Some(line) = &self.state.line else { return Vec::new() };
-        let seat_pk = |number: u64| self.ring.key(KeyName::Seat(number)).map(|seed| SecretKey::from_seed(seed).public());
-        let number = line.record.seat_number;
-        let before = number.checked_sub(1).and_then(seat_pk);
-        let own = line.device_cert.seat.zip(seat_pk(number)).map(|(seat, key)| (seat, key, before));
-        let given = line.record.given.iter().filter_map(|given| {
-            let device = self.state.devices.get(&DeviceId(given.device))?;
-            // A lead looks after its own seat.
-            let is_ours = device.cert.role != Role::Lead && !device.record.revoked;
-            is_ours.then_some((device.cert.seat?, PublicKey::from_bytes(given.seat_pk), None))
-        });
-        own.into_iter().chain(given).collect()
+    /// Whose a seat is: of the devices that sit in it a lead's, then the one with the lower id, whichever lead looks.
+    fn owner_of(&self, seat: Seat) -> Option<DeviceId> {
+        let generation = self.state.rosters.generation();
+        let sits =
+            self.state.devices.iter().filter(|(_, device)| {
+                device.cert.seat == Some(seat) && !device.record.revoked && device.generation >= generation
+            });
+        sits.min_by_key(|(id, device)| (device.cert.role != Role::Lead, **id)).map(|(id, _)| *id)
     }
 
-    fn is_right(&self, roster: &SignedRoster, due: &[DeviceId], seats: &[(Seat, PublicKey, Option<PublicKey>)]) -> bool {
-        let has = |(seat, key, _): &(Seat, PublicKey, _)| roster.seat_keys(*seat).contains(key);
+    /// The seats whose keys this device answers for: its own, those of workers who have said their key or whom this lead has admitted,
+    /// and the mailbox's if no other lead has admitted it since. Other leads look after their own.
+    fn seats_known(&self) -> Vec<Known> {
+        let Some(line) = &self.state.line else { return Vec::new() };
+        let seat_pk = |number: u64| self.ring.key(KeyName::Seat(number)).map(|seed| SecretKey::from_seed(seed).public());
+        let known = |seat: Seat| {
+            let owner = self.owner_of(seat)?;
+            if owner == line.device {
+                let number = line.record.seat_number;
+                let before = number.checked_sub(1).and_then(seat_pk);
+                return Some(Known { seat, now: seat_pk(number)?, before, sealing: None });
+            }
+            let device = self.state.devices.get(&owner)?;
+            let given = line.record.given.iter().find(|given| given.device == owner.0);
+            let seat_of = |given: &GivenRecord| PublicKey::from_bytes(given.seat_pk);
+            let (now, sealing) = match device.cert.role {
+                Role::Lead => return None,
+                Role::Worker => (self.state.seat_keys.get(&owner).copied().or_else(|| given.map(seat_of))?, None),
+                Role::Safeguarding => {
+                    let given = given.filter(|given| given.device_cert == device.record.device_cert)?;
+                    (seat_of(given), Some(given.sealing_key.clone()))
+                }
+            };
+            Some(Known { seat, now, before: None, sealing })
+        };
+        Seat::all().filter_map(known).collect()
+    }
+
+    /// The key with which this device signs for its seat, if it has not told the team of it. Leads make rosters themselves.
+    pub(super) fn seat_key_to_tell(&self) -> Option<PublicKey> {
+        let line = self.state.line.as_ref().filter(|line| line.device_cert.role == Role::Worker)?;
+        line.device_cert.seat?;
+        let is_told = self.state.seat_keys.contains_key(&line.device);
+        self.seat_key().ok().map(|key| key.public()).filter(|_| !is_told)
+    }
+
+    /// Whether callers do not believe what this device answers: the roster in force names another key for its seat.
+    pub(super) fn seat_is_unnamed(&self, now: Seconds) -> bool {
+        let Some(line) = self.state.line.as_ref().filter(|line| line.device_cert.role != Role::Safeguarding) else {
+            return false;
+        };
+        let (Some(seat), Ok(key), Ok(roster)) = (line.device_cert.seat, self.seat_key(), self.roster(now)) else { return false };
+        !self.state.revoked.contains(&line.device) && !roster.seat_keys(seat).contains(&key.public())
+    }
+
+    /// Gives every seat, and the safeguarding mailbox, keys that no other lead can have put there: those that this one answers for, and
+    /// elsewhere some that nobody has.
+    fn give_keys_anew(&self, record: &mut LineRecord, rng: &mut impl CryptoRng) {
+        let known = self.seats_known();
+        record.safe_key = SealingSecret::generate(rng).public().as_bytes().to_vec();
+        for seat in Seat::all() {
+            let mut fresh = || SecretKey::generate(rng).public();
+            let known = known.iter().find(|known| known.seat == seat);
+            let now = known.map_or_else(&mut fresh, |known| known.now);
+            let before = known.and_then(|known| known.before).unwrap_or_else(fresh);
+            set_seat(record, seat, &now, &before);
+            if let Some(sealing) = known.and_then(|known| known.sealing.as_ref()) {
+                record.safe_key.clone_from(sealing);
+            }
+        }
+        rng.fill_bytes(&mut record.revoked);
+    }
+
+    fn is_right(&self, roster: &SignedRoster, due: &[DeviceId], seats: &[Known]) -> bool {
+        let certified = self.state.line.as_ref().map_or(0, |line| line.desk_cert.generation);
+        let opens = |sealing: &Vec<u8>| roster.safe_key().as_bytes().as_slice() == sealing;
+        let has = |known: &Known| roster.seat_keys(known.seat).contains(&known.now) && known.sealing.as_ref().is_none_or(opens);
         let void_before = self.state.line.as_ref().map_or(0, |line| line.record.void_before);
-        due.iter().all(|id| roster.revoked(*id)) && seats.iter().all(has) && roster.bulletins_void_before().0 >= void_before
+        let says_all = due.iter().all(|id| roster.revoked(*id)) && seats.iter().all(has);
+        roster.generation() >= certified && says_all && roster.bulletins_void_before().0 >= void_before
     }
 
     /// If a roster lacks what must be in it, has all made anew that way: two leads may have signed without knowing of each other,
@@ -394,11 +485,13 @@ impl Desk {
         for id in &named {
             self.name(&mut record, *id, &named, rng);
         }
-        for (seat, key, before) in seats {
-            if !keys_of(&record, seat).contains(&key) {
+        for Known { seat, now, before, sealing } in seats {
+            if !keys_of(&record, seat).contains(&now) {
                 let before = before.unwrap_or_else(|| SecretKey::generate(rng).public());
-                set_seat(&mut record, seat, &key, &before);
-                self.give_mailbox(&mut record, seat);
+                set_seat(&mut record, seat, &now, &before);
+            }
+            if let Some(sealing) = sealing {
+                record.safe_key = sealing;
             }
         }
         record.replace_upto = self.last_serial();
@@ -419,19 +512,10 @@ impl Desk {
         }
         let mut fresh = || SecretKey::generate(rng).public();
         // Somebody else may sit there by now. Whose key is known here gets it back; of another's the current one is left.
-        let known = self.seats_known().iter().any(|(known, ..)| *known == seat);
+        let known = self.seats_known().iter().any(|known| known.seat == seat);
         let now = if self.is_taken(seat) && !known { keys_of(record, seat).first().copied() } else { None };
         let (now, before) = (now.unwrap_or_else(&mut fresh), fresh());
         set_seat(record, seat, &now, &before);
-    }
-
-    /// Names the sealing key of whoever has the mailbox now.
-    fn give_mailbox(&self, record: &mut LineRecord, seat: Seat) {
-        let mut living = self.state.devices.values().filter(|device| !device.record.revoked);
-        let owner = living.find(|device| seat.is_safeguarding() && device.cert.seat == Some(seat));
-        if let Some(owner) = owner {
-            record.safe_key.clone_from(&owner.record.sealing_key);
-        }
     }
 
     pub(super) fn is_taken(&self, seat: Seat) -> bool {
@@ -547,6 +631,9 @@ impl Desk {
             }
             self.vouch_anew(now, rng)?;
             let mut record = self.line()?.record.clone();
+            // What others signed may name anybody's keys, put out anybody and void every bulletin to come.
+            self.give_keys_anew(&mut record, rng);
+            record.void_before = record.void_before.min(now.0 + 1);
             // Everything older is void anyway, and serials begin anew.
             (record.replace_upto, record.serial_least) = (0, 0);
             record.raise_events = self.state.log.get(&me).map_or(0, |log| log.len() as u64);
@@ -601,14 +688,18 @@ impl Desk {
         self.tell(&event, now, rng)
     }
 
-    /// Vouches anew for every other device of the team, with this lead's desk key.
+    /// Vouches anew for every other device of the team, with this lead's desk key. The safeguarding mailbox is none: it hears nothing
+    /// of the team, and is admitted anew.
     pub(super) fn vouch_anew(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let line = self.line()?;
         let cert = DeskCert::check(&line.record.signing_cert, &line.root).map_err(|_| DeskError::NotCertified)?;
         let key = self.signing_key()?;
         let life = (Seconds(now.0.saturating_sub(CLOCK_SLACK)), now.plus(DEVICE_CERT_LIFE));
         let (id, me, mut anew) = (line.id, line.device, Vec::new());
-        for (_, known) in self.state.devices.iter().filter(|(device, known)| **device != me && !known.record.revoked) {
+        let least = self.state.rosters.generation();
+        let is_ours =
+            |known: &Device| !known.record.revoked && known.generation >= least && known.cert.role != Role::Safeguarding;
+        for (_, known) in self.state.devices.iter().filter(|(device, known)| **device != me && is_ours(known)) {
             let device = DeviceCert::sign(&key, &id, &known.cert.device_pk, (known.cert.role, known.cert.seat), life)
                 .map_err(|_| DeskError::BadAdmission)?;
             let (desk_cert, device_cert) = (cert.bytes().to_vec(), device.bytes().to_vec());

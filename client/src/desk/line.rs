@@ -192,6 +192,8 @@ pub enum Warning {
     RenewMailbox,
     /// The line's statement names another safeguarding key than this mailbox's: somebody else reads what callers write there.
     MailboxReplaced,
+    /// The line's statement names another key for this device's seat: callers' programs do not take what it answers.
+    SeatUnnamed,
 }
 
 pub(super) fn secret_name(period: u32, key: &SealingKey) -> KeyName {
@@ -329,8 +331,10 @@ impl Desk {
         self.state.put.get(&relay).is_some_and(|put| put.contains(&roster.hash()))
     }
 
+    /// The last serial of the generation that this device is certified in, or 0: serials of a new one begin anew.
     pub(super) fn last_serial(&self) -> u32 {
-        self.state.last_roster.map_or(0, |(_, serial, _)| serial)
+        let generation = self.state.line.as_ref().map(|line| line.desk_cert.generation);
+        self.state.last_roster.filter(|(of, ..)| Some(*of) == generation).map_or(0, |(_, serial, _)| serial)
     }
 
     /// Has every roster from now on made anew with these changes.
@@ -536,6 +540,7 @@ impl Desk {
             (of_team && half_over, Warning::RenewDeskCertificate),
             (self.mailbox_ages(now), Warning::RenewMailbox),
             (self.mailbox_replaced(now), Warning::MailboxReplaced),
+            (self.seat_is_unnamed(now), Warning::SeatUnnamed),
             (self.doubtful() && !self.is_outdated(), Warning::Doubtful),
             (self.is_outdated(), Warning::Outdated),
             (self.carousel_is_slow(now), Warning::CarouselSlow),

@@ -111,13 +111,18 @@ pub(crate) struct LineRecord {
     pub(crate) signing_number: u64,
 }
 
-/// The seat key of a device, as it asked for it.
+/// The keys of a device, as it asked for them.
 #[derive(Clone, Debug, Encode, Decode)]
 pub(crate) struct GivenRecord {
     #[cbor(n(0), with = "minicbor::bytes")]
     pub(crate) device: [u8; 8],
     #[cbor(n(1), with = "minicbor::bytes")]
     pub(crate) seat_pk: [u8; 32],
+    /// Of the safeguarding mailbox alone: the certificate made then, and its sealing key.
+    #[cbor(n(2), with = "minicbor::bytes", default)]
+    pub(crate) device_cert: Vec<u8>,
+    #[cbor(n(3), with = "minicbor::bytes", default)]
+    pub(crate) sealing_key: Vec<u8>,
 }
 
 /// A line's timing, as the journal keeps it.

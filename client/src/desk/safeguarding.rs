@@ -103,9 +103,13 @@ impl Desk {
         ends < now.0 + RENEW_BEFORE || line.desk_cert.generation < self.state.rosters.generation()
     }
 
-    /// Whether the statement in force names none of this mailbox's keys, although it was not revoked.
+    /// Whether the statement in force names none of this mailbox's keys, although it was not revoked. One of a raised generation may
+    /// name one that nobody has, until the mailbox is renewed.
     pub(super) fn mailbox_replaced(&self, now: Seconds) -> bool {
         let Ok(roster) = self.roster(now) else { return false };
+        if self.state.line.as_ref().is_none_or(|line| line.desk_cert.generation < roster.generation()) {
+            return false;
+        }
         let is_named = |name: KeyName| {
             let seed = self.ring.key(name).filter(|_| matches!(name, KeyName::Sealing(_)));
             seed.is_some_and(|seed| SealingSecret::from_seed(seed).public().as_bytes() == roster.safe_key().as_bytes())

@@ -545,7 +545,8 @@ impl Desk {
     pub(super) fn reachable(&self, caller: CallerId, now: Seconds) -> bool {
         let (Some(line), Ok(roster)) = (&self.state.line, self.roster(now)) else { return false };
         let week = self.state.callers.get(&caller).and_then(|entry| entry.reply.as_ref()).map(|(week, _)| *week);
-        week.is_some_and(|week| week + u32::from(line.record.reply_weeks) > roster.week()) && self.reply_key(caller).is_some()
+        week.is_some_and(|week| week.saturating_add(u32::from(line.record.reply_weeks)) > roster.week())
+            && self.reply_key(caller).is_some()
     }
 
     fn has_slow_tags(&self, caller: CallerId, relay: u8, day: u32, now: Seconds) -> bool {

@@ -181,6 +181,9 @@ impl Desk {
                 self.commit(Record::Part(PartRecord { content, ..part.clone() }));
                 Ok(())
             }
+            // A week that has not come would keep out every later key of hers.
+            Record::Reply(reply) if self.roster(now).is_ok_and(|roster| reply.week > roster.week().saturating_add(1)) => Ok(()),
+            Record::Retention(days) if !(1..=porchlight_proto::limits::KEEP_DAYS_MAX).contains(days) => Ok(()),
             Record::Reply(reply) => {
                 let known = self.state.callers.get(&CallerId(reply.caller)).and_then(|caller| caller.reply.as_ref());
                 if known.is_none_or(|(week, _)| *week < reply.week) || self.reply_key(CallerId(reply.caller)).is_none() {

@@ -66,6 +66,8 @@ pub(crate) struct State {
     pub(crate) revoked: BTreeSet<DeviceId>,
     /// Who has said that a device is no longer of the team.
     pub(crate) verdicts: BTreeMap<DeviceId, Verdict>,
+    /// With which key each device says that it signs for its seat: the first in its chain, since a worker's never changes.
+    pub(crate) seat_keys: BTreeMap<DeviceId, PublicKey>,
     /// Hashes of the rosters that have been told to the team.
     pub(crate) told_rosters: BTreeSet<[u8; 32]>,
     /// Desk secrets that have been sent: to whom, of which period, and their marks.
@@ -654,6 +656,9 @@ impl State {
                     known.record.sealing_since = time;
                 }
             }
+            Event::SeatKey(key) => {
+                self.seat_keys.entry(device).or_insert_with(|| PublicKey::from_bytes(key));
+            }
             Event::Acknowledge { held, life, position } => {
                 if let Some(known) = self.devices.get_mut(&device) {
                     known.acknowledge(held);
@@ -703,7 +708,9 @@ impl State {
                 }
             }
             Event::Admitted(admitted) if self.is_lead(device) || self.makes_lead(&admitted, device) => {
-                self.take_admitted(&admitted, time);
+                if self.keeps_its_place(&admitted, device) {
+                    self.take_admitted(&admitted, time);
+                }
             }
             Event::Revoked { device: revoked } => {
                 let said = self.verdicts.entry(revoked).or_default().entry(device).or_insert((place, time));
@@ -792,6 +799,20 @@ impl State {
             sealing_since,
             revoked: false,
         });
+    }
+
+    /// Whether a certificate leaves a device that is known in its seat and role, or is of a generation that the root has raised since. It
+    /// may come to be a lead by its own word alone: a stolen lead could make colleagues lose their seats, or the team, by theirs.
+    fn keeps_its_place(&self, admitted: &Admitted, by: DeviceId) -> bool {
+        let Some(known) = self.known_by_cert(admitted.device_cert.as_slice()) else { return true };
+        let Some(line) = &self.line else { return false };
+        let Ok(desk) = DeskCert::check(admitted.desk_cert.as_slice(), &line.root) else { return false };
+        let cert = DeviceCert::check(admitted.device_cert.as_slice(), &desk.desk_pk, &line.id);
+        desk.generation > known.generation
+            || cert.is_ok_and(|cert| {
+                let becomes_lead = cert.role == Role::Lead && cert.device(&line.id) == by;
+                cert.seat == known.cert.seat && (cert.role == known.cert.role || becomes_lead)
+            })
     }
 
     /// Whether a device says of itself that the root has made it a lead.

@@ -12,7 +12,7 @@ use porchlight_proto::{
     limits::TEAM_PART_LEN,
     line::DeviceId,
     parts::{Join, Joined, Part, cut},
-    seal::{SealingSecret, Use},
+    seal::{SealingKey, SealingSecret, Use},
     sign::PublicKey,
     time::{Millis, Seconds},
 };
@@ -211,7 +211,7 @@ impl Desk {
         }
     }
 
-    /// The other devices of the team: enrolled, not revoked, their certificate not run out.
+    /// The other devices of the team: enrolled, not revoked, their certificate neither run out nor of a voided generation.
     pub(super) fn colleagues(&self, now: Seconds) -> Vec<DeviceId> {
         let me = self.state.line.as_ref().map(|line| line.device);
         if self.is_safeguarding() {
@@ -221,7 +221,8 @@ impl Desk {
             .state
             .devices
             .iter()
-            .filter(|(id, device)| Some(**id) != me && device.cert.not_after > now && self.is_colleague(**id));
+            .filter(|(id, device)| Some(**id) != me && device.cert.not_after > now && self.is_colleague(**id))
+            .filter(|(_, device)| device.generation >= self.state.rosters.generation());
         living.map(|(id, _)| *id).collect()
     }
 
@@ -364,9 +365,25 @@ impl Desk {
             Some(part) => part,
             None => TeamPart::dummy(now.seconds(), (&self.line()?.id, Use::Desk), &self.device_key()?, rng),
         };
-        let roster = self.roster(now.seconds())?;
-        let to = Recipient { line: roster.line(), period: roster.period(), purpose: Use::Desk, key: roster.desk_key() };
-        Ok(part.seal(&to, rng))
+        let (period, key) = self.team_key(now.seconds())?;
+        Ok(part.seal(&Recipient { line: &self.line()?.id, period, purpose: Use::Desk, key: &key }, rng))
+    }
+
+    /// The desk key to which this device seals what is for its colleagues: that of the roster in force. Where the root has voided that
+    /// roster and this device lacks its secret, the newest one that it has: a stolen lead can sign one that nobody else can open.
+    fn team_key(&self, now: Seconds) -> Result<(u32, SealingKey), DeskError> {
+        let roster = self.roster(now)?;
+        let in_force = (roster.period(), roster.desk_key().clone());
+        let is_voided = roster.generation() < self.line()?.desk_cert.generation;
+        if !is_voided || self.ring.key(super::line::secret_name(in_force.0, &in_force.1)).is_some() {
+            return Ok(in_force);
+        }
+        let held = self.ring.names().filter_map(|name| match name {
+            KeyName::Period(period, _) if period <= in_force.0 && !self.period_is_over(period, now) => Some((period, name)),
+            _ => None,
+        });
+        let newest = held.max_by_key(|(period, _)| *period).and_then(|(period, name)| Some((period, self.ring.key(name)?)));
+        Ok(newest.map_or(in_force, |(period, seed)| (period, SealingSecret::from_seed(seed).public().clone())))
     }
 
     /// A team cell of a mailbox outside the team: a dummy to its own key, so that no desk sees when somebody is there.
@@ -441,6 +458,11 @@ impl Desk {
         }
         if now.seconds().0 >= self.line()?.record.sealing_since + SEALING_KEY_EVERY {
             self.renew_sealing_key(now.seconds(), rng)?;
+        }
+        if !self.has_untold_events(now.seconds())
+            && let Some(key) = self.seat_key_to_tell()
+        {
+            self.tell(&Event::SeatKey(*key.as_bytes()), now.seconds(), rng)?;
         }
         // One after the other, so that what people do does not wait behind all of them.
         if !self.has_untold_events(now.seconds())

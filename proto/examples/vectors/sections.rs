@@ -467,6 +467,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("object", Event::Object { device: DeviceId([5; 8]), seq: 70_002, hash: [14; 32] }),
         ("part", Event::Part { caller, other: CallerId([12; 16]) }),
         ("roster", Event::Roster(Box::new([13; 4096]))),
+        ("seat key", Event::SeatKey([15; 32])),
     ]
 }
 

@@ -37,7 +37,7 @@ impl<'b> Fields<'b> {
                 *self.texts.get_mut(usize::try_from(key).map_err(|_| BadCbor)?).ok_or(BadCbor)? = Some(text);
             }
             (9, 1) => self.slots = Some((0..items(value, 8)?).map(|_| Ok(value.u8()?)).collect::<Result<_, BadCbor>>()?),
-            (1 | 3..=8 | 11..=15 | 17..=24 | 26..=30, 1)
+            (1 | 3..=8 | 11..=15 | 17..=24 | 26..=31, 1)
             | (2 | 6 | 7 | 8 | 10..=12 | 14 | 15 | 24 | 29, 2)
             | (6, 3 | 5)
             | (12 | 17 | 26..=28, 3)
@@ -128,6 +128,7 @@ impl<'b> Fields<'b> {
             28 => Event::Object { device: DeviceId(self.array(1)?), seq: self.uint(2)?, hash: self.array(3)? },
             29 => Event::Part { caller: self.caller()?, other: CallerId(self.array(2)?) },
             30 => Event::Roster(Box::new(self.array(1)?)),
+            31 => Event::SeatKey(self.array(1)?),
             _ => Event::Unknown(whole.into()),
         })
     }

@@ -161,7 +161,7 @@ const fn hand_of(access: &Access) -> Hand {
 
 /// Whether a device would not be let in any more: it is revoked, or certified by a key that is void.
 fn is_out(line: &Line, hand: Hand, now: Millis) -> bool {
-    hand.generation < line.board.generation() || line.board.revoked(hand.device, now.seconds())
+    line.board.shuts_out(hand.device, hand.generation, now.seconds())
 }
 
 const fn slot_outcome(write: SlotWrite) -> SlotOutcome {

@@ -85,7 +85,7 @@ pub fn check(
     let (settings, now) = (&line.settings, line.now().seconds());
     let keeper = Gatekeeper { root: &settings.root, spki, now, generation: line.board.generation() };
     let access = token.check(request, &keeper).ok()?;
-    let is_welcome = !line.board.revoked(access.device, now);
+    let is_welcome = !line.board.shuts_out(access.device, access.generation, now);
     // The nonce last: a request that fails otherwise must not use it up.
     (is_welcome && nonces.take(access.device, access.nonce, boot)).then_some(access)
 }

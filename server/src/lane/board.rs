@@ -171,10 +171,17 @@ impl Board {
         self.hung().rosters.generation()
     }
 
+    /// Whether a device with a certificate of this generation is not let in: that generation is void, or rosters of the same name the
+    /// device as revoked. What rosters of a lower one say does not count: they may be a stolen lead's, and the root has spoken since.
+    #[must_use]
+    pub fn shuts_out(&self, device: DeviceId, generation: u32, now: Seconds) -> bool {
+        let least = self.generation();
+        generation < least || generation == least && self.revoked(device, now)
+    }
+
     /// Whether the roster in force names the device as revoked; if none is, the newest there is: a line that was not kept up lets nobody
     /// in again who was put out.
-    #[must_use]
-    pub fn revoked(&self, device: DeviceId, now: Seconds) -> bool {
+    fn revoked(&self, device: DeviceId, now: Seconds) -> bool {
         let hung = self.hung();
         let newest = || hung.rosters.iter().max_by_key(|roster| roster.serial());
         hung.rosters.in_force(now).or_else(newest).map_or_else(|| hung.put_out.contains(&device), |roster| roster.revoked(device))

@@ -309,8 +309,12 @@ async fn a_higher_generation_voids_the_devices_of_a_lower_one_for_good() {
     let new = DeskCert::sign(&site.line.root, &site.line.desk.public(), 2, old.not_before, old.not_after);
     let running = site.start().await;
     let mut client = running.client(Http::Two).await;
-    running.put_roster(&mut client, &site.line.roster(7, Timing::PRODUCTION, None)).await;
+    // It puts the lead out that the root is about to speak with: it may be a stolen lead's.
+    let lead = site.line.lead.cert.device(&site.line.id);
+    running.put_roster(&mut client, &site.line.roster(7, Timing::PRODUCTION, Some(lead))).await;
     assert_eq!(running.beat(&mut client, &site.line.worker, &beat).await.outcome, DeskOutcome::Done);
+    let reply = running.desk(&mut client, &site.line.lead, "POST", "desk/beat", beat.to_bytes().as_slice()).await;
+    assert_eq!(reply.status, 404, "VOID: it is put out");
     running.relay.stop().await;
 
     site.line.desk_cert = new;

@@ -162,6 +162,7 @@ _EVENTS = {
     28: {1: _bytes(8), 2: _is_uint, 3: _bytes(32)},
     29: {1: _CALLER, 2: _bytes(16)},
     30: {1: _bytes(4096)},
+    31: {1: _bytes(32)},
 }
 
 

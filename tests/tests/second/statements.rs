@@ -441,7 +441,7 @@ fn board(rng: &mut ChaCha20Rng) -> Board {
 pub(crate) fn event(rng: &mut ChaCha20Rng) -> Event {
     let (caller, session, answer) = (CallerId(random(rng)), random(rng), random(rng));
     let length = length(rng, usize::MAX);
-    match below(rng, 30) {
+    match below(rng, 31) {
         0 => Event::DeviceKey(Box::new(random(rng))),
         1 => {
             let held = held(rng);
@@ -513,6 +513,7 @@ fn later_event(which: u64, caller: CallerId, rng: &mut ChaCha20Rng) -> Event {
         26 => Event::Agree { device, seq, hash: random(rng) },
         27 => Event::Object { device, seq, hash: random(rng) },
         28 => Event::Part { caller, other },
+        29 => Event::SeatKey(random(rng)),
         _ => Event::Roster(Box::new(random(rng))),
     }
 }

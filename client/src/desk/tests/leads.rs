@@ -1,6 +1,6 @@
 //! Several leads, and none: who signs, what converges, what two workers can do by themselves.
 use super::{converge::board, *};
-use porchlight_proto::line::DeviceId;
+use porchlight_proto::{line::DeviceId, seal::SealingSecret};
 use std::os::unix::fs::DirBuilderExt;
 
 const DAY: u64 = 86_400_000;
@@ -569,4 +569,237 @@ fn keys_are_told_when_every_colleague_that_is_there_has_been_sent_each_whichever
 
 fn secret_of(roster: &SignedRoster) -> KeyName {
     crate::desk::line::secret_name(roster.period(), roster.desk_key())
+}
+
+impl World {
+    /// A device that this lead admits.
+    fn join_by(&mut self, lead: usize, role: Role, seat: u8) -> usize {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut office, request) = Office::join(dir.path(), &words(), &mut self.rng).unwrap();
+        let now = self.now.seconds();
+        let admission = self.act(lead, |desk, rng| desk.admit(&request, (role, Seat::new(seat)), now, rng)).unwrap();
+        office.accept(&admission, now, &mut self.rng).unwrap();
+        self.dirs.push(dir);
+        self.offices.push(office);
+        self.publish(lead);
+        self.offices.len() - 1
+    }
+    /// A mailbox asks for new keys, and this lead gives them to it.
+    fn renew_by(&mut self, lead: usize, safe: usize) {
+        let now = self.now.seconds();
+        let request = self.act(safe, |desk, rng| desk.renewal_request(now, rng)).unwrap();
+        let admission = self.act(lead, |desk, rng| desk.admit(&request, (Role::Safeguarding, Seat::new(8)), now, rng)).unwrap();
+        self.offices[safe].accept(&admission, now, &mut self.rng).unwrap();
+        self.publish(lead);
+        self.publish(safe);
+    }
+    fn warns(&mut self, desk: usize, warning: Warning) -> bool {
+        self.view(desk).warnings.contains(&warning)
+    }
+    /// A stolen lead signs what its thief wants, and the relay takes it: the thief's keys in every seat, in the mailbox and as the
+    /// ones before, honest devices put out, and no notice ever again.
+    fn steal(&mut self, stolen: usize, honest: &[DeviceId], (seat, sealing): (&SecretKey, &SealingSecret)) {
+        let (now, own) = (self.now.seconds(), self.seat_key(stolen));
+        let revoked: Vec<u8> = honest.iter().flat_map(|id| id.0).chain([7; 64]).take(64).collect();
+        self.act(stolen, |desk, rng| {
+            // A thief's program puts nothing right.
+            desk.state.seat_keys.clear();
+            desk.change_line(now, rng, |record| {
+                record.given.clear();
+                for each in Seat::all() {
+                    let key = if Some(each) == Seat::new(1) { own } else { seat.public() };
+                    lead::set_seat(record, each, &key, &seat.public());
+                }
+                record.safe_key = sealing.public().as_bytes().to_vec();
+                (record.revoked, record.void_before) = (revoked, u64::MAX);
+                record.serial_least = record.serial_least.max(u32::MAX - 1000);
+            })
+        })
+        .unwrap();
+        for bytes in self.offices[stolen].look().unwrap().rosters_to_put(R) {
+            let roster = UncheckedRoster::parse(bytes.as_slice()).unwrap().check_signed(&self.relay.root).unwrap();
+            self.relay.rosters.insert(roster, now).unwrap_or_default();
+        }
+    }
+}
+
+#[test]
+fn nothing_that_a_stolen_lead_wrote_into_statements_outlasts_the_root() {
+    for (seed, admits) in [(370, 0), (371, 1)] {
+        let mut world = World::new("a stolen lead", seed);
+        let stolen = world.second_lead(1);
+        let workers = [world.join_by(stolen, Role::Worker, 2), world.join_by(0, Role::Worker, 3)];
+        let safe = world.join_by([0, stolen][admits], Role::Safeguarding, 8);
+        world.publish(safe);
+        let team = [0, stolen, workers[0], workers[1]];
+        world.meet(&team);
+        world.beats_of(&team, 40);
+        let told = |world: &mut World| world.offices[0].look().unwrap().state.seat_keys.len();
+        assert_eq!(told(&mut world), 2, "VOID: workers have said their keys");
+        let mailbox = world.in_force().safe_key().as_bytes().to_vec();
+        let (key, sealing) = (SecretKey::generate(&mut world.rng), SealingSecret::generate(&mut world.rng));
+        let honest = [0, workers[0], workers[1]];
+        let (ids, lost) = (honest.map(|desk| world.device(desk)), world.device(stolen));
+        let is_theirs = |roster: &SignedRoster| Seat::all().any(|seat| roster.seat_keys(seat).contains(&key.public()));
+
+        world.steal(stolen, &ids, (&key, &sealing));
+        world.publish(safe);
+        assert!(is_theirs(&world.in_force()) && world.warns(safe, Warning::MailboxReplaced));
+        // Whoever is no lead learns it from the relay, and is warned; then the device is put out, which does not end it.
+        for desk in workers {
+            world.hear(desk);
+            assert!(world.warns(desk, Warning::SeatUnnamed), "seed {seed}");
+        }
+        let now = world.now.seconds();
+        world.act(0, |desk, rng| desk.revoke(lost, now, rng)).unwrap();
+        world.publish(0);
+        world.steal(stolen, &ids, (&key, &sealing));
+        assert!(is_theirs(&world.in_force()), "a revoked lead signs on, and relays take it");
+        assert!(!world.in_force().revoked(lost));
+
+        // The root speaks. Until all have heard, the thief's are still the last.
+        world.hear(0);
+        world.lead(0, true);
+        world.tick(10_000);
+        world.steal(stolen, &ids, (&key, &sealing));
+        assert_eq!(world.hear(0), 0, "colleagues have not heard yet");
+        world.beats_of(&honest, 30);
+        world.publish(0);
+        for _ in 0..3 {
+            for desk in honest {
+                world.hear(desk);
+            }
+            world.meet(&honest);
+            world.publish(0);
+        }
+        world.publish(safe);
+        let now = world.now.seconds();
+        let rosters: Vec<SignedRoster> = world.offices[0].look().unwrap().living(now).into_iter().cloned().collect();
+        assert!(rosters.len() > 7 && rosters.iter().all(|roster| roster.serial() < 100), "seed {seed}: serials begin anew");
+        assert!(world.offices[0].look().unwrap().covered_until(now) > now.0 + 6 * 86_400, "seed {seed}: no day lacks one");
+        for roster in rosters.iter().chain([&world.in_force()]) {
+            assert_eq!(roster.generation(), 2);
+            assert!(!is_theirs(roster) && roster.safe_key().as_bytes() != sealing.public().as_bytes(), "seed {seed}");
+            assert!(roster.revoked(lost) && !ids.iter().any(|id| roster.revoked(*id)), "seed {seed}");
+            assert!(roster.bulletins_void_before() <= now);
+            for (seat, desk) in [(0, 0), (2, workers[0]), (3, workers[1])] {
+                assert_eq!(roster.seat_keys(Seat::new(seat).unwrap())[0], world.seat_key(desk), "seed {seed} seat {seat}");
+            }
+            // Her mailbox stays hers if the lead that is left knows her key; else what is written there is for nobody.
+            assert_eq!(roster.safe_key().as_bytes().as_slice() == mailbox.as_slice(), admits == 0, "seed {seed}");
+        }
+        for desk in honest {
+            assert!(!world.warns(desk, Warning::SeatUnnamed), "seed {seed}");
+        }
+        assert!(world.warns(safe, Warning::RenewMailbox) && !world.warns(safe, Warning::MailboxReplaced));
+        world.renew_by(0, safe);
+        assert_eq!(world.view(safe).warnings, []);
+        // Nor is it taken up by whoever the root makes a lead later.
+        world.lead(workers[0], false);
+        world.meet(&honest);
+        let now = world.now.seconds();
+        world.act(workers[0], |desk, rng| desk.rotate(now, rng)).unwrap();
+        world.publish(workers[0]);
+        assert!(world.in_force().bulletins_void_before() <= now && !is_theirs(&world.in_force()));
+        world.meet(&honest);
+        world.everybody_reads(&honest);
+    }
+}
+
+#[test]
+fn two_leads_who_give_one_seat_to_two_devices_do_not_sign_against_each_other() {
+    let mut world = World::new("one seat, two devices", 380);
+    let second = world.second_lead(1);
+    let both = [world.join_by(0, Role::Worker, 2), world.join_by(second, Role::Worker, 2)];
+    let all = world.all();
+    for _ in 0..4 {
+        world.beats_of(&all, 20);
+        world.meet(&all);
+        world.tick(300_000);
+        world.publish(second);
+        world.publish(0);
+    }
+    assert_eq!(world.rosters_of(0), world.rosters_of(second));
+    assert_eq!((world.hear(0), world.hear(second)), (0, 0));
+    let ids = both.map(|desk| world.device(desk));
+    for (desk, id) in both.into_iter().zip(ids) {
+        world.hear(desk);
+        let has_seat = id == ids[0].min(ids[1]);
+        assert_eq!(world.warns(desk, Warning::SeatUnnamed), !has_seat, "the other is told that nobody believes it");
+        let key = world.seat_key(desk);
+        assert_eq!(world.in_force().seat_keys(Seat::new(2).unwrap()).contains(&key), has_seat);
+    }
+    world.everybody_reads(&all);
+}
+
+#[test]
+fn a_mailbox_that_another_lead_has_renewed_keeps_the_keys_it_was_given() {
+    let mut world = World::new("renewed by another", 381);
+    let second = world.second_lead(1);
+    let safe = world.join_by(0, Role::Safeguarding, 8);
+    let leads = [0, second];
+    for round in 0..3 {
+        for _ in 0..15 {
+            world.tick(DAY);
+            world.publish(0);
+            world.meet(&leads);
+        }
+        let (now, root) = (world.now.seconds(), world.root_key());
+        for lead in leads {
+            world.act(lead, |desk, rng| desk.renew(&root, now, rng)).unwrap();
+        }
+        world.meet(&leads);
+        world.renew_by(second, safe);
+        let named = |world: &World| {
+            let roster = world.in_force();
+            (roster.safe_key().as_bytes().to_vec(), roster.seat_keys(Seat::SAFEGUARDING).to_vec())
+        };
+        let given = named(&world);
+        for _ in 0..3 {
+            world.meet(&leads);
+            world.tick(300_000);
+            world.publish(0);
+            world.publish(second);
+        }
+        let now = world.now.seconds();
+        world.act(0, |desk, rng| desk.rotate(now, rng)).unwrap();
+        world.publish(0);
+        assert_eq!(named(&world), given, "round {round}");
+        world.publish(safe);
+        assert_eq!(world.view(safe).warnings, [], "round {round}");
+    }
+}
+
+#[test]
+fn a_lead_says_nothing_of_a_colleagues_seat_or_role() {
+    let mut world = World::new("seat and role", 382);
+    let stolen = world.second_lead(1);
+    let (worker, other) = (world.join(Role::Worker, 2), world.join(Role::Worker, 3));
+    let all = world.all();
+    world.meet(&all);
+    let now = world.now.seconds();
+    let places = |world: &mut World| -> Vec<_> {
+        let devices = &world.offices[0].look().unwrap().state.devices;
+        devices.values().map(|device| (device.cert.role, device.cert.seat)).collect()
+    };
+    let before = places(&mut world);
+    for (role, seat) in [(Role::Safeguarding, 8), (Role::Worker, 3), (Role::Lead, 2), (Role::Worker, 2)] {
+        let id = world.device(worker);
+        world
+            .act(stolen, |desk, rng| {
+                let ((key, cert), known) = (desk.signing()?, &desk.state.devices[&id]);
+                let (public, known) = (known.cert.device_pk, known.record.clone());
+                let life = (Seconds(now.0 - 7200), now.plus(50 * 86_400));
+                let device =
+                    porchlight_proto::cert::DeviceCert::sign(&key, &desk.line()?.id, &public, (role, Seat::new(seat)), life)
+                        .unwrap();
+                let record =
+                    record::DeviceRecord { desk_cert: cert.bytes().to_vec(), device_cert: device.bytes().to_vec(), ..known };
+                desk.tell(&crate::desk::line::admitted(&record)?, now, rng)
+            })
+            .unwrap();
+        world.meet(&[0, stolen, worker, other]);
+        assert_eq!(places(&mut world), before, "{role:?} {seat}");
+    }
+    world.everybody_reads(&[0, worker, other]);
 }

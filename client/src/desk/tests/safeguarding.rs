@@ -202,7 +202,11 @@ fn what_she_is_to_the_team_is_nothing() {
     let honest = world.offices[0].look().unwrap().line().unwrap().record.safe_key.clone();
     let another = SealingSecret::generate(&mut world.rng).public().as_bytes().to_vec();
     for (key, found_out) in [(another, true), (honest, false)] {
-        world.act(0, |desk, rng| desk.change_line(now, rng, |record| record.safe_key = key)).unwrap();
+        let replace = |record: &mut LineRecord| {
+            record.given.clear();
+            record.safe_key = key;
+        };
+        world.act(0, |desk, rng| desk.change_line(now, rng, replace)).unwrap();
         world.publish(0);
         world.publish(safe);
         assert_eq!(replaced(&mut world), found_out);

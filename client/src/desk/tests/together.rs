@@ -36,6 +36,8 @@ fn same_boards(world: &mut World) -> String {
 #[test]
 fn two_who_write_at_once_see_it_before_either_sends() {
     let (mut world, her) = two("composing", 80);
+    // What devices say of themselves when they are new has been said.
+    talk(&mut world, 12);
     let now = world.now.seconds();
     for desk in [0, 1] {
         assert!(world.act(desk, |desk, rng| desk.compose(her.caller, now, rng)).unwrap().is_empty());
@@ -150,7 +152,15 @@ fn told_by_people(desk: &Desk) -> usize {
     let me = desk.line().unwrap().device;
     let log = desk.state.log.get(&me).into_iter().flatten();
     let by_itself = |event: &Event| {
-        matches!(event, Event::Acknowledge { .. } | Event::DeviceKey(_) | Event::Roster(_) | Event::Slots(_) | Event::Admitted(_))
+        matches!(
+            event,
+            Event::Acknowledge { .. }
+                | Event::DeviceKey(_)
+                | Event::Roster(_)
+                | Event::Slots(_)
+                | Event::Admitted(_)
+                | Event::SeatKey(_)
+        )
     };
     log.filter(|event| Event::parse(&event.record.trace).is_ok_and(|event| !by_itself(&event))).count()
 }
