@@ -328,6 +328,14 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
     if now.has_skipped && !before.has_skipped {
         said.push("warning: something that was stored, or that the disk refused before a restart, is altered or lost and is left out. Check the disk".into());
     }
+    if now.has_damaged_board && !before.has_damaged_board {
+        said.push(
+            "warning: what a line says in public was altered or torn on the disk: its newest statement, a device that was put out, or its \
+             notice may be missing here. A lead's watch hands the statements in again, or `porchlight line publish`; a notice has to be \
+             raised once more. Check the disk"
+                .into(),
+        );
+    }
     for (was, is, begins, ends) in [
         (
             before.is_full,

@@ -148,6 +148,8 @@ pub struct Trouble {
     pub unreadable_shelf_count: usize,
     /// Records were found altered or gone since the start. They were skipped.
     pub has_skipped: bool,
+    /// At the start some line's public file was altered or torn: its newest roster or its bulletin may be missing.
+    pub has_damaged_board: bool,
     /// The disk, the quota or a line's part of it is full, or nearly: posts are refused until cells die.
     pub is_full: bool,
     /// The store or the keyring refused something within the last minute.
@@ -400,6 +402,7 @@ impl Rooms {
         Trouble {
             unreadable_shelf_count: self.sealer.store().unreadable_count(),
             has_skipped: self.counters.damaged_records.count() > 0,
+            has_damaged_board: self.lines.iter().any(|served| served.line.board.is_damaged()),
             is_full: self.quota.is_full() || self.lines.iter().any(|served| served.gate.is_full()),
             is_failing: failures > 0 && calm_rounds < CALM_ROUNDS,
             unforgotten_count: self.sealer.unforgotten_count(),

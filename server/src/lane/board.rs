@@ -22,7 +22,7 @@ use porchlight_proto::time::{Seconds, Timing};
 use crate::config::LineSettings;
 use crate::counters::Counters;
 
-const MAGIC: &[u8; 8] = b"PLBOARD2";
+pub(super) const MAGIC: &[u8; 8] = b"PLBOARD2";
 
 /// The most rosters kept: the one in force and what leads publish ahead.
 const ROSTERS_MAX: usize = 17;
@@ -48,6 +48,8 @@ pub struct Board {
     hung: RwLock<Arc<Hung>>,
     /// Held while something is put up. Whoever reads never waits for a disk.
     putting: Mutex<()>,
+    /// Whether something may be missing of what hung here when the relay last ran.
+    is_damaged: bool,
     /// Whether the bulletin that hangs there stands, in that second: everybody asks, and each time is a check of a signature.
     stood: Mutex<Option<(Arc<Hung>, Seconds, bool)>>,
 }
@@ -70,14 +72,13 @@ impl Board {
         crate::files::make_private_dir(public_dir)?;
         let path = public_dir.join(data_encoding::HEXLOWER.encode(settings.id.as_bytes()));
         let bytes = match std::fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            read => read?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read?),
         };
-        let hung = read(&bytes, &settings.root, settings.timing).unwrap_or_else(|| Hung {
-            rosters: Rosters::new(),
-            bulletin: [0; BULLETIN_LEN],
-            put_out: Vec::new(),
-        });
+        let (hung, is_whole) = match &bytes {
+            Some(bytes) => read(bytes, &settings.root, settings.timing).unwrap_or_else(|| (Hung::nothing(), false)),
+            None => (Hung::nothing(), true),
+        };
         Ok(Self {
             path,
             root: settings.root,
@@ -85,8 +86,14 @@ impl Board {
             counters,
             hung: RwLock::new(Arc::new(hung)),
             putting: Mutex::default(),
+            is_damaged: !is_whole,
             stood: Mutex::default(),
         })
+    }
+
+    /// Whether the file was altered or torn when the relay started: an older roster may be in force, the bulletin may be gone.
+    pub(crate) const fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 
     fn hung(&self) -> Arc<Hung> {
@@ -202,6 +209,10 @@ impl Board {
 }
 
 impl Hung {
+    const fn nothing() -> Self {
+        Self { rosters: Rosters::new(), bulletin: [0; BULLETIN_LEN], put_out: Vec::new() }
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&self.rosters.generation().to_be_bytes());
@@ -223,7 +234,8 @@ fn check_of(bytes: &[u8]) -> [u8; 16] {
     hash.split_first_chunk().map_or([0; 16], |(check, _)| *check)
 }
 
-fn read(bytes: &[u8], root: &PublicKey, timing: Timing) -> Option<Hung> {
+/// What hung there, and whether the file is as it was written.
+fn read(bytes: &[u8], root: &PublicKey, timing: Timing) -> Option<(Hung, bool)> {
     let (MAGIC, rest) = bytes.split_first_chunk()? else { return None };
     let (check, rest) = rest.split_first_chunk()?;
     let is_whole = check_of(rest) == *check;
@@ -242,5 +254,5 @@ fn read(bytes: &[u8], root: &PublicKey, timing: Timing) -> Option<Hung> {
         let begins = roster.not_before();
         let _ = rosters.insert(roster, begins);
     }
-    Some(Hung { rosters, bulletin: *bulletin, put_out })
+    Some((Hung { rosters, bulletin: *bulletin, put_out }, is_whole))
 }

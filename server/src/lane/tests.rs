@@ -306,9 +306,12 @@ fn a_public_file_that_is_none_is_left_out() {
     let world = World::new(Arc::new(MemoryStore::new()));
     let path = world.dir.path().join("public").join(data_encoding::HEXLOWER.encode(settings().id.as_bytes()));
     std::fs::create_dir(world.dir.path().join("public")).unwrap();
-    for bytes in [&b""[..], b"PLBOARD1", b"nonsense", &[0; 5000], &[&b"PLBOARD1"[..], &[9; 88 + 4096]].concat()] {
+    assert!(!world.line().board.is_damaged(), "there was none");
+    let magic = board::MAGIC.as_slice();
+    for bytes in [&b""[..], magic, b"nonsense", &[0; 5000], &[magic, &[9; 104]].concat(), &[magic, &[9; 104 + 4096]].concat()] {
         std::fs::write(&path, bytes).unwrap();
         let line = world.line();
+        assert!(line.board.is_damaged());
         assert_eq!(line.board.serial(NOON.seconds()), 0);
         assert!(line.board.roster(NOON.seconds()).is_none());
     }

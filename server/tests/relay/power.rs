@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::binary::*;
 use crate::disk::Disk;
 use crate::support::*;
-use porchlight_proto::api::{DeskOutcome, DeskReply, UpOutcome, UpReply};
+use porchlight_proto::api::{DeskOutcome, DeskReply, Notice, UpOutcome, UpReply};
 use porchlight_proto::time::Timing;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -20,6 +20,7 @@ const CUTS: u32 = 6;
 struct Promised {
     cells: BTreeSet<Vec<u8>>,
     serial: u32,
+    bulletins: u32,
 }
 
 /// Publishes so many rosters while cells are posted; then the power goes. Gives what was promised before that.
@@ -43,6 +44,11 @@ async fn live(process: &Process, line: &TestLine, disk: &Disk, promised: Promise
             let reply = desk(process, &mut client, line, &line.lead, ("PUT", "desk/roster"), roster.bytes()).await;
             assert_eq!(DeskReply::parse(&reply.ok()).unwrap().outcome, DeskOutcome::Done);
             promised.lock().unwrap().serial = serial;
+            let nth = promised.lock().unwrap().bulletins + 1;
+            let put = ("PUT", "desk/bulletin");
+            let reply = desk(process, &mut client, line, &line.worker, put, &line.nth_bulletin(nth)).await;
+            assert_eq!(DeskReply::parse(&reply.ok()).unwrap().outcome, DeskOutcome::Done);
+            promised.lock().unwrap().bulletins = nth;
         }
         // First what was promised, then the cut: whatever is promised between them counts for nothing.
         let before = promised.lock().unwrap().clone();
@@ -79,6 +85,11 @@ async fn a_power_cut_takes_nothing_that_was_promised_but_what_dies_with_the_keys
         let reply = UpReply::parse(&reply.ok()).unwrap();
         assert_eq!(reply.outcome, UpOutcome::Stored, "cut {cut}");
         assert!(reply.serial >= promised.serial, "cut {cut}: roster {} was promised, {} is there", promised.serial, reply.serial);
+        let notice = Notice::parse(&client.get("notice").await.ok()).unwrap();
+        let nth = promised.bulletins;
+        // The one after it may have been on the disk when the power went.
+        let may_hang = if nth == 0 { vec![] } else { vec![site.line.nth_bulletin(nth), site.line.nth_bulletin(nth + 1)] };
+        assert!(nth == 0 || may_hang.contains(&notice.bulletin), "cut {cut}: bulletin {nth} was promised");
         promised = live(&process, &site.line, &disk, promised, 5 + rng.next_u32() % 16).await;
         drop((client, process));
         drop(mounted);
@@ -89,8 +100,8 @@ async fn a_power_cut_takes_nothing_that_was_promised_but_what_dies_with_the_keys
         }
     }
     println!(
-        "{cuts} cuts, opened after each (pass: all); {} rosters and {read_back} cells were promised, none lost (pass: 0)",
-        promised.serial
+        "{cuts} cuts, opened after each (pass: all); {} rosters, {} bulletins and {read_back} cells were promised, none lost (pass: 0)",
+        promised.serial, promised.bulletins
     );
     assert!(read_back > 20, "too few cells for this to say anything");
 }

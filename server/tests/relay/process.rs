@@ -11,7 +11,8 @@ use crate::binary::*;
 use crate::disk::Disk;
 use crate::support::*;
 use porchlight_proto::api::{DeskOutcome, DeskReply, Floor, LanePage, Notice, SlotOutcome, UpOutcome, UpPost, UpReply};
-use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN};
+use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN, ROSTER_LEN};
+use porchlight_proto::line::DeviceId;
 use porchlight_proto::time::Timing;
 use porchlight_relay::clock::{Clock, SystemClock};
 use porchlight_relay::seal::Lane;
@@ -47,6 +48,15 @@ struct Promised {
     cells: Vec<(u64, u64, Vec<u8>)>,
     slots: Vec<(u64, Vec<u8>)>,
     blobs: Vec<(String, Vec<u8>)>,
+    /// The last roster's serial, and which bulletin.
+    serial: u32,
+    bulletins: u32,
+}
+
+/// The serial of the roster in a notice, or 0.
+fn serial_of(notice: &[u8]) -> u32 {
+    let roster = Notice::parse(notice).unwrap().roster;
+    roster.map_or(0, |bytes| u32::from_be_bytes(*bytes[34..].first_chunk().unwrap()))
 }
 
 fn millis() -> u64 {
@@ -83,6 +93,17 @@ async fn live_until_killed(
     // Two in a life: a line may hold a thousand, and they live for a day.
     let names = [(); 2].map(|()| format!("desk/blob/{:016x}{:016x}", rng.next_u64(), rng.next_u64()));
     let putting = async {
+        let Ok(notice) = blobs.try_send("GET", &format!("/{GATE}/v1/notice"), None, &[]).await else { return };
+        let (serial, nth) = (serial_of(&notice.ok()) + 1, promised.lock().unwrap().bulletins + 1);
+        let roster = line.roster_of(1, serial, Timing { slow_s: 1, slow_days: 2, ..Timing::PRODUCTION }, None);
+        let put = ("PUT", "desk/roster");
+        let Ok(reply) = try_desk(process, &mut blobs, line, &line.lead, put, roster.bytes()).await else { return };
+        assert_eq!(DeskReply::parse(&reply.ok()).unwrap().outcome, DeskOutcome::Done, "roster {serial}");
+        promised.lock().unwrap().serial = serial;
+        let put = ("PUT", "desk/bulletin");
+        let Ok(reply) = try_desk(process, &mut blobs, line, &line.worker, put, &line.nth_bulletin(nth)).await else { return };
+        assert_eq!(DeskReply::parse(&reply.ok()).unwrap().outcome, DeskOutcome::Done, "bulletin {nth}");
+        promised.lock().unwrap().bulletins = nth;
         for name in names {
             let blob = line.bytes::<BLOB_LEN>();
             let Ok(reply) = try_desk(process, &mut blobs, line, &line.lead, ("PUT", &name), blob.as_slice()).await else { break };
@@ -127,6 +148,14 @@ async fn read_back(
     let lost = alive.iter().filter(|(.., cell)| !held.contains(cell)).count();
     let late = others.iter().filter(|(_, at, cell)| at + longest_ms + ttl_ms + 1000 < before && held.contains(cell)).count();
     assert_eq!((lost, late, cells.len() - held.len()), (0, 0, 0), "lost, late, twice; of {} that live", alive.len());
+
+    let notice = client.get("notice").await.ok();
+    let (serial, notice) = (serial_of(&notice), Notice::parse(&notice).unwrap());
+    // What was being put up when it was killed may hang there or not.
+    let nth = promised.bulletins;
+    assert!((promised.serial..=promised.serial + 1).contains(&serial), "roster {} was promised, {serial} hangs", promised.serial);
+    let may_hang = [line.nth_bulletin(nth), line.nth_bulletin(nth + 1)];
+    assert!(may_hang.contains(&notice.bulletin) || nth == 0 && notice.bulletin == [0; 80], "bulletin {nth} was promised");
 
     let (begun, mut shown) = (now().0, 0);
     for day in [begun / 48 - 1, begun / 48] {
@@ -214,7 +243,8 @@ async fn a_kill_loses_no_acknowledged_cell() {
     let promised = promised.into_inner().unwrap();
     let [cells, slots, blobs] = [promised.cells.len(), promised.slots.len(), promised.blobs.len()];
     println!(
-        "{kills} kills (a whole run: 500) and {stillborn} before it had started; {cells} cells, {slots} slots, {blobs} blobs acknowledged"
+        "{kills} kills (a whole run: 500) and {stillborn} before it had started; {cells} cells, {slots} slots, {blobs} blobs, {} rosters, {} bulletins acknowledged",
+        promised.serial, promised.bulletins
     );
     println!("after the kills {checked:?} times a cell, a slot, a blob had to be there, and was, once (pass: all)");
     println!("the kills left {unwiped} dead keys not yet wiped, and {unremoved} shelves whose keys were");
@@ -532,6 +562,9 @@ struct Fixture {
     blobs: String,
     blob_call: String,
     blob: Vec<u8>,
+    /// What the line says in public: the roster in force, which puts a device out that the one before did not, and a bulletin.
+    roster: Box<[u8; ROSTER_LEN]>,
+    bulletin: [u8; 80],
 }
 
 /// The pace of the lines in [`damage_to_any_file_costs_what_it_held_and_nothing_else`].
@@ -544,6 +577,8 @@ fn write_config(site: &Site, epoch_s: u64) {
 /// Three shelves of cells, one of them with two epochs; one or two of two days, one of a blob; a roster.
 async fn fixture(site: &Site) -> Fixture {
     let (line, mut slots) = (&site.line, BTreeMap::new());
+    let (before, roster) = (line.roster(4, SECONDS, None), line.roster(5, SECONDS, Some(DeviceId([3; 8]))));
+    let bulletin = line.bulletin(now());
     let blob_call = "desk/blob/00112233445566778899aabbccddeeff".to_owned();
     let blob = line.bytes::<BLOB_LEN>().to_vec();
     // Epochs of another length lie on another shelf.
@@ -561,8 +596,13 @@ async fn fixture(site: &Site) -> Fixture {
         if epoch_s == 2 {
             let call = ("PUT", blob_call.as_str());
             desk(&process, &mut client, line, &line.lead, call, &blob).await.ok();
-            let roster = line.roster(5, SECONDS, None);
-            desk(&process, &mut client, line, &line.lead, ("PUT", "desk/roster"), roster.bytes()).await.ok();
+            for (call, bytes) in
+                [("roster", before.bytes().as_slice()), ("roster", roster.bytes().as_slice()), ("bulletin", bulletin.as_slice())]
+            {
+                let (path, by) = (format!("desk/{call}"), if call == "roster" { &line.lead } else { &line.worker });
+                let put = desk(&process, &mut client, line, by, ("PUT", &path), bytes).await.ok();
+                assert_eq!(DeskReply::parse(&put).unwrap().outcome, DeskOutcome::Done, "VOID: {call}");
+            }
             // The last of them lies in another day.
             let next = now().0 + 1;
             for slot in (next..next + 5).chain([next + 46]).filter(|slot| slot % 8 != 7) {
@@ -593,7 +633,7 @@ async fn fixture(site: &Site) -> Fixture {
     // The names of shelves are random, and a seed should hurt the same files again.
     files.sort_by_key(|(path, bytes)| (path.file_name().map(ToOwned::to_owned), bytes.len()));
     let blobs = blobs.first().unwrap().clone();
-    Fixture { files, cells, days, slots, blobs, blob_call, blob }
+    Fixture { files, cells, days, slots, blobs, blob_call, blob, roster: Box::new(*roster.bytes()), bulletin }
 }
 
 /// What became of a file: bytes, or none.
@@ -715,7 +755,8 @@ async fn live_through(dir: &Path, line: &TestLine, fixture: &Fixture, case: &Cas
     println!("{name}");
     let process = Process::start(&dir.join("relay.toml"));
     let mut client = process.client().await;
-    client.get("notice").await.ok();
+    let notice = Notice::parse(&client.get("notice").await.ok()).unwrap();
+    let is_said = notice.roster.as_ref() == Some(&fixture.roster) && notice.bulletin == fixture.bulletin;
     let left = left(&process, &mut client, line, fixture, &name).await;
     let hurt: Vec<&String> =
         fixture.cells.iter().filter(|(_, cells)| !cells.is_subset(&left.cells)).map(|(shelf, _)| shelf).collect();
@@ -733,7 +774,13 @@ async fn live_through(dir: &Path, line: &TestLine, fixture: &Fixture, case: &Cas
                 process.hear("Check the disk");
             }
         }
-        Err(_) if case.path.starts_with("data/public") => assert_eq!(losses, [false; 3], "{name}: it holds no cell"),
+        Err(_) if case.path.starts_with("data/public") => {
+            assert_eq!(losses, [false; 3], "{name}: it holds no cell");
+            // A file that is gone is like one that never was: leads' watches hand all in again.
+            if !is_said && case.now.is_some() {
+                process.hear("what a line says in public was altered");
+            }
+        }
         // The keyring: a slot of it is an epoch; its head, or its length, is all of it.
         Err(_) => {
             let is_one_slot = case.now.as_ref().is_some_and(|now| now.len() == case.was.len() && now[..64] == case.was[..64]);
@@ -741,6 +788,7 @@ async fn live_through(dir: &Path, line: &TestLine, fixture: &Fixture, case: &Cas
             assert!(!is_one_slot || hurt_count <= 1, "{name}: one slot opens one epoch");
         }
     }
+    assert!(is_said || case.path.starts_with("data/public"), "{name}: what the line says lay elsewhere");
     go_on(&process, &mut client, line, fixture, &name).await;
     process.stop().await;
     losses

@@ -130,6 +130,11 @@ impl TestLine {
         Bulletin { code: Code::NoMeetings, seat: Seat::new(1).unwrap(), time }.sign(&self.seat, &self.id)
     }
 
+    /// One of many bulletins, each newer than the one before.
+    pub(crate) fn nth_bulletin(&self, nth: u32) -> [u8; 80] {
+        self.bulletin(Seconds(self.now.0 - 1_000_000 + u64::from(nth)))
+    }
+
     pub(crate) fn token(
         &self,
         device: &Device,
