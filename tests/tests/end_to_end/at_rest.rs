@@ -66,3 +66,34 @@ fn a_copy_of_the_relays_disk_and_keyring_opens_before_expiry_and_never_after() {
     assert_eq!(cells(&now, &later), 0, "the disk of later");
     assert!(cells(&disk, &then) >= 17, "what was copied with its keys stays open: copies are beyond the relay's reach");
 }
+
+/// The runbook *The relay stays off*, with its own command: a relay that is stopped still holds its keys, until somebody destroys them.
+#[test]
+fn when_a_stopped_relays_keys_were_destroyed_by_the_runbook_nothing_it_held_opens_and_it_serves_on() {
+    let runbooks = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/RUNBOOKS.md")).unwrap();
+    let command = runbooks.split('`').find(|text| text.starts_with("shred ")).expect("the runbook says how");
+    let (site, mut relay) = Site::published(Plan::default());
+    let caller = site.caller();
+    assert_eq!(caller.run(&["caller", "write", "--fast-beats", "--text", "lost on purpose"]).ends(0).events("in_box").len(), 1);
+    relay.signal("TERM");
+    assert!(relay.ended().success());
+    let (disk, keyring, kept) = (site.machine.path("data/cells"), site.keys.path().join("keyring"), site.machine.path("kept"));
+    fs::create_dir(&kept).unwrap();
+    // The same bytes under a second name, to see what becomes of them.
+    fs::hard_link(&keyring, kept.join("keyring")).or_else(|_| fs::hard_link(&keyring, site.keys.path().join("seen"))).unwrap();
+    assert!(cells(&disk, site.keys.path()) > 0, "VOID: a stopped relay's keys open what it holds");
+    let typed = command.replace("/run/private/porchlight/keyring", &keyring.display().to_string());
+    assert_ne!(typed, command);
+    assert!(std::process::Command::new("sh").args(["-c", &typed]).status().unwrap().success());
+    assert!(!keyring.exists());
+    let seen = [kept.join("keyring"), site.keys.path().join("seen")].into_iter().find(|path| path.exists()).unwrap();
+    assert!(fs::read(&seen).unwrap().iter().all(|byte| *byte == 0), "the keys were overwritten where they lay");
+    fs::remove_file(&seen).unwrap();
+
+    let _relay = site.relay();
+    site.desk(&["desk", "sync", "--wait", "20s"]).ends(0);
+    assert!(site.desk(&["desk", "list"]).ends(0).objects().is_empty(), "what it held is gone");
+    caller.run(&["caller", "write", "--fast-beats", "--text", "and on", "--wait", "0s"]);
+    site.desk(&["desk", "sync", "--wait", "20s"]);
+    assert!(site.desk(&["desk", "show", &caller.id]).ends(0).stdout.contains("and on"));
+}

@@ -51,6 +51,75 @@ fn end(mut watch: Running) {
     assert!(watch.ended().success());
 }
 
+/// A lead's laptop is stolen, and the thief goes on with it. The one that is left has the device put out, which is half of it, and speaks with
+/// the root's words. The mailbox, which the stolen one had admitted, is renewed the same day.
+#[test]
+fn a_stolen_lead_is_out_when_the_root_has_spoken_and_the_rest_go_on() {
+    let (site, _relay) = Site::published(Plan::default());
+    let watch_all = |dirs: &[&str]| dirs.iter().map(|dir| site.watch_in(dir)).collect::<Vec<_>>();
+    let line = |dir: &str| site.at(dir, &["line", "show"]).ends(0).objects().remove(0);
+    let knows = |dir: &str, what: &dyn Fn(&Value) -> bool| {
+        let found = || line(dir)["devices"].as_array().unwrap().iter().any(what);
+        assert!((0..300).any(|_| found() || site.at(dir, &["desk", "sync", "--wait", "1s"]).code.is_none()), "{dir} never knew");
+    };
+    site.join("bo");
+    let watches = watch_all(&["desk", "bo"]);
+    site.at("bo", &["line", "lead", "add", "--root-words-file", "root"]).ends(0);
+    let stolen = text(&line("bo")["device"]).to_owned();
+    knows("desk", &|device| device["device"] == stolen.as_str() && device["role"] == "lead");
+    // The thief-to-be admits a worker and the mailbox.
+    let asked = site.at("chin", &["desk", "join"]).ends(0).events("request").remove(0);
+    let words = ["desk", "admit", text(&asked["request"]), "--words", &check_words(&asked), "--out", "chin.admission"];
+    let admitted = site.at("bo", &words).ends(0).events("admitted").remove(0);
+    site.at("chin", &["desk", "join", "--admission", "chin.admission", "--words", &check_words(&admitted)]).ends(0);
+    let asked = request(&site, "safe", "join");
+    let words = ["desk", "admit", text(&asked["request"]), "--words", &check_words(&asked), "--safeguarding", "--out", "mailbox"];
+    let admitted = site.at("bo", &words).ends(0).events("admitted").remove(0);
+    safe(&site, &["join", "--admission", "mailbox", "--words", &check_words(&admitted)]).ends(0);
+    let chin = text(&line("chin")["device"]).to_owned();
+    let watches: Vec<_> = watches.into_iter().chain(watch_all(&["chin"])).collect();
+    knows("desk", &|device| device["device"] == chin.as_str());
+    knows("desk", &|device| device["role"] == "safeguarding");
+
+    site.desk(&["line", "revoke", &stolen[..8]]).ends(0);
+    // Half of it: what it signs now, the relay hangs up.
+    let rotated = site.at("bo", &["line", "rotate"]);
+    let serial = rotated.events("published").iter().filter_map(|said| said["serial"].as_u64()).max();
+    println!("the stolen one signed on: {serial:?}");
+    let said = site.desk(&["line", "renew", "--void-others", "--root-words-file", "root"]).ends(0);
+    println!("{}{}", said.stdout, said.stderr);
+    watches.into_iter().for_each(end);
+    site.at("bo", &["desk", "sync", "--wait", "1s"]).ends(3);
+    let refused = site.at("bo", &["line", "rotate"]);
+    assert_ne!(refused.code, Some(0), "{}", refused.stdout);
+
+    // She is told at once, and is renewed by the lead that is left.
+    safe(&site, &["sync"]);
+    let told = safe(&site, &["list"]).ends(0);
+    assert!(told.stderr.contains("safeguard renew"), "{}", told.stderr);
+    let admitted = admit(&site, &request(&site, "safe", "renew"), "renewed").ends(0).events("admitted").remove(0);
+    safe(&site, &["renew", "--admission", "renewed", "--words", &check_words(&admitted)]).ends(0);
+    let caller = site.caller();
+    write(&caller, &["about somebody"]);
+    safe(&site, &["sync"]).ends(0);
+    assert_eq!(safe(&site, &["list"]).ends(0).objects()[0]["letters"], 1);
+    // And the worker whom the stolen one had admitted is believed by callers.
+    caller.run(&["caller", "write", "--text", "here", "--fast-beats"]).ends(0);
+    let watches = watch_all(&["desk", "chin"]);
+    let id = &caller.id;
+    assert!((0..100).any(|_| site.at("chin", &["desk", "show", id]).stdout.contains("here")
+        || site.at("chin", &["desk", "sync", "--wait", "1s"]).code.is_none()));
+    site.at("chin", &["desk", "answer", id, "--text", "we are here", "--wait", "0s"]);
+    let answer = read(&caller, "we are here");
+    assert_eq!(
+        answer["seat"],
+        line("chin")["seats"].as_array().unwrap().iter().find(|seat| seat["device"] == chin.as_str()).unwrap()["seat"]
+    );
+    let warned = line("chin")["warnings"].clone();
+    assert!(!warned.as_array().unwrap().contains(&Value::from("seat_unnamed")), "{warned}");
+    watches.into_iter().for_each(end);
+}
+
 #[test]
 fn a_letter_to_safeguarding_is_nothing_to_any_desk_and_is_answered() {
     let (site, _relay) = Site::published(Plan::default());
