@@ -38,10 +38,10 @@ const RAISE_WAIT: u64 = 900;
 const NAMED: usize = 8;
 
 /// A roster to be made.
-struct Span {
-    period: u32,
-    begins: u64,
-    ends: u64,
+pub(super) struct Span {
+    pub(super) period: u32,
+    pub(super) begins: u64,
+    pub(super) ends: u64,
 }
 
 /// A seat whose key this device answers for.
@@ -185,17 +185,17 @@ impl Desk {
         if self.waits_to_raise(now) {
             return Ok(0);
         }
-        if self.state.rosters.generation() < cert.generation {
-            // The first of a generation: periods to come are begun anew as well. A stolen lead may have put them off.
-            let to_come = self.state.periods.iter().filter(|(_, span)| span.begins > now.0);
-            for period in to_come.map(|(period, _)| *period).collect::<Vec<_>>() {
-                self.commit(Record::PeriodForgotten(period));
-            }
+        let mut made = 0;
+        if self.state.last_roster.is_some_and(|(generation, ..)| generation < cert.generation) {
+            let first = self.begin_generation(&cert, now, rng)?;
+            self.mend(true, now, rng)?;
+            self.make_roster(&key, &cert, &first, rng)?;
+            made += 1;
+        } else {
+            self.mend(false, now, rng)?;
         }
-        self.mend(now, rng)?;
         let turn = self.turn(now);
         let extends = turn == 0 || self.is_short(turn, now);
-        let mut made = 0;
         // More than a line can have at one time; a bound, so that a foolish period cannot keep us here.
         while made < 200 {
             let Some(span) = self.next_roster(&cert, extends, now)? else { break };
@@ -203,6 +203,32 @@ impl Desk {
             made += 1;
         }
         Ok(made)
+    }
+
+    /// Lets go of what others signed before the generation was raised: it may name anybody's keys, put out anybody, void every bulletin to
+    /// come, and lay periods over each other or put them off. Gives the first period, today's, under a number that none had.
+    fn begin_generation(&mut self, cert: &DeskCert, now: Seconds, rng: &mut impl CryptoRng) -> Result<Span, DeskError> {
+        let mut record = self.line()?.record.clone();
+        self.give_keys_anew(&mut record, rng);
+        record.void_before = record.void_before.min(now.0 + 1);
+        // Serials begin anew.
+        (record.replace_upto, record.serial_least) = (0, 0);
+        self.commit(Record::Line(Box::new(record)));
+        let period = self.state.periods.keys().next_back().map_or(1, |last| last.saturating_add(1));
+        self.forget_periods(period, now);
+        let (begins, one) = (now.0 - now.0 % self.period_s(), self.period_s());
+        Ok(Span { period, begins, ends: (begins + one).min(cert.not_after.0).min(begins + ROSTER_LIFE) })
+    }
+
+    /// Forgets what rosters of a voided generation say of periods: of those from this number on, of those to come, and of one that
+    /// would last for longer than a usual one. The one that ends today tells how long its key opens what callers sealed to it.
+    fn forget_periods(&mut self, from: u32, now: Seconds) {
+        let one = self.period_s();
+        let is_voided = |period: u32, span: &Period| period >= from || span.begins > now.0 || span.ends > now.0 + one;
+        let voided = self.state.periods.iter().filter(|(period, span)| is_voided(**period, span));
+        for period in voided.map(|(period, _)| *period).collect::<Vec<_>>() {
+            self.commit(Record::PeriodForgotten(period));
+        }
     }
 
     /// Whether those whose turn it is have been missing for so long that this lead takes theirs.
@@ -233,9 +259,15 @@ impl Desk {
         // A new serial voids its own and all later periods: whoever made it makes them again, with the times they had.
         let newest = self.state.last_roster.and_then(|(.., hash)| living.iter().find(|roster| roster.hash() == hash));
         let mine = newest.is_none_or(|roster| roster.desk_cert().desk_pk == cert.desk_pk);
-        let missing = self.state.periods.iter().find(|(period, span)| {
+        // Rosters of a voided generation are nobody's to make again: the first of this one has a higher number.
+        let lowest = self.state.rosters.iter().map(SignedRoster::period).min().unwrap_or(0);
+        let missing = self.state.periods.range(lowest..).find(|(period, span)| {
             let due = mine || span.begins < now.0 + self.urgent();
-            span.ends > now.0 && due && !living.iter().any(|roster| roster.period() == **period)
+            // One that a later one has taken over from is left: else each would void the other, without end.
+            let taken_over =
+                |roster: &&SignedRoster| roster.period() > **period && roster.not_before().0 <= span.begins.max(now.0);
+            let is_there = living.iter().any(|roster| roster.period() == **period || taken_over(roster));
+            span.ends > now.0 && due && !is_there
         });
         if let Some((period, _)) = missing
             && let Some(span) = self.span_again(*period, certified)
@@ -276,7 +308,13 @@ impl Desk {
         (begins < ends).then_some(Span { period, begins, ends })
     }
 
-    fn make_roster(&mut self, key: &SecretKey, cert: &DeskCert, span: &Span, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+    pub(super) fn make_roster(
+        &mut self,
+        key: &SecretKey,
+        cert: &DeskCert,
+        span: &Span,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), DeskError> {
         let secret = SealingSecret::generate(rng);
         let line = self.line()?;
         let record = &line.record;
@@ -312,11 +350,15 @@ impl Desk {
         let too_early = roster.not_before().0 > now.0 + BEGINS_AT_MOST;
         let known = self.state.rosters.iter().any(|known| known.hash() == roster.hash());
         // Whoever has a certificate of a generation that the root has raised takes no more from what that voids.
-        let before = self.state.rosters.generation().max(self.line()?.desk_cert.generation);
-        if too_early || known || roster.generation() < before || self.is_far_off(roster) {
+        let least = self.state.rosters.generation().max(self.line()?.desk_cert.generation);
+        let is_raised = roster.generation() > self.state.rosters.generation();
+        let is_unlikely = roster.not_after() <= now || !is_raised && self.is_far_off(roster, now);
+        if too_early || known || roster.generation() < least || is_unlikely {
             return Ok(());
         }
-        let is_raised = roster.generation() > self.state.rosters.generation();
+        if is_raised {
+            self.forget_periods(roster.period(), now);
+        }
         self.commit(Record::Roster(roster.bytes().to_vec()));
         if self.state.last_roster.is_none_or(|(.., hash)| hash != roster.hash()) {
             return Ok(());
@@ -340,9 +382,9 @@ impl Desk {
 
     /// Whether a roster's period is more than the time since the newest known can have brought. Numbers have an end, and a stolen lead
     /// could reach it.
-    fn is_far_off(&self, roster: &SignedRoster) -> bool {
+    fn is_far_off(&self, roster: &SignedRoster, now: Seconds) -> bool {
         let Some((newest, span)) = self.state.periods.iter().next_back() else { return false };
-        let passed = roster.not_before().0.saturating_sub(span.begins) / self.period_s().max(1);
+        let passed = roster.not_before().0.saturating_sub(span.begins.min(now.0)) / self.period_s().max(1);
         u64::from(roster.period().saturating_sub(*newest)) > passed.saturating_add(PERIODS_SPARED)
     }
 
@@ -472,13 +514,13 @@ impl Desk {
         roster.generation() >= certified && says_all && roster.bulletins_void_before().0 >= void_before
     }
 
-    /// If a roster lacks what must be in it, has all made anew that way: two leads may have signed without knowing of each other,
+    /// If a roster lacks what must be in it, or those of a new generation are to be made, has all made that way: two leads may have signed without knowing of each other,
     /// and then neither's rosters say everything.
-    fn mend(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
+    fn mend(&mut self, is_first: bool, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let named = self.to_be_named(now);
         let (due, seats) =
             (named.iter().filter(|id| self.is_mine_to_name(**id, now)).copied().collect::<Vec<_>>(), self.seats_known());
-        if self.living(now).iter().all(|roster| self.is_right(roster, &due, &seats)) {
+        if !is_first && self.living(now).iter().all(|roster| self.is_right(roster, &due, &seats)) {
             return Ok(());
         }
         let mut record = self.line()?.record.clone();
@@ -629,18 +671,15 @@ impl Desk {
             for (number, relay) in self.state.relays.clone() {
                 self.commit(Record::Relay(number, RelayRecord { put: 0, ..relay }));
             }
-            self.vouch_anew(now, rng)?;
-            let mut record = self.line()?.record.clone();
-            // What others signed may name anybody's keys, put out anybody and void every bulletin to come.
-            self.give_keys_anew(&mut record, rng);
-            record.void_before = record.void_before.min(now.0 + 1);
-            // Everything older is void anyway, and serials begin anew.
-            (record.replace_upto, record.serial_least) = (0, 0);
-            record.raise_events = self.state.log.get(&me).map_or(0, |log| log.len() as u64);
+        }
+        self.vouch_anew(now, rng)?;
+        // Another lead may be waiting to raise it: then this one waits as well.
+        if self.state.rosters.generation() < self.line()?.desk_cert.generation {
+            let line = self.line()?;
+            let mut record = line.record.clone();
+            record.raise_events = self.state.log.get(&line.device).map_or(0, |log| log.len() as u64);
             record.raise_at = now.0 + RAISE_WAIT;
             self.commit(Record::Line(Box::new(record)));
-        } else {
-            self.vouch_anew(now, rng)?;
         }
         if !self.doubtful() {
             self.publish(now, rng)?;

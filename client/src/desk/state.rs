@@ -827,7 +827,7 @@ impl State {
     /// later counts as one, so that the order does not matter.
     fn judge(&mut self, device: DeviceId) {
         let Some(said) = self.verdicts.get(&device) else { return };
-        let one_is_enough = said.keys().any(|by| *by == device || self.is_lead(*by));
+        let one_is_enough = said.keys().any(|by| *by == device || self.is_lead(*by) && self.is_valid(*by));
         if one_is_enough || said.keys().filter(|by| self.votes(**by)).count() >= 2 {
             self.take_revoked(device);
         }
@@ -839,7 +839,12 @@ impl State {
     }
 
     fn votes(&self, device: DeviceId) -> bool {
-        self.devices.get(&device).is_some_and(|device| device.cert.role != Role::Safeguarding)
+        self.devices.get(&device).is_some_and(|device| device.cert.role != Role::Safeguarding) && self.is_valid(device)
+    }
+
+    /// Whether a device's certificate is of no generation that the root has voided: what such a one says of others comes too late.
+    fn is_valid(&self, device: DeviceId) -> bool {
+        self.devices.get(&device).is_some_and(|device| device.generation >= self.rosters.generation())
     }
 
     fn take_revoked(&mut self, device: DeviceId) {

@@ -613,7 +613,11 @@ impl World {
                 record.safe_key = sealing.public().as_bytes().to_vec();
                 (record.revoked, record.void_before) = (revoked, u64::MAX);
                 record.serial_least = record.serial_least.max(u32::MAX - 1000);
-            })
+            })?;
+            // A period that was over, laid over all others for a week.
+            let (key, cert) = desk.signing()?;
+            let span = lead::Span { period: 2, begins: now.0 - 3600, ends: now.0 + 7 * 86_400 - 3600 };
+            desk.make_roster(&key, &cert, &span, rng)
         })
         .unwrap();
         for bytes in self.offices[stolen].look().unwrap().rosters_to_put(R) {
@@ -628,6 +632,11 @@ fn nothing_that_a_stolen_lead_wrote_into_statements_outlasts_the_root() {
     for (seed, admits) in [(370, 0), (371, 1)] {
         let mut world = World::new("a stolen lead", seed);
         let stolen = world.second_lead(1);
+        for _ in 0..5 {
+            world.tick(DAY);
+            world.publish(0);
+            world.meet(&[0, stolen]);
+        }
         let workers = [world.join_by(stolen, Role::Worker, 2), world.join_by(0, Role::Worker, 3)];
         let safe = world.join_by([0, stolen][admits], Role::Safeguarding, 8);
         world.publish(safe);
@@ -704,6 +713,54 @@ fn nothing_that_a_stolen_lead_wrote_into_statements_outlasts_the_root() {
         world.meet(&honest);
         world.everybody_reads(&honest);
     }
+}
+
+#[test]
+fn a_lead_that_is_made_while_the_generation_is_raised_waits_and_takes_nothing_over() {
+    let mut world = World::new("a lead meanwhile", 372);
+    let stolen = world.second_lead(1);
+    let workers = [world.join_by(stolen, Role::Worker, 2), world.join_by(0, Role::Worker, 3)];
+    let team = [0, stolen, workers[0], workers[1]];
+    world.meet(&team);
+    world.beats_of(&team, 40);
+    let (key, sealing) = (SecretKey::generate(&mut world.rng), SealingSecret::generate(&mut world.rng));
+    let honest = [0, workers[0], workers[1]];
+    let (ids, lost) = (honest.map(|desk| world.device(desk)), world.device(stolen));
+    world.steal(stolen, &ids, (&key, &sealing));
+    for desk in honest {
+        world.hear(desk);
+    }
+    let now = world.now.seconds();
+    world.act(0, |desk, rng| desk.revoke(lost, now, rng)).unwrap();
+    world.lead(0, true);
+    // One worker has heard of its certificate, and the root makes it a lead at once.
+    world.beats_of(&[0, workers[0]], 12);
+    let generation = world.offices[workers[0]].look().unwrap().line().unwrap().desk_cert.generation;
+    assert_eq!(generation, 2, "VOID: it has not heard yet");
+    world.lead(workers[0], false);
+    assert_eq!(world.hear(workers[0]), 0, "the other worker has not heard yet");
+    world.beats_of(&honest, 40);
+    for _ in 0..6 {
+        for desk in [0, workers[0]] {
+            world.publish(desk);
+            world.meet(&honest);
+        }
+        world.tick(200_000);
+    }
+    let now = world.now.seconds();
+    for desk in [0, workers[0]] {
+        let rosters: Vec<SignedRoster> = world.offices[desk].look().unwrap().living(now).into_iter().cloned().collect();
+        assert!(rosters.len() > 7, "{}", rosters.len());
+        for roster in &rosters {
+            assert!(roster.generation() == 2 && roster.serial() < 100);
+            assert!(!Seat::all().any(|seat| roster.seat_keys(seat).contains(&key.public())));
+            assert!(roster.safe_key().as_bytes() != sealing.public().as_bytes() && roster.bulletins_void_before() <= now);
+            assert!(roster.revoked(lost) && !ids.iter().any(|id| roster.revoked(*id)));
+        }
+    }
+    assert_eq!(world.rosters_of(0), world.rosters_of(workers[0]));
+    assert_eq!((world.hear(0), world.hear(workers[0])), (0, 0));
+    world.everybody_reads(&honest);
 }
 
 #[test]
