@@ -25,11 +25,11 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-fn number(name: &str, usual: u64) -> u64 {
+pub(crate) fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |text| text.parse().unwrap())
 }
 
-fn since(began: BootMillis) -> Duration {
+pub(crate) fn since(began: BootMillis) -> Duration {
     Duration::from_millis(SystemClock.boot().since(began))
 }
 
@@ -61,13 +61,13 @@ fn memory(pid: u32, key: &str) -> u64 {
 
 /// Cells that a flood has sent, and those of them that were stored.
 #[derive(Default)]
-struct Flooded {
-    sent: AtomicU64,
-    stored: AtomicU64,
+pub(crate) struct Flooded {
+    pub(crate) sent: AtomicU64,
+    pub(crate) stored: AtomicU64,
 }
 
 /// Posts cells that look right, paying what is asked while it is cheap, until told to stop.
-async fn flood(from: Ipv4Addr, process: Arc<Target>, stop: Arc<AtomicBool>, flooded: Arc<Flooded>) {
+pub(crate) async fn flood(from: Ipv4Addr, process: Arc<Target>, stop: Arc<AtomicBool>, flooded: Arc<Flooded>) {
     let mut rng = ChaCha20Rng::seed_from_u64(u64::from(from.to_bits()));
     while !stop.load(Ordering::Relaxed) {
         let Some(mut client) = client_from(from, process.address, process.spki).await else {
@@ -91,10 +91,10 @@ async fn flood(from: Ipv4Addr, process: Arc<Target>, stop: Arc<AtomicBool>, floo
     }
 }
 
-struct Target {
-    address: SocketAddr,
-    spki: [u8; 32],
-    line: TestLine,
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) spki: [u8; 32],
+    pub(crate) line: TestLine,
 }
 
 async fn notice(client: &mut Client) -> Option<Notice> {
@@ -112,7 +112,7 @@ fn pay(post: &mut UpPost, notice: &Notice, line: &TestLine, difficulty: u8, rng:
 }
 
 /// One good caller: three tries of a beat each, on a connection of her own, paying what was asked at the last.
-async fn tries(from: Ipv4Addr, target: &Target, rng: &mut ChaCha20Rng) -> Option<u32> {
+pub(crate) async fn tries(from: Ipv4Addr, target: &Target, rng: &mut ChaCha20Rng) -> Option<u32> {
     let mut difficulty = None;
     for nth in 1..=3 {
         let one = async {
@@ -133,7 +133,7 @@ async fn tries(from: Ipv4Addr, target: &Target, rng: &mut ChaCha20Rng) -> Option
 }
 
 /// A desk device that beats all the while; gives the slowest beat, in milliseconds, and how many were not taken.
-async fn desk_beats(target: &Target, stop: &AtomicBool) -> (u64, u64, u64) {
+pub(crate) async fn desk_beats(target: &Target, stop: &AtomicBool) -> (u64, u64, u64) {
     let mut client = client_from(Ipv4Addr::new(127, 9, 9, 9), target.address, target.spki).await.unwrap();
     let (mut slowest, mut refused, mut count) = (0, 0, 0);
     while !stop.load(Ordering::Relaxed) {
