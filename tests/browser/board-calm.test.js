@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { pause } from "./harness/browser.js";
 import { Board } from "./harness/desk.js";
-import { Line } from "./harness/line.js";
+import { Line, PROGRAMS } from "./harness/line.js";
+import { Program } from "./harness/program.js";
 import { pressingIn } from "../../client/desk/strings/pressing.mjs";
 
 /** @type {Line} */
@@ -300,6 +301,34 @@ test("an idle thread asks for nothing that no event caused", { timeout: 120_000 
   assert.ok(asked.length <= told + 1, `asked ${asked.length} times, told ${told} times`);
   // The rows are made anew every twenty seconds, because claims lapse and promises fall due; a line that only beats is no news.
   assert.ok(told <= 4, `told ${told} times of nothing`);
+});
+
+test("what is done at a board makes no connection of its own", { timeout: 120_000 }, async (t) => {
+  // Whom a program speaks to, as the kernel is asked: the network sees each connection.
+  const traced = (/** @type {string[]} */ ...what) => new Program("strace", ["-f", "-e", "trace=connect", ...what]);
+  const port = `htons(${new URL(line.origin).port})`;
+  const made = (/** @type {Program} */ trace) => trace.said.split("\n").filter((call) => call.includes(port));
+  await board.go("board");
+  await board.person(String((await board.names())[0]));
+  const trace = traced("-p", String(board.program.pid));
+  await trace.hears(/attached/);
+  await board.press(board.say("claim"));
+  await board.press(board.say("note"));
+  await board.fill(board.say("note"), "A quiet night.");
+  await board.press(board.say("keep"));
+  await board.sees("A quiet night.");
+  await board.write("We are here.");
+  await board.key("Ctrl+Enter");
+  await board.sees(board.say("undo"));
+  await board.sees(board.say("answer_with_the_relay"));
+  trace.kill("SIGINT");
+  await trace.end;
+  // The control: a command at a terminal makes one.
+  const control = traced(`${PROGRAMS}/porchlight`, "line", "publish", ...line.keys());
+  await control.end;
+  t.diagnostic(`connections of a command: ${made(control).length}; of what was done at the board: ${made(trace).length} (pass: 0)`);
+  assert.ok(made(control).length > 0, `VOID: ${control.said}`);
+  assert.deepEqual(made(trace), []);
 });
 
 test("a search hides nobody who needs help, and a lock forgets it", { timeout: 120_000 }, async () => {

@@ -296,6 +296,10 @@ async function look(t, line, visit) {
   assert.deepEqual([...(asked[1] || [])].sort(), [...(asked[0] || [])].sort(), "the requests and the sizes of what they carry");
 
   // A cell that is one byte longer, once in each visit of the first kind.
+  for (const one of all) {
+    const up = [...one].filter(([name]) => name.startsWith("up: records of ")).reduce((sum, [, count]) => sum + count, 0);
+    assert.ok(up >= 7, `void: a visit of which ${up} records were recorded on their way up`);
+  }
   const usual = [...(all[0]?.keys() || [])].filter((name) => name.startsWith("up: records of ")).map((name) => Number(name.split(" ").pop()));
   const cell = Math.max(...usual);
   const leaking = all.map((one, at) => {
