@@ -79,11 +79,13 @@ impl State {
         any
     }
 
-    /// Up to which event of a device every living device of the team has acknowledged.
+    /// Up to which event of a device every living device of the team has acknowledged. One whose certificate is of a voided generation
+    /// hears nothing any more, and joins anew as another.
     fn held_everywhere(&self, author: DeviceId) -> u64 {
         let me = self.line.as_ref().map(|line| line.device);
         let others = self.devices.iter().filter(|(id, device)| {
-            Some(**id) != me && **id != author && !device.record.revoked && device.cert.role != Role::Safeguarding
+            let is_out = device.record.revoked || device.generation < self.rosters.generation();
+            Some(**id) != me && **id != author && !is_out && device.cert.role != Role::Safeguarding
         });
         others.map(|(_, device)| device.held.get(&author).copied().unwrap_or(0)).min().unwrap_or(u64::MAX)
     }

@@ -28,6 +28,8 @@ const EMERGENCY_PERIODS: u64 = 7;
 const ROSTER_LIFE: u64 = 7 * 86_400;
 /// A lead whose turn it is not waits so many seconds for each before it.
 const TURN: u64 = 600;
+/// No device is away for longer, in seconds: a year and some weeks.
+const AWAY_AT_MOST: u64 = 400 * 86_400;
 /// So many periods more than time has brought are believed: one that begins in the middle of a day is shorter.
 const PERIODS_SPARED: u64 = 16;
 /// After a backup was restored so many serials are left out: it is not known which were used.
@@ -216,8 +218,10 @@ impl Desk {
         self.commit(Record::Line(Box::new(record)));
         let period = self.state.periods.keys().next_back().map_or(1, |last| last.saturating_add(1));
         self.forget_periods(period, now);
-        let (begins, one) = (now.0 - now.0 % self.period_s(), self.period_s());
-        Ok(Span { period, begins, ends: (begins + one).min(cert.not_after.0).min(begins + ROSTER_LIFE) })
+        // Not from midnight on: keys of periods that are not known any more are held to be over when the next one began.
+        let (today, one) = (now.0 - now.0 % self.period_s(), self.period_s());
+        let begins = today.max(now.0.saturating_sub(CLOCK_SLACK));
+        Ok(Span { period, begins, ends: (today + one).min(cert.not_after.0).min(begins + ROSTER_LIFE) })
     }
 
     /// Forgets what rosters of a voided generation say of periods: of those from this number on, of those to come, and of one that
@@ -260,7 +264,7 @@ impl Desk {
         let newest = self.state.last_roster.and_then(|(.., hash)| living.iter().find(|roster| roster.hash() == hash));
         let mine = newest.is_none_or(|roster| roster.desk_cert().desk_pk == cert.desk_pk);
         // Rosters of a voided generation are nobody's to make again: the first of this one has a higher number.
-        let lowest = self.state.rosters.iter().map(SignedRoster::period).min().unwrap_or(0);
+        let lowest = self.lowest_period();
         let missing = self.state.periods.range(lowest..).find(|(period, span)| {
             let due = mine || span.begins < now.0 + self.urgent();
             // One that a later one has taken over from is left: else each would void the other, without end.
@@ -277,10 +281,16 @@ impl Desk {
         Ok(if extends { self.further(certified, now) } else { None })
     }
 
+    /// The lowest period of which this generation has a roster. What is below it was said by those whom the root has voided.
+    fn lowest_period(&self) -> u32 {
+        self.state.rosters.iter().map(SignedRoster::period).min().unwrap_or(0)
+    }
+
     /// A period with the times it had, from the end of the one before.
     fn span_again(&self, period: u32, certified: u64) -> Option<Span> {
         let span = self.state.periods.get(&period)?;
-        let before = period.checked_sub(1).and_then(|before| self.state.periods.get(&before)).map(|before| before.ends);
+        let before = period.checked_sub(1).filter(|before| *before >= self.lowest_period());
+        let before = before.and_then(|before| self.state.periods.get(&before)).map(|before| before.ends);
         let begins = before.filter(|ends| *ends < span.ends).unwrap_or(span.begins);
         let ends = span.ends.min(certified).min(begins + ROSTER_LIFE);
         (begins < ends).then_some(Span { period, begins, ends })
@@ -352,7 +362,7 @@ impl Desk {
         // Whoever has a certificate of a generation that the root has raised takes no more from what that voids.
         let least = self.state.rosters.generation().max(self.line()?.desk_cert.generation);
         let is_raised = roster.generation() > self.state.rosters.generation();
-        let is_unlikely = roster.not_after() <= now || !is_raised && self.is_far_off(roster, now);
+        let is_unlikely = !is_raised && self.is_far_off(roster, now);
         if too_early || known || roster.generation() < least || is_unlikely {
             return Ok(());
         }
@@ -384,7 +394,9 @@ impl Desk {
     /// could reach it.
     fn is_far_off(&self, roster: &SignedRoster, now: Seconds) -> bool {
         let Some((newest, span)) = self.state.periods.iter().next_back() else { return false };
-        let passed = roster.not_before().0.saturating_sub(span.begins.min(now.0)) / self.period_s().max(1);
+        // A roster that says it began long ago would make room for any number after it.
+        let since = span.begins.min(now.0).max(now.0.saturating_sub(AWAY_AT_MOST));
+        let passed = roster.not_before().0.saturating_sub(since) / self.period_s().max(1);
         u64::from(roster.period().saturating_sub(*newest)) > passed.saturating_add(PERIODS_SPARED)
     }
 

@@ -802,11 +802,15 @@ impl State {
     }
 
     /// Whether a certificate leaves a device that is known in its seat and role, or is of a generation that the root has raised since. It
-    /// may come to be a lead by its own word alone: a stolen lead could make colleagues lose their seats, or the team, by theirs.
+    /// may come to be a lead by its own word alone: a stolen lead could make colleagues lose their seats, or the team, by theirs. One of a
+    /// voided generation lets nobody in.
     fn keeps_its_place(&self, admitted: &Admitted, by: DeviceId) -> bool {
-        let Some(known) = self.known_by_cert(admitted.device_cert.as_slice()) else { return true };
         let Some(line) = &self.line else { return false };
         let Ok(desk) = DeskCert::check(admitted.desk_cert.as_slice(), &line.root) else { return false };
+        if desk.generation < self.rosters.generation() {
+            return false;
+        }
+        let Some(known) = self.known_by_cert(admitted.device_cert.as_slice()) else { return true };
         let cert = DeviceCert::check(admitted.device_cert.as_slice(), &desk.desk_pk, &line.id);
         desk.generation > known.generation
             || cert.is_ok_and(|cert| {

@@ -617,7 +617,11 @@ impl World {
             // A period that was over, laid over all others for a week.
             let (key, cert) = desk.signing()?;
             let span = lead::Span { period: 2, begins: now.0 - 3600, ends: now.0 + 7 * 86_400 - 3600 };
-            desk.make_roster(&key, &cert, &span, rng)
+            desk.make_roster(&key, &cert, &span, rng)?;
+            // And the newest of all, over before today is.
+            let period = desk.state.periods.keys().next_back().unwrap() + 1;
+            let ends = now.0 - now.0 % 86_400 + 86_400 - 120;
+            desk.make_roster(&key, &cert, &lead::Span { period, begins: now.0 - 3600, ends }, rng)
         })
         .unwrap();
         for bytes in self.offices[stolen].look().unwrap().rosters_to_put(R) {
@@ -673,6 +677,8 @@ fn nothing_that_a_stolen_lead_wrote_into_statements_outlasts_the_root() {
         world.steal(stolen, &ids, (&key, &sealing));
         assert_eq!(world.hear(0), 0, "colleagues have not heard yet");
         world.beats_of(&honest, 30);
+        // Whatever the thief keeps from whom, it is no longer than a quarter of an hour.
+        world.tick(600_000);
         world.publish(0);
         for _ in 0..3 {
             for desk in honest {
@@ -703,6 +709,12 @@ fn nothing_that_a_stolen_lead_wrote_into_statements_outlasts_the_root() {
         assert!(world.warns(safe, Warning::RenewMailbox) && !world.warns(safe, Warning::MailboxReplaced));
         world.renew_by(0, safe);
         assert_eq!(world.view(safe).warnings, []);
+        // Whatever is made anew that day is in force at once.
+        let now = world.now.seconds();
+        world.act(0, |desk, rng| desk.rotate(now, rng)).unwrap();
+        world.publish(0);
+        assert_eq!(world.in_force().generation(), 2);
+        world.meet(&honest);
         // Nor is it taken up by whoever the root makes a lead later.
         world.lead(workers[0], false);
         world.meet(&honest);
@@ -713,6 +725,28 @@ fn nothing_that_a_stolen_lead_wrote_into_statements_outlasts_the_root() {
         world.meet(&honest);
         world.everybody_reads(&honest);
     }
+}
+
+#[test]
+fn what_was_sealed_on_the_day_of_a_raised_generation_opens_for_as_long_as_ever() {
+    let mut world = World::new("the day of it", 373);
+    world.tick(19 * 3_600_000);
+    let mut her = Her::new(&mut world);
+    her.write(&world, "just before");
+    her.post(&mut world, false);
+    world.lead(0, true);
+    world.publish(0);
+    assert_eq!(world.in_force().generation(), 2);
+    let now = world.now.seconds();
+    world.offices[0].compact(now, &mut world.rng).unwrap();
+    world.offices[0] = Office::open(world.dirs[0].path(), &words()).unwrap();
+    for _ in 0..71 {
+        world.tick(3_600_000);
+        let now = world.now.seconds();
+        world.act(0, |desk, rng| desk.tidy(now, rng)).unwrap();
+    }
+    world.publish(0);
+    assert_eq!(world.sync(0).letters, 1, "a relay keeps it for 72 hours");
 }
 
 #[test]
