@@ -212,16 +212,20 @@ impl World {
         }
     }
     fn join(&mut self, role: Role, seat: u8) -> usize {
+        self.join_by(0, role, seat)
+    }
+    /// A device that this lead admits.
+    fn join_by(&mut self, lead: usize, role: Role, seat: u8) -> usize {
         let dir = tempfile::tempdir().unwrap();
         let (mut office, request) = Office::join(dir.path(), &words(), &mut self.rng).unwrap();
         let request = JoinRequest::parse(&request.to_text()).unwrap();
         let now = self.now.seconds();
-        let admission = self.act(0, |desk, rng| desk.admit(&request, (role, Seat::new(seat)), now, rng)).unwrap();
+        let admission = self.act(lead, |desk, rng| desk.admit(&request, (role, Seat::new(seat)), now, rng)).unwrap();
         let admission = Admission::parse(&admission.to_bytes()).unwrap();
         office.accept(&admission, now, &mut self.rng).unwrap();
         self.dirs.push(dir);
         self.offices.push(office);
-        self.publish(0);
+        self.publish(lead);
         self.offices.len() - 1
     }
     fn sync(&mut self, desk: usize) -> Taken {

@@ -572,18 +572,6 @@ fn secret_of(roster: &SignedRoster) -> KeyName {
 }
 
 impl World {
-    /// A device that this lead admits.
-    fn join_by(&mut self, lead: usize, role: Role, seat: u8) -> usize {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut office, request) = Office::join(dir.path(), &words(), &mut self.rng).unwrap();
-        let now = self.now.seconds();
-        let admission = self.act(lead, |desk, rng| desk.admit(&request, (role, Seat::new(seat)), now, rng)).unwrap();
-        office.accept(&admission, now, &mut self.rng).unwrap();
-        self.dirs.push(dir);
-        self.offices.push(office);
-        self.publish(lead);
-        self.offices.len() - 1
-    }
     /// A mailbox asks for new keys, and this lead gives them to it.
     fn renew_by(&mut self, lead: usize, safe: usize) {
         let now = self.now.seconds();
@@ -893,4 +881,30 @@ fn a_lead_says_nothing_of_a_colleagues_seat_or_role() {
         assert_eq!(places(&mut world), before, "{role:?} {seat}");
     }
     world.everybody_reads(&[0, worker, other]);
+}
+
+#[test]
+fn a_period_that_time_cannot_have_brought_is_not_believed() {
+    let mut world = World::new("far off", 383);
+    let stolen = world.second_lead(1);
+    let newest = |world: &mut World, desk: usize| *world.offices[desk].look().unwrap().state.periods.keys().next_back().unwrap();
+    let now = world.now.seconds();
+    let signs = |world: &mut World, period: u32| {
+        let made = world.act(stolen, |desk, rng| {
+            let (key, cert) = desk.signing()?;
+            desk.make_roster(&key, &cert, &lead::Span { period, begins: now.0 - 60, ends: now.0 + 3600 }, rng)?;
+            Ok(desk.roster(now)?.clone())
+        });
+        let roster = made.unwrap();
+        assert_eq!(roster.period(), period, "VOID: the thief's own desk believes it");
+        world.act(0, |desk, _| desk.adopt(&roster, now)).unwrap();
+    };
+    let known = newest(&mut world, 0);
+    // The newest that is known begins in days, so time has brought none beyond it.
+    signs(&mut world, known + 17);
+    assert_eq!(newest(&mut world, 0), known);
+    signs(&mut world, u32::MAX);
+    assert_eq!(newest(&mut world, 0), known);
+    signs(&mut world, known + 16);
+    assert_eq!(newest(&mut world, 0), known + 16, "the control");
 }
