@@ -84,7 +84,7 @@ impl State {
     fn held_everywhere(&self, author: DeviceId) -> u64 {
         let me = self.line.as_ref().map(|line| line.device);
         let others = self.devices.iter().filter(|(id, device)| {
-            let is_out = device.record.revoked || device.generation < self.rosters.generation();
+            let is_out = device.record.revoked || !self.is_valid(**id);
             Some(**id) != me && **id != author && !is_out && device.cert.role != Role::Safeguarding
         });
         others.map(|(_, device)| device.held.get(&author).copied().unwrap_or(0)).min().unwrap_or(u64::MAX)

@@ -3,7 +3,7 @@ use crate::desk::{
     Desk, DeskError,
     line::{BEGINS_AT_MOST, CLOCK_SLACK, DESK_CERT_LIFE, DEVICE_CERT_LIFE, admitted, eight, nine, secret_name},
     record::{DeviceRecord, GivenRecord, LineRecord, Record, RelayRecord},
-    state::{Device, Period},
+    state::Period,
 };
 use crate::vault::KeyName;
 use porchlight_proto::{
@@ -446,11 +446,11 @@ impl Desk {
 
     /// Whose a seat is: of the devices that sit in it a lead's, then the one with the lower id, whichever lead looks.
     fn owner_of(&self, seat: Seat) -> Option<DeviceId> {
-        let generation = self.state.rosters.generation();
-        let sits =
-            self.state.devices.iter().filter(|(_, device)| {
-                device.cert.seat == Some(seat) && !device.record.revoked && device.generation >= generation
-            });
+        let sits = self
+            .state
+            .devices
+            .iter()
+            .filter(|(id, device)| device.cert.seat == Some(seat) && !device.record.revoked && self.state.is_valid(**id));
         sits.min_by_key(|(id, device)| (device.cert.role != Role::Lead, **id)).map(|(id, _)| *id)
     }
 
@@ -526,8 +526,8 @@ impl Desk {
         roster.generation() >= certified && says_all && roster.bulletins_void_before().0 >= void_before
     }
 
-    /// If a roster lacks what must be in it, or those of a new generation are to be made, has all made that way: two leads may have signed without knowing of each other,
-    /// and then neither's rosters say everything.
+    /// If a roster lacks what must be in it, or those of a new generation are to be made, has all made that way: two leads may have
+    /// signed without knowing of each other, and then neither's rosters say everything.
     fn mend(&mut self, is_first: bool, now: Seconds, rng: &mut impl CryptoRng) -> Result<(), DeskError> {
         let named = self.to_be_named(now);
         let (due, seats) =
@@ -747,10 +747,8 @@ impl Desk {
         let key = self.signing_key()?;
         let life = (Seconds(now.0.saturating_sub(CLOCK_SLACK)), now.plus(DEVICE_CERT_LIFE));
         let (id, me, mut anew) = (line.id, line.device, Vec::new());
-        let least = self.state.rosters.generation();
-        let is_ours =
-            |known: &Device| !known.record.revoked && known.generation >= least && known.cert.role != Role::Safeguarding;
-        for (_, known) in self.state.devices.iter().filter(|(device, known)| **device != me && is_ours(known)) {
+        let is_ours = |id: DeviceId| id != me && self.is_colleague(id) && self.state.is_valid(id);
+        for (_, known) in self.state.devices.iter().filter(|(id, _)| is_ours(**id)) {
             let device = DeviceCert::sign(&key, &id, &known.cert.device_pk, (known.cert.role, known.cert.seat), life)
                 .map_err(|_| DeskError::BadAdmission)?;
             let (desk_cert, device_cert) = (cert.bytes().to_vec(), device.bytes().to_vec());

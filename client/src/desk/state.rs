@@ -847,7 +847,7 @@ impl State {
     }
 
     /// Whether a device's certificate is of no generation that the root has voided: what such a one says of others comes too late.
-    fn is_valid(&self, device: DeviceId) -> bool {
+    pub(super) fn is_valid(&self, device: DeviceId) -> bool {
         self.devices.get(&device).is_some_and(|device| device.generation >= self.rosters.generation())
     }
 

@@ -222,7 +222,7 @@ impl Desk {
             .devices
             .iter()
             .filter(|(id, device)| Some(**id) != me && device.cert.not_after > now && self.is_colleague(**id))
-            .filter(|(_, device)| device.generation >= self.state.rosters.generation());
+            .filter(|(id, _)| self.state.is_valid(**id));
         living.map(|(id, _)| *id).collect()
     }
 
