@@ -1,7 +1,7 @@
 //! `porchlight-relay`: reads a configuration, starts the relay, stops it at a signal.
 //!
-//! One line on stdout, `ready …`, when it accepts; everything else on stderr. SIGTERM and SIGINT stop it within five seconds, also where a disk does not
-//! answer, a second one at once; SIGHUP reads the certificate again. Exit codes: 0 stopped as asked, 1 the configuration or what it names cannot
+//! One line on stdout, `ready …`, when it accepts; everything else on stderr. SIGTERM and SIGINT stop it within five seconds, also where
+//! a disk does not answer, a second one at once; SIGHUP reads the certificate again. Exit codes: 0 stopped as asked, 1 the configuration or what it names cannot
 //! be used, or `doctor` found something bad, 2 a bug, 3 the address cannot be listened on.
 
 use std::io::Write;
