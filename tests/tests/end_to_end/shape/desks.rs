@@ -31,7 +31,7 @@ const REST_MS: u32 = 500;
 /// How often callers post, at the usual beat here.
 const UP_BEAT_MS: u32 = 200;
 /// Lines at a beat that is as slow as to judge times by: so many samples take long, and each line leaves the machine room.
-const SLOW_LINES: usize = 8;
+const SLOW_LINES: usize = 10;
 /// Beats in a sample.
 const BEATS: usize = 4;
 /// Samples taken one after the other at a quick beat.

@@ -25,6 +25,8 @@ const RESET: u8 = 3;
 const GOAWAY: u8 = 7;
 /// Nothing comes after it in its stream.
 const END: u8 = 1;
+/// What the built-in decoy says of a day that passed out of the track while it was asked for.
+const NOT_FOUND_LEN: usize = 110;
 
 /// Kind, flags and length.
 type Told = (u8, u8, usize);
@@ -51,7 +53,8 @@ impl Exchange {
             (0, 4_240) => Some("notice"),
             (0, 49_152) => Some("slow day"),
             (0, 8_192) => Some("newest beats"),
-            (0, _) => None,
+            (0, NOT_FOUND_LEN) => None,
+            (0, other) => panic!("a reply of {other} bytes"),
             _ => Some("post"),
         }
     }
