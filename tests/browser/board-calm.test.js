@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import { pause } from "./harness/browser.js";
 import { Board } from "./harness/desk.js";
 import { Line, PROGRAMS } from "./harness/line.js";
+import { never } from "./harness/never.js";
 import { Program } from "./harness/program.js";
 import { pressingIn } from "../../client/desk/strings/pressing.mjs";
 
@@ -328,7 +329,7 @@ test("what is done at a board makes no connection of its own", { timeout: 120_00
   await control.end;
   t.diagnostic(`connections of a command: ${made(control).length}; of what was done at the board: ${made(trace).length} (pass: 0)`);
   assert.ok(made(control).length > 0, `VOID: ${control.said}`);
-  assert.deepEqual(made(trace), []);
+  never(made(trace).length > 0, JSON.stringify(made(trace)));
 });
 
 test("a search hides nobody who needs help, and a lock forgets it", { timeout: 120_000 }, async () => {

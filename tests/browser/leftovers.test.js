@@ -3,15 +3,12 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { pause } from "./harness/browser.js";
 import { launch, WORKSPACE } from "./harness/browsers.js";
-import { Fixture } from "./harness/fixture.js";
 import { Her, inEveryScript } from "./harness/her.js";
 import { Line } from "./harness/line.js";
 import { search } from "./harness/traces.js";
+import { whenPlainTextIsWritten } from "./harness/writing.js";
 
-/** How long a browser may take to write what is typed into a plain field, in milliseconds: both write their session by a timer. */
-const WRITING_MS = 90_000;
 /** The only names of markers that may stay after a visit in an ordinary window, as the document says. */
 const PUBLISHED = published();
 
@@ -40,30 +37,6 @@ function published() {
 
 /** A word that is nowhere else. */
 const unique = (/** @type {string} */ what) => `${what} ${randomBytes(6).toString("hex")}`;
-
-/**
- * Types into a plain field of a careless page in a browser of its own, and waits until that is on the disk: then whatever
- * the other browser would have written of the same kind is on the disk, too.
- * @param {"chromium" | "firefox"} name
- */
-async function whenPlainTextIsWritten(name) {
-  const typed = unique("plain");
-  const fixture = await Fixture.open({ gzip: "gzip", brotli: "brotli" });
-  const browser = await launch(name, { pin: fixture.pin });
-  try {
-    await browser.open(`${fixture.site.origin}/keeps.html`);
-    await browser.tap("#plain");
-    await browser.type(typed);
-    const from = Date.now();
-    while (search(browser.home, [{ name: "typed", what: typed }]).length === 0) {
-      assert.ok(Date.now() - from < WRITING_MS, `${name} has not written a plain field in ${WRITING_MS / 1000} s: the search proves nothing`);
-      await pause(500);
-    }
-  } finally {
-    await browser.dispose();
-    await fixture.close();
-  }
-}
 
 /**
  * A whole visit: words learned, a letter, an answer read; and, unless she closes the page, a text half typed.

@@ -10,9 +10,8 @@ import { pause } from "./harness/browser.js";
 import { launch } from "./harness/browsers.js";
 import { Fixture } from "./harness/fixture.js";
 import { lz4, search, snappy } from "./harness/traces.js";
+import { whenPlainTextIsWritten, WRITING_MS } from "./harness/writing.js";
 
-/** How long a browser may take to write what is typed, in milliseconds: both write their session by a timer. */
-const WRITING_MS = 90_000;
 const KEY = Buffer.from("00fbff3e7f8081c0fe41424344454647", "hex");
 const TEXT = "감자 넷, tofu & 豆腐";
 const NOISE = Buffer.from("the beginning of a file / ");
@@ -104,8 +103,7 @@ for (const name of /** @type {const} */ (["chromium", "firefox"])) {
 
   test(`${name}: a private window leaves nothing of the same page`, () =>
     careless(name, { privately: true }, async (browser, markers) => {
-      // As long as the browser above takes to write: nothing tells that something is not written.
-      await pause(40_000);
+      await whenPlainTextIsWritten(name);
       await browser.kill9();
       assert.deepEqual(search(browser.home, markers), []);
     }));
