@@ -325,7 +325,8 @@ test("chromium: nothing for axe to find, and twice the text fits", (t) =>
       await browser.evaluate(() => (document.documentElement.style.fontSize = "200%"));
       const page = await browser.evaluate(() => {
         const close = /** @type {Element} */ (document.querySelector("#close"));
-        return { wide: document.documentElement.scrollWidth, width: innerWidth, close: close.getBoundingClientRect().bottom, height: innerHeight };
+        const { scrollWidth: wide, clientWidth: width, clientHeight: height } = document.documentElement;
+        return { wide, width, close: close.getBoundingClientRect().bottom, height };
       });
       assert.ok(page.wide <= page.width && page.close <= page.height, `${screen} at 200 %: ${JSON.stringify(page)}`);
       await browser.evaluate(() => (document.documentElement.style.fontSize = ""));

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { pause } from "./harness/browser.js";
 import { launch } from "./harness/browsers.js";
-import { Her, TONGUES } from "./harness/her.js";
+import { Her, inTongue, TONGUES } from "./harness/her.js";
 import { Line } from "./harness/line.js";
+import { never } from "./harness/never.js";
 
 /** What she writes, in each language: nothing of it is a forbidden word. */
 const LETTER = { zh: "我很好，谢谢。", ko: "저는 괜찮아요, 고맙습니다.", en: "I am fine, thank you." };
@@ -74,6 +75,24 @@ async function named(id) {
   }
 }
 
+/** Words as wide as they come, in each language. */
+const WIDE = "phonograph woodpecker megaphone watermelon snapdragon greenhouse hobbyhorse gymnasium".split(" ");
+
+for (const tongue of TONGUES) {
+  for (const [width, height] of SIZES) {
+    test(`${tongue}, ${width} by ${height}: the widest words fit`, () =>
+      within("chromium", { width, height }, async (browser) => {
+        const her = new Her(browser, tongue, `${tongue}-${width}-wide`);
+        await her.arrive(line.url);
+        await her.choose("been_before");
+        await her.at("truth");
+        await her.choose("go_on");
+        await her.at("entry");
+        await her.enter(inTongue(WIDE, "en", tongue));
+      }));
+  }
+}
+
 for (const tongue of TONGUES) {
   for (const [width, height] of SIZES) {
     test(`${tongue}, ${width} by ${height}: she is heard, learns her words, leaves, comes back and reads`, (t) =>
@@ -127,7 +146,7 @@ for (const tongue of TONGUES) {
         await her.leave();
         await browser.back().catch(() => {});
         const text = await browser.text();
-        for (const one of [...words, said, ANSWER[tongue]]) assert.ok(!text.includes(one), "Back shows what was closed");
+        for (const one of [...words, said, ANSWER[tongue]]) never(text.includes(one), "Back shows what was closed");
 
         await line.desk("desk answer", id, "--text", SECOND[tongue]);
         const again = new Her(browser, tongue, `${tongue}-${width}-back`);
@@ -200,7 +219,7 @@ test("chromium: a stop is said wherever she is: after she has read what it stops
     assert.equal(await browser.text(".letter"), "At the mill.");
     await isStopped("read1");
     await her.at("sent");
-    assert.ok(!(await browser.text()).includes("At the mill."), "what was stopped is not shown any more");
+    never((await browser.text()).includes("At the mill."), "what was stopped is shown");
 
     await writes(her, "And now?");
     await isStopped("read2");
@@ -291,12 +310,12 @@ test("chromium: what one room holds is not shown in another, and words that are 
     // She does not open it, so that it is there the next time.
     await visits(words);
     await her.hears(her.say("answer_for_you"));
-    assert.ok(!(await browser.text()).includes("I come back tomorrow."), "her words show what she sent");
+    never((await browser.text()).includes("I come back tomorrow."), "her words show what she sent");
     await her.leave();
     const harmless = words.slice().reverse();
     await visits(words, harmless);
     await her.hears(her.say("no_answer_yet"));
-    assert.ok(!(await browser.text()).includes(her.say("read_answer")), "an answer of hers in the harmless room");
+    never((await browser.text()).includes(her.say("read_answer")), "an answer of hers in the harmless room");
     await her.leave();
     await visits(harmless, words);
     await her.hears(her.say("answer_for_you"));

@@ -271,5 +271,7 @@ function middle(selector) {
   const box = found.getBoundingClientRect();
   const point = { x: box.left + box.width / 2, y: box.top + box.height / 2 };
   const met = document.elementFromPoint(point.x, point.y);
-  return box.width > 0 && met && found.contains(met) ? point : null;
+  // A finger comes down on what is seen, which may be a part of what is laid out.
+  const seen = window.visualViewport || { offsetLeft: 0, offsetTop: 0 };
+  return box.width > 0 && met && found.contains(met) ? { x: point.x - seen.offsetLeft, y: point.y - seen.offsetTop } : null;
 }

@@ -211,18 +211,28 @@ export class Her {
     for (const word of words) {
       const shelf = Math.floor(WORDS[this.tongue].indexOf(word) / SHELF_WORDS);
       assert.ok(shelf >= 0, `${word} is no word`);
-      await this.tapPad(`.pad button:nth-child(${shelf + 1})`);
+      await this.openShelf(shelf + 1);
       await this.tap(word);
+      const spill = await this.browser.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(spill <= 0, `${this.browser.name}: ${spill} px wider than the phone with ${words.join(" ")}, after ${word}`);
     }
   }
 
-  /** @param {string} selector */
-  async tapPad(selector) {
-    await this.browser.evaluate(expectClick);
-    await this.browser.tap(selector);
-    // A shelf may be called as a word on it: what is looked for next is looked for on what it shows.
-    await this.browser.waitAtMost(CLICK_MS, wasClicked).catch(() => undefined);
-    this.taps += 1;
+  /**
+   * Taps a shelf, until its words are there: a shelf may be called as a word on it.
+   * @param {number} nth from 1
+   */
+  async openShelf(nth) {
+    const selector = `.pad button:not([data-word]):nth-child(${nth})`;
+    for (let tries = 1; ; tries += 1) {
+      await this.browser.evaluate(expectClick);
+      await this.browser.tap(selector);
+      this.taps += 1;
+      if (await this.browser.waitAtMost(CLICK_MS, isOpen).catch(() => false)) return;
+      const met = await this.browser.evaluate(clickMet);
+      assert.ok(tries < 3 && !met, `${this.browser.name}: ${selector} opens no shelf; the click met ${JSON.stringify(met)}`);
+      console.log(`${this.browser.name}: ${selector} was tapped again`);
+    }
   }
 
   /**
@@ -317,8 +327,9 @@ function measure() {
     cut: parts.filter((node) => node.scrollWidth > node.clientWidth + 1 && node.clientWidth > 0).map(text),
     close: close && { top: box(close).top, bottom: box(close).bottom },
     wide: document.documentElement.scrollWidth,
-    width: innerWidth,
-    height: innerHeight,
+    // What is seen. The page may be laid out wider, and then `innerWidth` is that.
+    width: document.documentElement.clientWidth,
+    height: document.documentElement.clientHeight,
     title: document.title,
     translate: document.documentElement.getAttribute("translate"),
     text: document.body.innerText,
@@ -331,11 +342,28 @@ function taught() {
   return Array.from(document.querySelectorAll(".taught li > span:last-child")).map((node) => node.textContent || "");
 }
 
-/** In the page: remembers that a click is due. */
+/** In the page: remembers that a click is due, and what it meets. */
 function expectClick() {
-  const page = /** @type {{isClickDue?: boolean} & Window} */ (window);
+  const page = /** @type {{isClickDue?: boolean, clickMet?: unknown} & Window} */ (window);
   page.isClickDue = true;
-  document.addEventListener("click", () => (page.isClickDue = false), { capture: true, once: true });
+  page.clickMet = null;
+  const hear = (/** @type {MouseEvent} */ event) => {
+    const target = /** @type {Element} */ (event.target);
+    const root = document.documentElement;
+    page.isClickDue = false;
+    page.clickMet = { met: target.outerHTML.slice(0, 80), at: [event.clientX, event.clientY], scrolled: scrollY, wide: root.scrollWidth, of: root.clientWidth };
+  };
+  document.addEventListener("click", hear, { capture: true, once: true });
+}
+
+/** In the page: what it met; nothing if there was none. */
+function clickMet() {
+  return /** @type {{clickMet?: unknown} & Window} */ (window).clickMet;
+}
+
+/** In the page: whether a shelf is open. */
+function isOpen() {
+  return document.querySelector(".pad [data-word]") !== null;
 }
 
 /** In the page: whether it has come. A page that came by it expects none. */
@@ -359,5 +387,7 @@ function middleOf(label) {
   const box = found.getBoundingClientRect();
   const point = { x: box.left + box.width / 2, y: box.top + box.height / 2 };
   const met = document.elementFromPoint(point.x, point.y);
-  return met && found.contains(met) ? point : null;
+  // A finger comes down on what is seen, which may be a part of what is laid out.
+  const seen = window.visualViewport || { offsetLeft: 0, offsetTop: 0 };
+  return met && found.contains(met) ? { x: point.x - seen.offsetLeft, y: point.y - seen.offsetTop } : null;
 }
