@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createServer, connect } from "node:net";
 import { once } from "node:events";
 import { test } from "node:test";
+import { frames } from "./harness/tap.js";
 import { reader, Wire } from "./harness/wire.js";
 
 test("records are told whatever the pieces they come in", () => {
@@ -14,6 +15,24 @@ test("records are told whatever the pieces they come in", () => {
     const read = reader((type, length) => seen.push([type, length]));
     for (let at = 0; at < stream.length; at += size) read(stream.subarray(at, at + size));
     assert.deepEqual(seen, whole, `in pieces of ${size}`);
+  }
+});
+
+test("frames are told whatever the pieces they come in, and what answers the relay is not read as a request", () => {
+  const frame = (/** @type {number} */ kind, /** @type {number} */ flags, /** @type {number} */ length) =>
+    Buffer.from([0, length >> 8, length & 255, kind, flags, 0, 0, 0, 1, ...Buffer.alloc(length, 7)]);
+  const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  const [set, agree, ping, window, head, post] = [frame(4, 0, 6), frame(4, 1, 0), frame(6, 1, 8), frame(8, 0, 4), frame(1, 4, 20), frame(0, 1, 2080)];
+  const stream = Buffer.concat([preface, set, agree, window, head, ping, agree, post]);
+  for (const size of [1, 5, 9, 30, 2000, stream.length]) {
+    /** @type {number[][]} */
+    const told = [];
+    /** @type {Buffer[]} */
+    const passed = [];
+    const hear = frames((kind, length) => told.push([kind, length]), (bytes) => passed.push(Buffer.from(bytes)));
+    for (let at = 0; at < stream.length; at += size) hear(stream.subarray(at, at + size));
+    assert.deepEqual(told, [[4, 6], [4, 0], [8, 4], [1, 20], [6, 8], [4, 0], [0, 2080]], `in pieces of ${size}`);
+    assert.deepEqual(Buffer.concat(passed), Buffer.concat([preface, set, agree, head, post]), `in pieces of ${size}`);
   }
 });
 

@@ -103,12 +103,12 @@ export class Relay {
 export class Line {
   /**
    * Makes and publishes a line, on a relay that runs.
-   * @param {{pace?: keyof typeof PACES, options?: string[], through?: (relay: string) => Promise<string>}} [how]
-   *   `options` are further ones of `line init`; `through` is told the relay's HOST:PORT and gives the one on the card
+   * @param {{pace?: keyof typeof PACES, options?: string[], through?: (relay: string) => Promise<string>, make?: () => Promise<Relay>}} [how]
+   *   `options` are further ones of `line init`; `through` is told the relay's HOST:PORT and gives the one on the card; `make` makes the relay
    * @returns {Promise<Line>}
    */
-  static async found({ pace = "quick", options = [], through = async (relay) => relay } = {}) {
-    const relay = await Relay.make();
+  static async found({ pace = "quick", options = [], through = async (relay) => relay, make = () => Relay.make() } = {}) {
+    const relay = await make();
     const line = new Line(relay, `https://${await through(relay.address)}`);
     writeFileSync(`${relay.dir}/passphrase`, randomBytes(16).toString("hex"), { mode: 0o600 });
     const [init] = await line.desk("line init", "--relay", line.origin, "--relay-pin", relay.pin, ...PACES[pace], ...options);
