@@ -17,8 +17,7 @@ use porchlight_relay::door::tls::{Certificate, Renewal, TlsError, Until, kept_pi
 use porchlight_relay::process::confine::{Held, Reach, confine};
 use porchlight_relay::process::doctor::{Host, SOON_DAYS, Verdict, sealed};
 use porchlight_relay::process::{fit, ranks, swap};
-use porchlight_relay::relay::Trouble;
-use porchlight_relay::relay::identity;
+use porchlight_relay::relay::{Trouble, forget_dead, identity};
 use porchlight_relay::store::holds_off_panics;
 use porchlight_relay::{Relay, StartError, World, run};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -148,10 +147,18 @@ fn close_ranks() -> Vec<&'static str> {
 }
 
 fn serve(arguments: &RunArguments) -> Result<(), Failure> {
-    refuse_swap(arguments)?;
-    let mut settings = arguments.config.settings()?;
-    fit_connections(&mut settings)?;
+    let settings = arguments.config.settings()?;
     let world = World::system().map_err(|error| Failure(USAGE, format!("cannot tell which boot this is: {error}")))?;
+    let served = serve_with(arguments, settings.clone(), &world);
+    if served.is_err() {
+        forget_dead(&settings, &world);
+    }
+    served
+}
+
+fn serve_with(arguments: &RunArguments, mut settings: Settings, world: &World) -> Result<(), Failure> {
+    refuse_swap(arguments)?;
+    fit_connections(&mut settings)?;
     fit::look(&settings, &arguments.config.config).map_err(|error| Failure(USAGE, error.to_string()))?;
     match confine(&Reach::of(&settings)).map_err(|error| Failure(USAGE, error.to_string()))? {
         Held::Whole => {}
@@ -165,7 +172,7 @@ fn serve(arguments: &RunArguments) -> Result<(), Failure> {
     if !ranks::has_room_for_threads() {
         return Err(Failure(USAGE, "this account may have too few threads (ulimit -u, or TasksMax=600)".into()));
     }
-    let served = runtime.block_on(async { run(&settings, &world, ready, stop_signal()).await });
+    let served = runtime.block_on(async { run(&settings, world, ready, stop_signal()).await });
     // Whoever still reads a file that does not answer, or says something to somebody who does not listen, is not waited for.
     runtime.shutdown_timeout(LEFT_OVER);
     served.map_err(|error| match error {
@@ -200,7 +207,13 @@ fn refuse_swap(arguments: &RunArguments) -> Result<(), Failure> {
         say(&format!("warning: {text}"));
         return Ok(());
     }
-    Err(Failure(USAGE, format!("{text}: swapoff -a, and take it out of /etc/fstab; or give --allow-swap if that is meant")))
+    Err(Failure(
+        USAGE,
+        format!(
+            "{text}: swapoff -a, and take it out of /etc/fstab; or give --allow-swap if that is meant. If it is to stay as it is, destroy the \
+             keys of what is held: docs/RUNBOOKS.md, The relay stays off"
+        ),
+    ))
 }
 
 fn examine(arguments: &DoctorArguments) -> Result<(), Failure> {
@@ -327,6 +340,13 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
     }
     if now.has_skipped && !before.has_skipped {
         said.push("warning: something that was stored, or that the disk refused before a restart, is altered or lost and is left out. Check the disk".into());
+    }
+    if now.has_lost_keyring && !before.has_lost_keyring {
+        said.push(
+            "warning: somebody removed the keyring's file: once this relay stops, nothing that it holds can be opened. Have desks on watch \
+             fetch all, and give keyring_dir a place where nobody tidies up (/run/porchlight)"
+                .into(),
+        );
     }
     if now.has_damaged_board && !before.has_damaged_board {
         said.push(

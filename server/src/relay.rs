@@ -146,8 +146,10 @@ pub struct Relay {
 pub struct Trouble {
     /// Shelves of the store that cannot be read and were set aside. What they held is not served, the rest is.
     pub unreadable_shelf_count: usize,
-    /// Records were found altered or gone since the start. They were skipped.
+    /// Records, or keys, were found altered or gone since the start. They were skipped.
     pub has_skipped: bool,
+    /// The keyring's file was removed by somebody: after the next start nothing that is held now can be opened.
+    pub has_lost_keyring: bool,
     /// At the start some line's public file was altered or torn: its newest roster or its bulletin may be missing.
     pub has_damaged_board: bool,
     /// The disk, the quota or a line's part of it is full, or nearly: posts are refused until cells die.
@@ -185,12 +187,13 @@ struct Rooms {
 /// [`StartError`].
 pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartError> {
     let lock = lock_data(&settings.data_dir)?;
+    let kept = open_kept(settings, world)?;
     let (identity, decoy) = (identity(settings)?, Decoy::load(&settings.decoy)?);
     let spki = match &settings.tls {
         Tls::Front(spki) => *spki,
         Tls::Files { .. } | Tls::SelfSigned => identity.as_ref().map(|identity| identity.spki),
     };
-    let rooms = Arc::new(open_rooms(settings, world)?);
+    let rooms = Arc::new(open_rooms(settings, world, kept)?);
     let (stop, stopping) = watch::channel(false);
     let listener = Listener::bind(&settings.listen)
         .await
@@ -402,6 +405,7 @@ impl Rooms {
         Trouble {
             unreadable_shelf_count: self.sealer.store().unreadable_count(),
             has_skipped: self.counters.damaged_records.count() > 0,
+            has_lost_keyring: self.sealer.has_lost_keyring(),
             has_damaged_board: self.lines.iter().any(|served| served.line.board.is_damaged()),
             is_full: self.quota.is_full() || self.lines.iter().any(|served| served.gate.is_full()),
             is_failing: failures > 0 && calm_rounds < CALM_ROUNDS,
@@ -515,26 +519,42 @@ const fn cell_cost(store: StoreKind) -> u64 {
     }
 }
 
-fn open_rooms(settings: &Settings, world: &World) -> Result<Rooms, StartError> {
+/// Wipes the keys that have died, where there is a keyring: for a relay that found a reason not to start, and is started again and again.
+pub fn forget_dead(settings: &Settings, world: &World) {
+    if settings.store == StoreKind::Sled && settings.keyring_dir.join(seal::KEYRING_FILE).exists() {
+        stack::wiped(|| drop(open_keyring(settings, world)));
+    }
+}
+
+fn open_keyring(settings: &Settings, world: &World) -> Result<Keyring, KeyringError> {
+    let (dir, medium) = (&settings.keyring_dir, settings.keyring_medium);
+    Keyring::open(dir, &settings.data_dir, medium, world.boot_id, world.clock.boot(), world.chance.as_ref())
+}
+
+fn open_kept(settings: &Settings, world: &World) -> Result<(Arc<dyn Store>, Keyring), StartError> {
     let data = |error| StartError::Data(settings.data_dir.clone(), error);
-    let chance = &world.chance;
-    let (store, keyring): (Arc<dyn Store>, Keyring) = match settings.store {
+    match settings.store {
         StoreKind::Memory => {
             let old = settings.keyring_dir.join(seal::KEYRING_FILE);
             if settings.data_dir.join("cells").exists() && seal::holds_keys(&old).map_err(data)? {
                 return Err(StartError::OldKeys(old));
             }
-            (Arc::new(MemoryStore::new()), Keyring::in_memory(chance.as_ref()))
+            Ok((Arc::new(MemoryStore::new()), Keyring::in_memory(world.chance.as_ref())))
         }
         StoreKind::Sled => {
-            let store = SledStore::open(&settings.data_dir.join("cells")).map_err(data)?;
-            let (dir, medium) = (&settings.keyring_dir, settings.keyring_medium);
-            let keyring = Keyring::open(dir, &settings.data_dir, medium, world.boot_id, world.clock.boot(), chance.as_ref())?;
-            (Arc::new(store), keyring)
+            // First of all: what has died is wiped here.
+            let keyring = open_keyring(settings, world)?;
+            Ok((Arc::new(SledStore::open(&settings.data_dir.join("cells")).map_err(data)?), keyring))
         }
-    };
-    let sealer = Arc::new(Sealer::new(keyring, store, Arc::clone(chance)));
+    }
+}
+
+fn open_rooms(settings: &Settings, world: &World, (store, keyring): (Arc<dyn Store>, Keyring)) -> Result<Rooms, StartError> {
+    let data = |error| StartError::Data(settings.data_dir.clone(), error);
+    let chance = &world.chance;
     let (clock, counters) = (Arc::new(SlotClock::start(Arc::clone(&world.clock))), Arc::new(Counters::default()));
+    counters.damaged_records.add(keyring.damaged_count() as u64);
+    let sealer = Arc::new(Sealer::new(keyring, store, Arc::clone(chance)));
     let quota = Quota::new(settings.quota_bytes);
     let ballast = Ballast::new(&settings.data_dir);
     ballast.trim();

@@ -6,7 +6,7 @@ use porchlight_proto::limits::BLOB_LEN;
 use porchlight_proto::line::LineId;
 
 use super::up::NotTaken;
-use super::{Ground, epoch_number, millis_to_end};
+use super::{Ground, epoch_number, is_of_this_clock, millis_to_end};
 use crate::seal::{Epoch, EpochName, Lane, SealError};
 use crate::store::{RecordKey, StoreError};
 
@@ -105,14 +105,17 @@ impl Blobs {
     fn current(&self, closed: Option<Epoch>) -> Result<Epoch, SealError> {
         let (now, boot) = (self.ground.clock.now(), self.ground.clock.boot());
         let number = epoch_number(now.seconds(), EPOCH_S);
+        let death = boot.after(millis_to_end(now, number, EPOCH_S).saturating_add(TTL_S * 1000));
         let is_current = |epoch: &Epoch| {
-            epoch.name.number == number && boot < epoch.death && closed.is_none_or(|bad| bad.place != epoch.place)
+            epoch.name.number == number
+                && boot < epoch.death
+                && is_of_this_clock(epoch, death)
+                && closed.is_none_or(|bad| bad.place != epoch.place)
         };
         if let Some(epoch) = self.ground.sealer.held(Lane::Blob, &self.line).into_iter().rfind(is_current) {
             return Ok(epoch);
         }
         let name = EpochName { lane: Lane::Blob, line: self.line, number, unit: EPOCH_S, group: number / EPOCHS_PER_SHELF };
-        let life = millis_to_end(now, number, EPOCH_S).saturating_add(TTL_S * 1000);
-        self.ground.sealer.begin(name, 1, boot, boot.after(life))
+        self.ground.sealer.begin(name, 1, boot, death)
     }
 }

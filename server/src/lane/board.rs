@@ -131,6 +131,11 @@ impl Board {
         if fresh.rosters.iter().count() > ROSTERS_MAX {
             return Err(BoardError::Refused);
         }
+        // One that was taken down is not kept: who raised it, and when, would lie there in the clear for months.
+        if fresh.rosters.in_force(now).is_some_and(|roster| !matches!(Bulletin::check(&fresh.bulletin, roster, now), Ok(Some(_))))
+        {
+            fresh.bulletin = [0; BULLETIN_LEN];
+        }
         Ok(self.hang(fresh)?)
     }
 

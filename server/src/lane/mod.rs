@@ -20,7 +20,7 @@ use crate::chance::Chance;
 use crate::clock::{BootMillis, SlotClock};
 use crate::config::LineSettings;
 use crate::counters::Counters;
-use crate::seal::Sealer;
+use crate::seal::{Epoch, Sealer};
 
 pub mod blobs;
 pub mod board;
@@ -72,6 +72,15 @@ impl Writer<'_> {
     fn may_replace(&self, hand: Hand) -> bool {
         hand.device != self.hand.device && (self.is_out)(hand)
     }
+}
+
+/// How far the end of a key may lie from what this clock makes of it, in milliseconds.
+const CLOCKS_APART: u64 = 3_600_000;
+
+/// Whether an epoch was begun by a clock that told the same time, since its key is to die at the time given. One of a clock that was days ahead
+/// would die days too soon, and with it what is written under it now.
+fn is_of_this_clock(epoch: &Epoch, death: BootMillis) -> bool {
+    epoch.death.0.abs_diff(death.0) <= CLOCKS_APART
 }
 
 /// What lines share.

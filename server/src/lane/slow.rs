@@ -14,7 +14,8 @@ use porchlight_proto::line::LineId;
 use porchlight_proto::time::{Millis, SLOTS_PER_DAY, Timing, day_of, is_safeguarding};
 
 use super::fast::DownCell;
-use super::{Ground, Hand, SlotWrite, Writer};
+use super::{Ground, Hand, SlotWrite, Writer, is_of_this_clock};
+use crate::clock::BootMillis;
 use crate::config::LineSettings;
 use crate::seal::{Epoch, EpochName, Lane, SealError};
 use crate::store::{RecordKey, StoreError};
@@ -156,7 +157,8 @@ impl SlowTrack {
     fn take_up(&self, number: u32, now: Millis) -> Result<Day, SealError> {
         let boot = self.ground.clock.boot();
         let mut epochs = self.ground.sealer.held(Lane::Slow, &self.line);
-        epochs.retain(|epoch| epoch.name.number == number && boot < epoch.death);
+        let end = self.end(number, now);
+        epochs.retain(|epoch| epoch.name.number == number && boot < epoch.death && is_of_this_clock(epoch, end));
         let mut written = BTreeMap::new();
         for epoch in &epochs {
             written.extend(self.written(epoch)?);
@@ -170,11 +172,16 @@ impl SlowTrack {
     /// Begins the epoch of a day; `nth` counts those whose shelves went bad.
     fn begin(&self, number: u32, nth: usize, now: Millis) -> Result<Epoch, SealError> {
         let boot = self.ground.clock.boot();
-        let day_ms = self.timing.day_s().saturating_mul(1000);
-        let end = (u64::from(number) + u64::from(self.timing.slow_days)).saturating_mul(day_ms);
         let unit = u32::from(self.timing.slow_s);
         let name = EpochName { lane: Lane::Slow, line: self.line, number, unit, group: number / DAYS_PER_SHELF };
-        self.ground.sealer.begin(name, nth as u64, boot, boot.after(end.saturating_sub(now.0)))
+        self.ground.sealer.begin(name, nth as u64, boot, self.end(number, now))
+    }
+
+    /// When the key of a day dies, by this clock.
+    fn end(&self, number: u32, now: Millis) -> BootMillis {
+        let day_ms = self.timing.day_s().saturating_mul(1000);
+        let end = (u64::from(number) + u64::from(self.timing.slow_days)).saturating_mul(day_ms);
+        self.ground.clock.boot().after(end.saturating_sub(now.0))
     }
 
     fn written(&self, epoch: &Epoch) -> Result<BTreeMap<u64, DownCell>, SealError> {

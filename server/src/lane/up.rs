@@ -14,6 +14,7 @@ use porchlight_proto::line::LineId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Ground, epoch_number, millis_to_end};
+use crate::chance::Chance;
 use crate::config::LineSettings;
 use crate::counters::Counters;
 use crate::seal::{Epoch, EpochName, Lane, SealError};
@@ -216,10 +217,6 @@ impl State {
         }
     }
 
-    fn is_refused(&self, position: u64) -> bool {
-        self.refused.iter().any(|refused| refused.contains(&position))
-    }
-
     /// The newest epoch, unless it was given up.
     fn writable(&self) -> Option<&Epoch> {
         self.epochs.last().filter(|epoch| self.closed != Some(epoch.place))
@@ -261,11 +258,14 @@ impl Held {
         let plain: Vec<_> = records.iter().map(|(first, bytes)| (RecordKey(u128::from(*first)), bytes.as_slice())).collect();
         let appended = self.ground.sealer.append(&epoch, &plain, count, self.ground.clock.boot());
         match &appended {
-            Ok(()) => self.pass(&epoch, count),
+            // The hour may have ended, and all of that epoch been forgotten, since it was written to: then this went with it.
+            Ok(()) if !self.pass(&epoch, count) => return Err(SealError::Dead),
+            Ok(()) => {}
             // The records may lie there all the same. Nobody else gets their positions: they would come before what is written later.
             Err(SealError::Store(StoreError::Medium(_))) if self.ground.sealer.count(&epoch, count).is_ok() => {
-                self.pass(&epoch, count);
-                self.state().refuse(first..first.saturating_add(count));
+                if self.pass(&epoch, count) {
+                    self.state().refuse(first..first.saturating_add(count));
+                }
             }
             Err(SealError::Store(StoreError::Medium(_)) | SealError::Keyring(_)) => self.give_up_newest(),
             Err(_) => {}
@@ -273,13 +273,13 @@ impl Held {
         appended
     }
 
-    /// Moves on by `count` positions of the epoch.
-    fn pass(&self, epoch: &Epoch, count: u64) {
+    /// Moves on by `count` positions of the epoch, unless it has been forgotten.
+    fn pass(&self, epoch: &Epoch, count: u64) -> bool {
         let mut state = self.state();
+        let Some(held) = state.epochs.iter_mut().find(|held| held.place == epoch.place) else { return false };
+        held.count = held.count.saturating_add(count);
         state.next = state.next.saturating_add(count);
-        if let Some(held) = state.epochs.iter_mut().find(|held| held.place == epoch.place) {
-            held.count = held.count.saturating_add(count);
-        }
+        true
     }
 
     fn reserve(&self, through: u64) -> Result<(), SealError> {
@@ -335,6 +335,7 @@ impl Held {
     /// The first unbroken run of cells at or after `from` in one epoch.
     fn run(&self, epoch: &Epoch, from: u64, end: u64) -> Result<Option<(u64, Vec<UpCell>)>, NotRead> {
         let mut run = Run { first: None, next: from, end, is_broken: false, cells: Vec::new() };
+        let refused = self.state().refused.clone();
         let mut key = RecordKey(u128::from(from));
         let boot = self.ground.clock.boot();
         while run.wants_more() {
@@ -349,7 +350,9 @@ impl Held {
             };
             self.counters().damaged_records.add(opened.damaged_count as u64);
             for (first, bytes) in &opened.records {
-                run.take(u64::try_from(first.0).unwrap_or(u64::MAX), bytes);
+                let first = u64::try_from(first.0).unwrap_or(u64::MAX);
+                run.fill(&refused, first, self.ground.chance.as_ref());
+                run.take(first, bytes);
             }
             // The first record read is the last one already seen; once nothing later comes, the epoch is at its end.
             match opened.last {
@@ -358,9 +361,9 @@ impl Held {
             }
             key = RecordKey(key.0.max(u128::from(run.next)));
         }
+        run.fill(&refused, end, self.ground.chance.as_ref());
         // What was counted and does not come was lost, even where the store does not say so.
-        let is_lost = !run.is_whole(from) && !self.state().is_refused(run.missing(from));
-        self.counters().damaged_records.add(u64::from(is_lost));
+        self.counters().damaged_records.add(u64::from(!run.is_whole(from)));
         Ok(run.first.map(|first| (first, run.cells)))
     }
 
@@ -400,9 +403,16 @@ impl Run {
         self.first == Some(from) && !self.is_broken && (is_full || self.next >= self.end)
     }
 
-    /// The first position that it did not give.
-    fn missing(&self, from: u64) -> u64 {
-        if self.first == Some(from) { self.next } else { from }
+    /// Gives noise at positions that nobody was promised, as far as `until`. A desk takes a position that does not come for a letter that died
+    /// unread, and asks its colleagues for it; a cell that does not open is nothing to it.
+    fn fill(&mut self, refused: &[Range<u64>], until: u64, chance: &dyn Chance) {
+        while self.wants_more() && self.next < until && refused.iter().any(|refused| refused.contains(&self.next)) {
+            let mut noise: UpCell = Box::new([0; UP_CELL_LEN]);
+            chance.fill(noise.as_mut_slice());
+            self.first.get_or_insert(self.next);
+            self.cells.push(noise);
+            self.next = self.next.saturating_add(1);
+        }
     }
 
     fn take(&mut self, first: u64, bytes: &[u8]) {

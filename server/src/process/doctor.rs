@@ -78,7 +78,7 @@ impl Host<'_> {
     /// Everything that was looked at, in a fixed order.
     #[must_use]
     pub fn examine(&self) -> Vec<Finding> {
-        let mut found = vec![self.swap(), self.cores(), self.keyring(), self.time()];
+        let mut found = vec![self.swap(), self.cores(), self.freed_memory(), self.keyring(), self.time()];
         found.extend(self.certificate());
         found.extend(self.permissions());
         found.push(self.logs());
@@ -110,6 +110,18 @@ impl Host<'_> {
             return finding(what, Verdict::Doubtful, says.into());
         }
         finding(what, Verdict::Fine, "go to no program".into())
+    }
+
+    /// A program that is killed cannot wipe what it had in memory.
+    fn freed_memory(&self) -> Finding {
+        let what = "freed memory";
+        let told = fs::read_to_string(self.root.join("proc/cmdline")).unwrap_or_default();
+        if told.split_whitespace().any(|word| word == "init_on_free=1") {
+            return finding(what, Verdict::Fine, "is cleared".into());
+        }
+        let says = "the kernel is not told to clear it: a relay that is killed leaves its keys there until something else comes to lie over them. Put \
+                    init_on_free=1 on the kernel's command line (GRUB_CMDLINE_LINUX)";
+        finding(what, Verdict::Doubtful, says.into())
     }
 
     fn keyring(&self) -> Finding {
@@ -372,6 +384,7 @@ mod tests {
         };
         write("proc/swaps", "Filename Type Size Used Priority\n");
         write("proc/sys/kernel/core_pattern", "core\n");
+        write("proc/cmdline", "BOOT_IMAGE=/vmlinuz ro quiet init_on_free=1\n");
         write("run/systemd/timesync/synchronized", "");
         write("var/log/nginx/access.log", "GET / 200\n");
         write("srv/logs/site.log", "GET / 200\n");
@@ -443,6 +456,12 @@ mod tests {
                 "core dumps",
                 Verdict::Doubtful,
                 Box::new(|root: &Path| fs::remove_file(root.join("proc/sys/kernel/core_pattern")).unwrap()),
+            ),
+            (
+                "memory that keeps what it held",
+                "freed memory",
+                Verdict::Doubtful,
+                Box::new(write("proc/cmdline", "BOOT_IMAGE=/vmlinuz ro init_on_free=0\n")),
             ),
             (
                 "a directory of logs that cannot be read",

@@ -68,8 +68,8 @@ pub enum KeyringError {
     InUse(PathBuf),
     /// It would lie on a disk.
     #[error(
-        "keyring_dir {0} is not on a file system in RAM (tmpfs), or on the one where data_dir is, so keys would outlive their cells: choose a directory under /run or \
-         /dev/shm, or set keyring_on_disk = true if that is meant"
+        "keyring_dir {0} is not on a file system in RAM (tmpfs), or on the one where data_dir is, so keys would outlive their cells: choose a directory under /run, \
+         or set keyring_on_disk = true if that is meant"
     )]
     OnDisk(PathBuf),
     /// The file system refused.
@@ -94,6 +94,7 @@ pub struct Keyring {
     lines: Vec<(LineId, u64, usize)>,
     /// Slots that may still hold a key in the file, and hold none here.
     unwiped: BTreeSet<usize>,
+    damaged_count: usize,
 }
 
 struct Held {
@@ -112,7 +113,8 @@ impl Keyring {
     fn empty(file: Option<File>, chance: &dyn Chance) -> Self {
         // A life of zero means "none yet" to a desk.
         let life = u64::from_be_bytes(draw(chance)).max(1);
-        Self { file, life, epochs: (0..SLOTS).map(|_| None).collect(), lines: Vec::new(), unwiped: BTreeSet::new() }
+        let epochs = (0..SLOTS).map(|_| None).collect();
+        Self { file, life, epochs, lines: Vec::new(), unwiped: BTreeSet::new(), damaged_count: 0 }
     }
 
     /// Opens the keyring in `dir`, or makes one. One of another boot is overwritten; what has died meanwhile is wiped.
@@ -158,11 +160,14 @@ impl Keyring {
 
     fn take_up(file: File, life: u64, slots: &[u8], now: BootMillis) -> io::Result<Self> {
         let (epochs, lines) = (Vec::with_capacity(SLOTS), Vec::new());
-        let mut keyring = Self { file: Some(file), life, epochs, lines, unwiped: BTreeSet::new() };
+        let mut keyring = Self { file: Some(file), life, epochs, lines, unwiped: BTreeSet::new(), damaged_count: 0 };
         for (at, bytes) in slots.chunks_exact(SLOT_LEN).enumerate() {
-            let held = read_epoch(bytes, at).filter(|held| held.birth <= now && now < held.epoch.death);
-            let line = read_line(bytes);
-            if held.is_none() && line.is_none() && bytes.iter().any(|byte| *byte != 0) {
+            let (written, line) = (read_epoch(bytes, at), read_line(bytes));
+            let is_damaged = written.is_none() && line.is_none() && bytes.iter().any(|byte| *byte != 0);
+            keyring.damaged_count += usize::from(is_damaged);
+            let is_written = written.is_some();
+            let held = written.filter(|held| held.birth <= now && now < held.epoch.death);
+            if is_damaged || (is_written && held.is_none()) {
                 keyring.unwiped.insert(at);
             }
             keyring.lines.extend(line.map(|(line, next)| (line, next, at)));
@@ -170,6 +175,19 @@ impl Keyring {
         }
         keyring.wipe_file()?;
         Ok(keyring)
+    }
+
+    /// Slots that were neither a key nor empty when it was opened: what they opened is lost.
+    #[must_use]
+    pub fn damaged_count(&self) -> usize {
+        self.damaged_count
+    }
+
+    /// Whether its file has no name any more: somebody removed it (systemd does so in /dev/shm, when an account's last session ends), and after
+    /// the next start nothing that is held now can be opened.
+    #[must_use]
+    pub fn is_nameless(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.metadata().is_ok_and(|told| told.nlink() == 0))
     }
 
     pub(super) fn life(&self) -> u64 {

@@ -316,6 +316,11 @@ impl Sealer {
         self.keyring().unwiped_count() + self.unremoved().len()
     }
 
+    /// Whether somebody removed the keyring's file: what is held now cannot be opened after the next start.
+    pub fn has_lost_keyring(&self) -> bool {
+        self.keyring().is_nameless()
+    }
+
     /// Removes the records of an epoch whose key is dead.
     fn remove(&self, place: Place) -> Result<(), SealError> {
         // Nobody chooses this shelf for a new epoch unless one of these lies on it: so none can come to lie there meanwhile.

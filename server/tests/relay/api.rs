@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::binary::files_under;
 use crate::support::*;
 use porchlight_proto::api::{DeskOutcome, Floor, LanePage, SlotOutcome, UpOutcome};
 use porchlight_proto::cert::DeskCert;
@@ -362,6 +363,16 @@ async fn a_bulletin_hangs_until_a_newer_one_and_survives_a_restart() {
     let running = site.start().await;
     let mut client = running.client(Http::Two).await;
     assert_eq!(running.notice(&mut client).await.bulletin, bulletin);
+    // Taken down, it is not kept: a disk would tell who raised it, and when.
+    let is_kept = || files_under(&site.path("data/public")).iter().any(|path| holds(path, &bulletin));
+    assert!(is_kept(), "VOID: what hangs there does not lie there");
+    running.put_roster(&mut client, &line.roster_with((1, 2), Timing::PRODUCTION, None, Seconds(now.0 + 1))).await;
+    assert_eq!(running.notice(&mut client).await.bulletin, [0; 80]);
+    assert!(!is_kept());
+}
+
+fn holds(path: &std::path::Path, bytes: &[u8]) -> bool {
+    std::fs::read(path).unwrap().windows(bytes.len()).any(|some| some == bytes)
 }
 
 #[tokio::test]

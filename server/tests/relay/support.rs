@@ -102,6 +102,17 @@ impl TestLine {
 
     /// A roster of a period; of one period only the highest serial stands.
     pub(crate) fn roster_of(&self, period: u32, serial: u32, timing: Timing, revoked: Option<DeviceId>) -> SignedRoster {
+        self.roster_with((period, serial), timing, revoked, Seconds(0))
+    }
+
+    /// A roster that takes down every bulletin of before a moment.
+    pub(crate) fn roster_with(
+        &self,
+        (period, serial): (u32, u32),
+        timing: Timing,
+        revoked: Option<DeviceId>,
+        bulletins_void_before: Seconds,
+    ) -> SignedRoster {
         let mut rng = self.rng.lock().unwrap();
         let other = |rng: &mut ChaCha20Rng| SecretKey::generate(rng).public();
         let mut seats_now: [PublicKey; 9] = std::array::from_fn(|_| other(&mut rng));
@@ -120,7 +131,7 @@ impl TestLine {
             seats_previous: std::array::from_fn(|_| other(&mut rng)),
             revoked: [revoked.unwrap_or(DeviceId([0xee; 8])); 8],
             previous_hash: [7; 32],
-            bulletins_void_before: Seconds(0),
+            bulletins_void_before,
             closed_until: Seconds(0),
         };
         body.sign(&self.desk, &self.desk_cert, &self.root.public()).unwrap()
