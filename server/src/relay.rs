@@ -29,10 +29,10 @@ use crate::door::tls::{self, Certificate, Identity, TlsError};
 use crate::door::{Door, DoorParts, Served};
 use crate::files;
 use crate::gate::LineGate;
-use crate::gate::owing::{DESK_ROOM, Owing, ROOM};
+use crate::gate::owing::{DESK_ROOM, KEPT, Owing, ROOM};
 use crate::gate::quota::Quota;
 use crate::gate::room::Room;
-use crate::gate::sources::Sources;
+use crate::gate::sources::{Seated, Sources};
 use crate::lane::{Ground, Line};
 use crate::process::memory::{Memory, SystemMemory};
 use crate::process::swap;
@@ -53,9 +53,12 @@ const WAITING_MAX: usize = 128;
 /// How often between two rounds the memory is looked at: half a gigabyte comes within seconds.
 const LOOKS: u32 = 4;
 
-/// Bytes in memory beyond which connections are asked to leave, as long as it grows: three quarters of what the unit allows
-/// (`MemoryMax`), and more than a full house takes.
+/// Bytes in memory beyond which connections are asked to leave, as long as it grows: more than a full house takes, and so much less than
+/// what the unit allows (`MemoryMax`) that what comes meanwhile has room.
 const MEMORY_ENOUGH: u64 = 384 << 20;
+
+/// Bytes by which memory goes up and down and has not grown: what the devices' room takes and gives back, and some more.
+const MEMORY_SWAY: u64 = 32 << 20;
 
 /// Rounds without a failure after which the store counts as sound again.
 const CALM_ROUNDS: u32 = 60;
@@ -164,7 +167,8 @@ pub struct Trouble {
 
 struct Rooms {
     memory: Arc<dyn Memory>,
-    /// Bytes in memory beyond which connections are asked to leave: grows with what is not given back, which others use again.
+    /// Bytes in memory beyond which connections are asked to leave: grows with what is not given back, which others use again, and falls once
+    /// more was given back than memory sways by; if it stayed, whoever fills memory again at once would find it higher each time.
     enough: AtomicU64,
     /// Whether the machine swapped when the relay started: then whoever started it was told.
     swapped: bool,
@@ -217,9 +221,9 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
         tls: certificate.clone(),
         clock: Arc::clone(&world.clock),
         deadlines: settings.deadlines,
-        owing: Owing::new(ROOM),
-        owing_desks: Owing::new(DESK_ROOM),
-        owing_local: listener.is_public().then(|| Owing::new(ROOM / 2)),
+        owing: Owing::new(ROOM, KEPT),
+        owing_desks: Owing::new(DESK_ROOM, 0),
+        owing_local: listener.is_public().then(|| Owing::new(ROOM / 2, KEPT / 2)),
         counters: Arc::clone(&rooms.counters),
         stopping,
     });
@@ -366,10 +370,12 @@ impl Rooms {
     /// Whatever makes a library keep more than anybody thought of, it ends before the system ends the relay.
     fn relieve(&self) {
         let Some(resident) = self.memory.resident() else { return };
-        if resident > self.enough.load(Ordering::Relaxed) {
+        let enough = self.enough.load(Ordering::Relaxed);
+        if resident > enough {
             self.sources.relieve(resident - MEMORY_ENOUGH / 2);
         }
-        self.enough.store(resident.max(MEMORY_ENOUGH), Ordering::Relaxed);
+        let enough = enough.min(resident.saturating_add(MEMORY_SWAY)).max(resident).max(MEMORY_ENOUGH);
+        self.enough.store(enough, Ordering::Relaxed);
     }
 
     fn tend(&self, round: u32) {
@@ -447,7 +453,8 @@ async fn accept(listener: Listener, hall: Arc<Hall>, sources: Arc<Sources>, max:
         let place = Arc::clone(&seats).try_acquire_owned().ok();
         let bench = if place.is_some() { None } else { Arc::clone(&waiting).try_acquire_owned().ok() };
         let seated = (place.is_some() || bench.is_some()).then(|| sources.seat(address, clock.now())).flatten();
-        let Some(seated) = seated.filter(|seated| place.is_some() || sources.make_room(seated, clock.now())) else {
+        let has_place = |seated: &Seated| place.is_some() || seated.replaces || sources.make_room(seated, clock.now());
+        let Some(seated) = seated.filter(has_place) else {
             hall.counters.connections_refused.add(1);
             continue;
         };

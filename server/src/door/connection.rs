@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicU64;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, Response, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -37,7 +37,7 @@ use super::{BODY_MAX, reply};
 use crate::clock::Clock;
 use crate::config::Deadlines;
 use crate::counters::Counters;
-use crate::gate::owing::{Held, Owing};
+use crate::gate::owing::{Held, LITTLE, Owing};
 use crate::gate::sources::{Seated, Source, Standing};
 use crate::stack;
 
@@ -55,8 +55,8 @@ const HANDSHAKE_MAX: usize = 24 * 1024;
 /// Bytes that TLS may hold for a peer that takes none: what lies there is counted nowhere else.
 const UNSENT_MAX: usize = 16 * 1024;
 
-/// Bytes for which a body counts at least while it comes: what is kept to hear it.
-const HEARING: usize = 8 * 1024;
+/// Bytes in the steps by which a body counts as it comes, the first before any of it does: what is kept to hear it.
+const HEARING: usize = LITTLE;
 
 /// Bytes of a body that may be under way on h2: the longest there is.
 const WINDOW: u32 = 65_536;
@@ -73,7 +73,7 @@ pub struct Hall {
     pub deadlines: Deadlines,
     /// Room for bodies and replies.
     pub owing: Arc<Owing>,
-    /// Room for replies to the line's devices.
+    /// Room for what the line's devices say and are answered.
     pub owing_desks: Arc<Owing>,
     /// The part of [`Hall::owing`] that is for this machine's own connections, where there are others: an onion service's, which could be all
     /// of one stranger.
@@ -193,19 +193,20 @@ struct TooSlow;
 #[derive(Clone)]
 struct Whence {
     source: Source,
-    owes: Source,
+    owes: Vec<Source>,
     alone: Source,
     standing: Arc<Standing>,
 }
 
 impl Whence {
     fn of(seated: &Seated) -> Self {
-        Self { source: seated.source, owes: seated.owes, alone: seated.alone, standing: Arc::clone(&seated.standing) }
+        let (owes, standing) = (seated.owes.clone(), Arc::clone(&seated.standing));
+        Self { source: seated.source, owes, alone: seated.alone, standing }
     }
 
     /// Whether it comes from this machine, as all do that come through an onion service.
     fn is_local(&self) -> bool {
-        self.owes == self.alone
+        self.owes.first() == Some(&self.alone)
     }
 }
 
@@ -231,14 +232,13 @@ async fn owed(hall: &Hall, pulse: &Arc<Pulse>, from: &Whence, reply: Response<Bo
         return Ok(Response::from_parts(parts, Body::empty()));
     }
     let is_shared = parts.extensions.get::<reply::Shared>().is_some();
-    // Of those who have shown who they are, several may sit behind one address.
     let held = match parts.extensions.get::<reply::ToDesk>() {
         _ if is_shared => None,
         Some(_) => {
             if hall.tls.is_some() {
                 from.standing.prove();
             }
-            Some(hall.or_shed(hall.owing_desks.take(from.alone, bytes.len()))?)
+            Some(hall.desk_room_for(from, bytes.len())?)
         }
         None => Some(hall.room_for(from, bytes.len())?),
     };
@@ -248,11 +248,19 @@ async fn owed(hall: &Hall, pulse: &Arc<Pulse>, from: &Whence, reply: Response<Bo
 impl Hall {
     /// Room for `len` bytes on behalf of whoever owes them.
     fn room_for(&self, from: &Whence, len: usize) -> Result<Held, TooSlow> {
+        if from.standing.is_proven() {
+            return self.desk_room_for(from, len);
+        }
         let held = match self.owing_local.as_ref().filter(|_| from.is_local()) {
-            None => self.owing.take(from.owes, len),
-            Some(local) => local.take(from.owes, len).and_then(|part| Some(self.owing.take(from.owes, len)?.with(part))),
+            None => self.owing.take(&from.owes, len),
+            Some(local) => local.take(&from.owes, len).and_then(|part| Some(self.owing.take(&from.owes, len)?.with(part))),
         };
         self.or_shed(held)
+    }
+
+    /// The same in the devices' room. Of those who have shown who they are, several may sit behind one address.
+    fn desk_room_for(&self, from: &Whence, len: usize) -> Result<Held, TooSlow> {
+        self.or_shed(self.owing_desks.take(&[from.alone], len))
     }
 
     /// Who finds no room is sent away before memory runs out.
@@ -269,7 +277,7 @@ async fn heard(hall: &Hall, from: &Whence, request: Request<Incoming>) -> Result
     parts.headers = read_headers(&parts.headers);
     // Every body is read the same way before anyone looks at the path, so that how it is read tells nobody what is there.
     let is_longer = body.size_hint().lower() > BODY_MAX as u64;
-    let (body, _held) = if is_longer { (None, None) } else { whole_body(hall, from, body).await? };
+    let (body, _held) = if is_longer { (None, Vec::new()) } else { whole_body(hall, from, body).await? };
     let request = match body {
         Some(body) => {
             parts.extensions.insert(from.source);
@@ -290,15 +298,29 @@ fn read_headers(all: &HeaderMap) -> HeaderMap {
 }
 
 /// The body, and the room it takes; no body if it is longer than any call's.
-async fn whole_body(hall: &Hall, from: &Whence, body: Incoming) -> Result<(Option<Body>, Option<Held>), TooSlow> {
+async fn whole_body(hall: &Hall, from: &Whence, body: Incoming) -> Result<(Option<Body>, Vec<Held>), TooSlow> {
     if body.is_end_stream() {
-        return Ok((Some(Body::empty()), None));
+        return Ok((Some(Body::empty()), Vec::new()));
     }
-    let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(BODY_MAX);
-    let held = hall.room_for(from, most.clamp(HEARING, BODY_MAX))?;
-    match timeout(hall.deadlines.body, Limited::new(body, BODY_MAX).collect()).await {
-        Ok(Ok(body)) => Ok((Some(Body::from(body.to_bytes())), Some(held))),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Ok((None, None)),
-        Ok(Err(_)) | Err(_) => Err(TooSlow),
+    timeout(hall.deadlines.body, collected(hall, from, body)).await.unwrap_or(Err(TooSlow))
+}
+
+/// The same, however long it takes. It counts for what has come and not for what is announced: a hundred and fifty heads would else take up all
+/// that their source may, and they cost nothing.
+async fn collected(hall: &Hall, from: &Whence, mut body: Incoming) -> Result<(Option<Body>, Vec<Held>), TooSlow> {
+    let mut held = vec![hall.room_for(from, HEARING)?];
+    // Copied: a piece of a byte would keep the buffer that it was read in.
+    let mut whole: Vec<u8> = Vec::new();
+    while let Some(piece) = body.frame().await {
+        let Ok(piece) = piece.map_err(|_| TooSlow)?.into_data() else { continue };
+        let len = whole.len() + piece.len();
+        if len > BODY_MAX {
+            return Ok((None, Vec::new()));
+        }
+        while held.len() * HEARING < len {
+            held.push(hall.room_for(from, HEARING)?);
+        }
+        whole.extend_from_slice(&piece);
     }
+    Ok((Some(Body::from(whole)), held))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::response::Response;
 use porchlight_proto::api::{Notice, UpOutcome, UpPost, UpReply};
 
@@ -56,7 +57,16 @@ pub(super) async fn up(served: &Served, knock: &Knock) -> Option<Response> {
 
 /// GET `down/fast`.
 pub(super) fn fast(served: &Served) -> Response {
-    reply::octets(served.line.fast.page(served.line.now()).to_vec())
+    reply::shared(reply::octets(Bytes::from_owner(Shown(served.line.fast.page(served.line.now())))))
+}
+
+/// A page of the fast track, which lies in memory once, whoever asks for it.
+struct Shown(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shown {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// GET `down/slow/{day}`.

@@ -23,11 +23,27 @@ const NETWORK: usize = 8;
 const PROVEN_MAX: usize = 128;
 
 /// Newcomers of this machine's in a second for whom others of this machine's leave: whoever connects without end would else end all of them.
-const LOCAL_TURNS: u32 = 16;
+const LOCAL_TURNS: usize = 16;
 
-/// When memory is short, at most one of so many connections leaves at a time, and at least so many.
+/// Of the places of a full address, or network, one in so many changes hands in a second: whoever has one keeps it for some 16 s, however many
+/// knock, which is time for a handshake and a post on a bad line. Whoever knocks most gets most of them; so beside somebody who knocks without end
+/// it takes a newcomer many tries, and beside somebody who only sits there one.
+const TURNS_PART: usize = 16;
+
+/// When memory is short, at most one of so many connections leaves at a time, and at least so many of those by whom more came than usual. Of the
+/// others none has to leave to make up a number: where memory that is freed is not given back, it would be one's turn at last.
 const RELIEVED_PART: usize = 2;
 const RELIEVED_LEAST: usize = 16;
+
+/// Bytes that come by no connection of a caller's: twice what a page sends in the ten minutes that one lives (126 KiB).
+const SAID_USUAL: u64 = 256 * 1024;
+
+/// Bytes that a connection costs whatever was said on it: 38 KiB once something was asked over h2, and 16 that TLS holds for a peer that takes
+/// none (434 MiB for 8,192 of them).
+const COST: u64 = 64 * 1024;
+
+/// Of what is to be freed, so much comes from those by whom no more came than usual: they may be anybody.
+const USUAL_PART: u64 = 4;
 
 /// A source: the salted hash of a network, which is an address of IPv4 or a /48 of IPv6. All that comes through a Unix socket is one source,
 /// and so is all that comes from this machine (an onion service does).
@@ -42,8 +58,7 @@ pub struct Sources {
 }
 
 struct State {
-    /// The second of the last turns of [`LOCAL_TURNS`], and how many there were in it.
-    local_turns: (u64, u32),
+    turns: Turns,
     salted_at: Option<u64>,
     salt: Box<Zeroizing<[u8; 32]>>,
     open: HashMap<Source, Vec<Open>>,
@@ -61,12 +76,51 @@ impl State {
         self.open.values().flatten()
     }
 
-    /// Whether somebody of this machine's may take another's place now.
-    fn local_turn(&mut self, now: Millis) -> bool {
+    /// Whether those who have shown that they are devices of a line's are spared.
+    fn spares(&self) -> bool {
+        self.all().filter(|open| open.standing.is_proven()).count() <= PROVEN_MAX
+    }
+
+    /// Those of `whose`, a network or an address in it, who were not asked to leave.
+    fn staying(&self, network: Source, whose: Source) -> impl Iterator<Item = &Open> {
+        let all = self.open.get(&network).into_iter().flatten();
+        all.filter(move |open| (whose == network || open.address == whose) && !open.standing.is_leaving())
+    }
+
+    /// Asks one of `whose` to leave for a newcomer of theirs, by lot. False if all are spared, or too many left in this second.
+    fn replace(&mut self, network: Source, (whose, cap): (Source, usize), lot: usize, now: Millis) -> bool {
+        if !self.turns.take(whose, (cap / TURNS_PART).max(1), now) {
+            return false;
+        }
+        let spares = self.spares();
+        let may_leave = |open: &&Open| !(spares && open.standing.is_proven());
+        let count = self.staying(network, whose).filter(may_leave).count().max(1);
+        self.staying(network, whose).filter(may_leave).nth(lot % count).inspect(|open| open.ask_to_leave()).is_some()
+    }
+}
+
+/// How many of whose connections left in one second for others of theirs.
+#[derive(Default)]
+struct Turns {
+    second: u64,
+    of: HashMap<Source, usize>,
+}
+
+impl Turns {
+    /// Whether one more of `whose` may, if `most` may in a second.
+    fn take(&mut self, whose: Source, most: usize, now: Millis) -> bool {
+        self.tend(now);
+        let count = self.of.entry(whose).or_default();
+        *count = count.saturating_add(1);
+        *count <= most
+    }
+
+    /// Forgets any other second.
+    fn tend(&mut self, now: Millis) {
         let second = now.0 / 1000;
-        let before = if self.local_turns.0 == second { self.local_turns.1 } else { 0 };
-        self.local_turns = (second, before.saturating_add(1));
-        before < LOCAL_TURNS
+        if self.second != second {
+            *self = Self { second, of: HashMap::new() };
+        }
     }
 }
 
@@ -97,7 +151,9 @@ impl Standing {
         self.is_leaving.load(Ordering::Relaxed)
     }
 
-    fn is_proven(&self) -> bool {
+    /// Whether it has shown that it is a device of a line's.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
         self.is_proven.load(Ordering::Relaxed)
     }
 
@@ -117,10 +173,13 @@ pub struct Seated {
     sources: Arc<Sources>,
     /// Who took it.
     pub source: Source,
-    /// Against whom it counts what strangers take up: the source, or this connection alone where that is everybody.
-    pub owes: Source,
+    /// Against whom it counts what strangers take up: the source, and of its part this connection; or this connection alone where the source is
+    /// everybody.
+    pub owes: Vec<Source>,
     /// This connection alone.
     pub alone: Source,
+    /// Another of its address was asked to leave for it.
+    pub replaces: bool,
     /// Told when this connection has to make room for another.
     pub leave: Arc<Notify>,
     /// What it has done so far.
@@ -131,7 +190,7 @@ impl Sources {
     /// At most `cap` connections of one address at once.
     #[must_use]
     pub fn new(cap: usize, chance: Arc<dyn Chance>) -> Self {
-        let state = State { local_turns: (0, 0), salted_at: None, salt: Box::default(), open: HashMap::new() };
+        let state = State { turns: Turns::default(), salted_at: None, salt: Box::default(), open: HashMap::new() };
         Self { chance, cap, state: Mutex::new(state) }
     }
 
@@ -139,24 +198,33 @@ impl Sources {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place for a connection from `address` (`None`: a Unix socket), if its source has one left. This machine always has.
+    /// Takes a place for a connection from `address` (`None`: a Unix socket), if its source has one left; this machine always has. Where it has
+    /// none, one of the same address leaves by lot, or of the same network if that is what is full: many callers may have one address, and whoever
+    /// came first would else keep out all others, by doing nothing. Devices of a line keep theirs, as long as they are not too many.
     #[must_use]
     pub fn seat(self: &Arc<Self>, address: Option<IpAddr>, now: Millis) -> Option<Seated> {
         let mut state = self.state();
         self.salt(&mut state, now);
         let [source, own] = sources_of(&state.salt, address);
         let is_capped = address.is_some_and(|ip| !ip.to_canonical().is_loopback());
-        let open = state.open.entry(source).or_default();
-        let of_own = || open.iter().filter(|other| other.address == own).count();
-        if is_capped && (open.len() >= self.cap.saturating_mul(NETWORK) || of_own() >= self.cap) {
+        let caps = [(own, self.cap), (source, self.cap.saturating_mul(NETWORK))];
+        let full = caps.into_iter().find(|(whose, cap)| is_capped && state.staying(source, *whose).count() >= *cap);
+        if full.is_some_and(|full| !state.replace(source, full, self.lot(), now)) {
             return None;
         }
         let (leave, standing) = <(Arc<Notify>, Arc<Standing>)>::default();
-        open.push(Open { address: own, leave: Arc::clone(&leave), standing: Arc::clone(&standing) });
+        let open = Open { address: own, leave: Arc::clone(&leave), standing: Arc::clone(&standing) };
+        state.open.entry(source).or_default().push(open);
         drop(state);
         let alone = self.any();
-        let owes = if is_capped { source } else { alone };
-        Some(Seated { sources: Arc::clone(self), source, owes, alone, leave, standing })
+        let owes = if is_capped { vec![source, alone] } else { vec![alone] };
+        Some(Seated { sources: Arc::clone(self), source, owes, alone, replaces: full.is_some(), leave, standing })
+    }
+
+    fn lot(&self) -> usize {
+        let mut lot = [0; 8];
+        self.chance.fill(&mut lot);
+        usize::try_from(u64::from_le_bytes(lot) >> 1).unwrap_or(0)
     }
 
     /// A source that nobody else is.
@@ -166,9 +234,10 @@ impl Sources {
         Source(u64::from_le_bytes(number))
     }
 
-    /// Throws the salt away once it is an hour old, whether or not somebody comes.
+    /// Throws the salt away once it is an hour old, and who took turns in another second, whether or not somebody comes.
     pub fn tend(&self, now: Millis) {
         let mut state = self.state();
+        state.turns.tend(now);
         if state.salted_at.is_some() {
             self.salt(&mut state, now);
         }
@@ -191,11 +260,9 @@ impl Sources {
     /// many. Devices of a line keep theirs, as long as they are not too many.
     #[must_use]
     pub fn make_room(&self, newcomer: &Seated, now: Millis) -> bool {
-        let mut lot = [0; 8];
-        self.chance.fill(&mut lot);
-        let lot = usize::try_from(u64::from_le_bytes(lot) >> 1).unwrap_or(0);
+        let lot = self.lot();
         let mut state = self.state();
-        let spares = state.all().filter(|open| open.standing.is_proven()).count() <= PROVEN_MAX;
+        let spares = state.spares();
         let may_leave = |open: &&Open| !(Arc::ptr_eq(&open.leave, &newcomer.leave) || spares && open.standing.is_proven());
         // Who was asked to leave still holds a place.
         let movable = |open: &[Open]| open.iter().filter(may_leave).count();
@@ -214,25 +281,53 @@ impl Sources {
             let count = rivals().count().max(1);
             return rivals().nth(lot % count).is_some_and(|(_, open)| drawn(open, lot / count));
         }
-        let is_local = newcomer.owes != newcomer.source;
-        let may_turn = is_local && state.local_turn(now);
+        let is_local = newcomer.owes.first() != Some(&newcomer.source);
+        let may_turn = is_local && state.turns.take(newcomer.source, LOCAL_TURNS, now);
         may_turn && state.open.get(&newcomer.source).is_some_and(|open| drawn(open, lot))
     }
 
-    /// Asks those to leave by whom most came, since memory is short: what a connection makes a library keep is at most a few times what came by
-    /// it. As many as `bytes` came by, within bounds. How many were asked.
+    /// Asks those to leave who cost so many `bytes`, since memory is short, within bounds. How many were asked.
+    ///
+    /// What a connection makes a library keep is at most a few times what came by it, beside what any costs. So first come those by whom more came
+    /// than usual, most first. Those who said little may be a crowd that asks and takes nothing, or somebody's page: of them a part leaves, by lot
+    /// from the sources that have most, down to as many as the next has. Devices of a line come last, as long as they are not too many.
     pub fn relieve(&self, bytes: u64) -> usize {
+        let lot = self.lot();
         let state = self.state();
-        let mut all: Vec<&Open> = state.all().collect();
-        all.sort_unstable_by_key(|open| Reverse(open.standing.bytes()));
-        let mut said = 0_u64;
-        let enough = all.iter().take_while(|open| {
-            let goes_on = said < bytes;
-            said = said.saturating_add(open.standing.bytes());
+        let spares = state.spares();
+        let mut all = Vec::new();
+        for open in state.open.values() {
+            all.extend(open.iter().enumerate().map(|(nth, one)| Weighed::new(one, (nth + lot) % open.len(), spares)));
+        }
+        all.sort_unstable_by_key(|one| one.order);
+        let mut freed = 0_u64;
+        let enough = all.iter().take_while(|one| {
+            let goes_on = freed < if one.is_usual { bytes / USUAL_PART } else { bytes };
+            freed = freed.saturating_add(one.cost);
             goes_on
         });
-        let count = enough.count().min(all.len() / RELIEVED_PART).max(RELIEVED_LEAST);
-        all.iter().take(count).map(|open| open.ask_to_leave()).count()
+        let least = all.iter().filter(|one| !one.is_usual).count().min(RELIEVED_LEAST);
+        let count = enough.count().min(all.len() / RELIEVED_PART).max(least);
+        all.iter().take(count).map(|one| one.open.ask_to_leave()).count()
+    }
+}
+
+/// A connection, and when its turn to leave comes. Weighed once: what is said meanwhile would change the order of those that are being sorted.
+struct Weighed<'a> {
+    open: &'a Open,
+    is_usual: bool,
+    cost: u64,
+    order: (bool, Reverse<u64>, Reverse<usize>),
+}
+
+impl<'a> Weighed<'a> {
+    /// The `nth` of its source.
+    fn new(open: &'a Open, nth: usize, spares: bool) -> Self {
+        let said = open.standing.bytes();
+        let is_spared = spares && open.standing.is_proven();
+        let is_usual = is_spared || said <= SAID_USUAL;
+        let more = if is_usual { 0 } else { said };
+        Self { open, is_usual, cost: said.saturating_add(COST), order: (is_spared, Reverse(more), Reverse(nth)) }
     }
 }
 
@@ -282,7 +377,8 @@ mod tests {
         let first = sources.seat(ip("192.0.2.1"), at).unwrap();
         let second = sources.seat(ip("::ffff:192.0.2.1"), at).unwrap();
         assert_eq!(first.source, second.source);
-        assert!(sources.seat(ip("192.0.2.1"), at).is_none(), "both places are taken");
+        [&first, &second].iter().for_each(|seated| seated.standing.prove());
+        assert!(sources.seat(ip("192.0.2.1"), at).is_none(), "both places are taken, by those who keep them");
         assert!(sources.seat(ip("192.0.2.2"), at).is_some(), "somebody else's are not");
         drop(second);
         let again = sources.seat(ip("192.0.2.1"), at).unwrap();
@@ -336,7 +432,48 @@ mod tests {
         assert_eq!(told.iter().collect::<std::collections::BTreeSet<_>>().len(), 40, "each once");
         assert!(told.iter().any(|nth| *nth > 100), "by lot: {told:?}");
         let made = (0..1000).filter(|_| sources.make_room(&newcomer, Millis(99_000))).count();
-        assert_eq!(made, LOCAL_TURNS as usize, "and not all at once");
+        assert_eq!(made, LOCAL_TURNS, "and not all at once");
+    }
+
+    /// How many have been asked to leave.
+    fn leaving<'a>(all: impl IntoIterator<Item = &'a Seated>) -> usize {
+        all.into_iter().filter(|seated| seated.standing.is_leaving()).count()
+    }
+
+    #[test]
+    fn where_an_address_is_full_a_newcomer_takes_the_place_of_another_and_not_all_at_once() {
+        let sources = Arc::new(Sources::new(32, Arc::new(SeededChance::new(12))));
+        let seat = |text: &str, second: u64| sources.seat(ip(text), Millis(second * 1000));
+        for (name, crowded, newcomer) in
+            [("an address", "192.0.2.1", "192.0.2.1"), ("an address of IPv6", "2001:db8:7::1", "2001:db8:7::2")]
+        {
+            let crowd: Vec<_> = (0..32).filter_map(|_| seat(crowded, 0)).collect();
+            assert!(crowd.len() == 32 && !crowd.iter().any(|seated| seated.replaces), "VOID: {name}");
+            crowd[0].standing.prove();
+            let callers: Vec<_> = (1..=40).filter_map(|second| seat(newcomer, second)).collect();
+            assert!(callers.len() == 40 && callers.iter().all(|seated| seated.replaces), "{name}: each gets in");
+            let (of_crowd, of_callers) = (leaving(&crowd), leaving(&callers));
+            assert_eq!(of_crowd + of_callers, 40, "{name}: one leaves for each");
+            assert!(of_crowd > 10 && of_callers > 0, "{name}: by lot, {of_crowd} and {of_callers}");
+            assert!(!crowd[0].standing.is_leaving(), "{name}: a device keeps its place");
+            let at_once: Vec<_> = (0..100).filter_map(|_| seat(newcomer, 99)).collect();
+            assert_eq!(at_once.len(), 32 / TURNS_PART, "{name}");
+            assert!(!seat("192.0.2.77", 99).unwrap().replaces, "{name}: somebody else's places are free");
+        }
+        sources.tend(Millis(100_000));
+        assert!(sources.state().turns.of.is_empty(), "who took turns is forgotten");
+    }
+
+    #[test]
+    fn where_a_network_is_full_a_newcomer_takes_the_place_of_another_of_it() {
+        let sources = Arc::new(Sources::new(2, Arc::new(SeededChance::new(13))));
+        let seat = |n: usize, second: u64| sources.seat(ip(&format!("2001:db8:7:{n}::1")), Millis(second));
+        let crowd: Vec<_> = (0..2 * NETWORK).filter_map(|n| seat(n / 2, 0)).collect();
+        assert_eq!((crowd.len(), leaving(&crowd)), (2 * NETWORK, 0), "VOID");
+        let caller = seat(NETWORK, 0).unwrap();
+        assert!(caller.replaces && leaving(&crowd) == 1 && !caller.standing.is_leaving());
+        assert!(seat(NETWORK + 1, 0).is_none(), "not all at once");
+        assert!(seat(NETWORK + 1, 1000).is_some());
     }
 
     #[test]
@@ -364,25 +501,55 @@ mod tests {
         let seat = |n: u8| sources.seat(Some([192, 0, 2, n].into()), Millis(0)).unwrap();
         let few: Vec<_> = (0..40).map(seat).collect();
         let talkers: Vec<_> = (0..16).map(|_| seat(99)).collect();
-        talkers.iter().for_each(|seated| _ = seated.standing.said().fetch_add(100_000, Ordering::Relaxed));
+        talkers.iter().for_each(|seated| _ = seated.standing.said().fetch_add(300_000, Ordering::Relaxed));
         assert_eq!(sources.relieve(1), RELIEVED_LEAST);
         assert!(talkers.iter().all(is_told) && !few.iter().any(is_told));
         let louder: Vec<_> = (0..20).map(|_| seat(98)).collect();
-        louder.iter().for_each(|seated| _ = seated.standing.said().fetch_add(200_000, Ordering::Relaxed));
-        assert_eq!(sources.relieve(4_000_000), 20);
+        louder.iter().for_each(|seated| _ = seated.standing.said().fetch_add(600_000, Ordering::Relaxed));
+        assert_eq!(sources.relieve(13_000_000), 20);
         assert!(louder.iter().all(is_told) && !few.iter().any(is_told));
         assert_eq!(sources.relieve(u64::MAX), (few.len() + talkers.len() + louder.len()) / RELIEVED_PART);
+        drop((talkers, louder));
+        assert_eq!(sources.relieve(1), 0, "nobody who said little has to make up a number");
         assert_eq!(Arc::new(Sources::new(1, Arc::new(SeededChance::new(9)))).relieve(1), 0);
+    }
+
+    /// Connections that ask for what is long and take nothing fill the memory as well, and have said next to nothing.
+    #[test]
+    fn a_crowd_that_said_little_leaves_before_pages_and_devices_when_memory_is_short() {
+        let sources = Arc::new(Sources::new(1000, Arc::new(SeededChance::new(14))));
+        let seat = |n: u8| sources.seat(Some([192, 0, 2, n].into()), Millis(0)).unwrap();
+        let say = |seated: &Seated, bytes| _ = seated.standing.said().fetch_add(bytes, Ordering::Relaxed);
+        let pages: Vec<_> = (0..40).map(seat).collect();
+        pages.iter().for_each(|page| say(page, 126 * 1024));
+        let office: Vec<_> = (0..20).map(|_| seat(50)).collect();
+        for device in &office {
+            device.standing.prove();
+            say(device, 400 * 1024);
+        }
+        let crowds = [60, 61].map(|n| (0..200).map(|_| seat(n)).collect::<Vec<_>>());
+        crowds.iter().flatten().for_each(|seated| say(seated, 100));
+        // Of 40 MiB ten, at 64 KiB and what each said.
+        assert_eq!(sources.relieve(40 << 20), 160);
+        assert_eq!(crowds.each_ref().map(leaving), [80, 80], "the sources that have most, alike");
+        assert_eq!((leaving(&pages), leaving(&office)), (0, 0));
+        drop(crowds);
+        assert_eq!(sources.relieve(u64::MAX), (pages.len() + office.len()) / RELIEVED_PART);
+        assert_eq!((leaving(&pages), leaving(&office)), (30, 0), "others first");
+        drop(pages);
+        assert_eq!(sources.relieve(1), 0, "and not for a little");
+        assert_eq!(sources.relieve(u64::MAX), office.len() / RELIEVED_PART, "but if nobody else is left");
     }
 
     #[test]
     fn an_ipv6_network_is_one_source_and_this_machine_has_places_without_end() {
         let sources = Arc::new(Sources::new(1, Arc::new(SeededChance::new(4))));
         let at = Millis(0);
-        let one = sources.seat(ip("2001:db8:1:2::1"), at).unwrap();
+        let seat = |text: &str| sources.seat(ip(text), at).inspect(|seated| seated.standing.prove());
+        let one = seat("2001:db8:1:2::1").unwrap();
         assert!(sources.seat(ip("2001:db8:1:2:ffff::9"), at).is_none(), "a /64 is one address");
         assert_eq!(sources.seat(ip("2001:db8:1:3::1"), at).unwrap().source, one.source, "a /48 has one account");
-        let held: Vec<_> = (10..100).filter_map(|n| sources.seat(ip(&format!("2001:db8:1:{n}::1")), at)).collect();
+        let held: Vec<_> = (10..100).filter_map(|n| seat(&format!("2001:db8:1:{n}::1"))).collect();
         assert_eq!(held.len() + 1, NETWORK, "and so many places");
         assert_ne!(sources.seat(ip("2001:db8:2:3::1"), at).unwrap().source, one.source);
         let local: Vec<_> = (0..5).map(|_| sources.seat(ip("127.0.0.1"), at).unwrap()).collect();
