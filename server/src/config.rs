@@ -187,7 +187,7 @@ pub struct Deadlines {
     pub body: Duration,
     /// For a whole request, not counting what a long poll may wait.
     pub request: Duration,
-    /// Without a byte of a reply being taken; and for the whole of it, besides two seconds for each KiB.
+    /// Without a kilobyte of replies being taken; and for the whole of one, besides two seconds for each KiB.
     pub reply: Duration,
     /// Without a request.
     pub idle: Duration,

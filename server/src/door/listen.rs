@@ -3,16 +3,19 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use listenfd::ListenFd;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use crate::config::Listen;
@@ -23,6 +26,22 @@ const EXHAUSTED: Duration = Duration::from_millis(50);
 /// Connections that may wait to be accepted. Beyond that the system drops them without a word, and their peers wait for nothing; it also has a
 /// bound of its own (`net.core.somaxconn`, 4096).
 const BACKLOG: u32 = 4096;
+
+/// Bytes of a connection's that the kernel may hold, out and in; it takes twice that, to keep them in. They count against the unit's
+/// `MemoryMax` as the relay's own do, and whoever asks and takes nothing leaves them full: 48 KiB each, where the kernel by itself takes 119
+/// and, for whoever took much before, megabytes. A long line is as fast as what is under way at once: 52 KB a second where an answer takes
+/// 600 ms, 24 the other way.
+const OUT: usize = 32 * 1024;
+const IN: usize = 16 * 1024;
+
+/// Bytes that the kernel is given at once, a quarter of the longest record of TLS, and only while it wants more: behind a packet that waits it
+/// takes 64 KiB, whatever its bound. And by each piece a slow peer is seen to take something, at 512 bytes a second every eight seconds: by
+/// itself it wants more when a third of all it may hold is gone, for which somebody with a kilobyte a second was cut off.
+const PIECE: usize = 4 * 1024 + 16;
+
+/// Milliseconds after which the kernel gives up what a peer does not take, longer than any deadline here. By itself it tries for minutes, also
+/// when the connection is over.
+const UNTAKEN_MS: u32 = 30_000;
 
 /// Where the relay is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +102,7 @@ impl Listener {
                 let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
                 // A relay that is started again must not wait for its old connections to be forgotten.
                 socket.set_reuseaddr(true)?;
+                hold_to_bounds(&socket)?;
                 socket.bind(*address)?;
                 Ok(Self::Tcp(socket.listen(BACKLOG)?))
             }
@@ -102,6 +122,7 @@ impl Listener {
         let mut handed = ListenFd::from_env();
         if let Ok(Some(listener)) = handed.take_tcp_listener(0) {
             listener.set_nonblocking(true)?;
+            hold_to_bounds(&listener)?;
             return Ok(Self::Tcp(TcpListener::from_std(listener)?));
         }
         let nothing = || io::Error::new(io::ErrorKind::NotFound, "no socket was handed over: start it by its .socket unit");
@@ -152,11 +173,18 @@ impl Listener {
                 let (stream, _) = listener.accept().await.ok()?;
                 // A socket takes more only when three quarters of what it holds are gone, and the web server passes on what its peer takes: with
                 // much in between a slow peer would seem to take nothing for longer than it may.
-                let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, UNIX_UNSENT);
+                let _ = sockopt::set_socket_send_buffer_size(&stream, UNIX_UNSENT);
                 Some((Wire::Unix(stream), None))
             }
         }
     }
+}
+
+/// What each connection has from its listener: how much the kernel keeps for it, and for how long.
+fn hold_to_bounds(listener: impl AsFd) -> io::Result<()> {
+    sockopt::set_socket_send_buffer_size(&listener, OUT)?;
+    sockopt::set_socket_recv_buffer_size(&listener, IN)?;
+    Ok(sockopt::set_tcp_user_timeout(&listener, UNTAKEN_MS)?)
 }
 
 /// Removes a socket that a killed relay left behind; refuses anything else, and a socket that somebody still serves.
@@ -178,11 +206,49 @@ async fn clear_socket(path: &Path) -> io::Result<()> {
 const UNIX_UNSENT: usize = 8 * 1024;
 
 /// A connection before TLS.
+///
+/// In order it ends when the peer has taken what was written, but for a packet or two, and until then it has its place. What is ended before
+/// that takes along what the peer has not taken, by a reset: else the kernel would keep it for minutes, and the place would already be somebody
+/// else's.
 pub enum Wire {
     /// Over the network.
     Tcp(TcpStream),
     /// Through a socket.
     Unix(UnixStream),
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if let Self::Tcp(stream) = self {
+            narrow(stream);
+            if !wants_more(stream) {
+                let _ = stream.set_zero_linger();
+            }
+        }
+    }
+}
+
+/// Makes the kernel want no more while it still holds more than 3 KiB of a connection's. Nothing else tells what is left without unsafe code.
+fn narrow(stream: &TcpStream) {
+    let _ = sockopt::set_socket_send_buffer_size(stream, 0);
+}
+
+/// Whether the kernel wants more for this peer: it holds two thirds of what it may, or less. Or there is nobody any more who could take it.
+fn wants_more(stream: &TcpStream) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    !matches!(poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&now)), Ok(0))
+}
+
+/// Waits until the kernel wants more.
+fn poll_wants_more(stream: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let ask = || if wants_more(stream) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+    loop {
+        ready!(stream.poll_write_ready(cx))?;
+        match stream.try_io(Interest::WRITABLE, ask) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            wanted => return Poll::Ready(wanted),
+        }
+    }
 }
 
 /// A connection of whose handshake so many bytes are read and no more; and of which what TLS says to itself (new keys, empty records) bears a
@@ -271,14 +337,26 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tcp(stream) => {
+                ready!(poll_wants_more(stream, cx))?;
+                Pin::new(stream).poll_write(cx, buf.get(..PIECE).unwrap_or(buf))
+            }
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            // What is little goes as one packet.
+            Self::Tcp(stream) if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= PIECE => {
+                ready!(poll_wants_more(stream, cx))?;
+                Pin::new(stream).poll_write_vectored(cx, bufs)
+            }
+            Self::Tcp(stream) => {
+                ready!(poll_wants_more(stream, cx))?;
+                let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &**buf);
+                Pin::new(stream).poll_write(cx, first.get(..PIECE).unwrap_or(first))
+            }
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
@@ -296,7 +374,11 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tcp(stream) => {
+                narrow(stream);
+                ready!(poll_wants_more(stream, cx))?;
+                Pin::new(stream).poll_shutdown(cx)
+            }
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -305,7 +387,67 @@ impl AsyncWrite for Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// A connection by a listener of ours, of a peer who has room for little.
+    async fn accepted() -> (Wire, TcpStream) {
+        let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap();
+        let Bound::Tcp(address) = listener.bound().unwrap() else { panic!("it is on an address") };
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let (peer, (wire, _)) = tokio::join!(socket.connect(address), listener.accept());
+        (wire, peer.unwrap())
+    }
+
+    /// Writes all that is taken while nobody reads; gives how much that is.
+    async fn filled(wire: &mut Wire) -> usize {
+        let (all, mut count) = (vec![7; 16 << 20], 0);
+        while let Poll::Ready(taken) = poll_fn(|cx| Poll::Ready(Pin::new(&mut *wire).poll_write(cx, &all[count..]))).await {
+            count += taken.unwrap();
+        }
+        count
+    }
+
+    #[tokio::test]
+    async fn what_the_kernel_holds_for_a_peer_is_bounded_each_way() {
+        let (mut wire, _peer) = accepted().await;
+        let Wire::Tcp(stream) = &wire else { panic!("it is no socket") };
+        let [send, receive] = [sockopt::socket_send_buffer_size(stream), sockopt::socket_recv_buffer_size(stream)];
+        assert_eq!([send.unwrap(), receive.unwrap()], [2 * OUT, 2 * IN], "the kernel doubles it");
+        assert_eq!(sockopt::tcp_user_timeout(stream).unwrap(), UNTAKEN_MS);
+        let count = filled(&mut wire).await;
+        // With what the peer's own kernel takes.
+        assert!(count <= 2 * OUT + 16 * 1024, "{count} bytes for somebody who reads nothing");
+    }
+
+    #[tokio::test]
+    async fn what_is_cut_short_takes_along_what_was_not_taken() {
+        let (mut wire, mut peer) = accepted().await;
+        let count = filled(&mut wire).await;
+        drop(wire);
+        let mut read = Vec::new();
+        assert_eq!(peer.read_to_end(&mut read).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert!(read.len() < count, "{} of {count} bytes", read.len());
+        // A packet that is under way arrives.
+        let (mut wire, mut peer) = accepted().await;
+        wire.write_all(b"goodbye").await.unwrap();
+        drop(wire);
+        read.clear();
+        assert_eq!(peer.read_to_end(&mut read).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn what_ends_in_order_waits_for_the_peer_to_take_it() {
+        let (mut wire, mut peer) = accepted().await;
+        let count = filled(&mut wire).await;
+        let shut = poll_fn(|cx| Poll::Ready(Pin::new(&mut wire).poll_shutdown(cx))).await;
+        assert!(shut.is_pending(), "nobody has read yet");
+        let mut read = Vec::new();
+        let (shut, all) = tokio::join!(wire.shutdown(), peer.read_to_end(&mut read));
+        shut.unwrap();
+        assert_eq!(all.unwrap(), count);
+    }
 
     /// Reads all that comes, counting each `said`-th byte as said; gives how many came before it was ended.
     async fn read(raw: usize, is_greeted: bool, said: usize) -> usize {

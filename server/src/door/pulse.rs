@@ -22,6 +22,10 @@ use crate::gate::owing::Held;
 /// is lost and an answer takes more than half a second.
 const SLOWEST: u64 = 512;
 
+/// Bytes of replies by which a peer is seen to take them. On h2 pings and settings are answered as well, for as long as they come: those answers
+/// are none.
+const TAKEN_LEAST: usize = 1024;
+
 /// Bytes that a connection may send besides its requests: settings, windows, pings, the head of the first.
 const SPARE: u64 = 32 * 1024;
 
@@ -64,8 +68,8 @@ pub(super) struct Pulse {
     given_up: AtomicU64,
     /// Bytes of all replies.
     replied: AtomicU64,
-    /// When the last byte went out.
-    written_at: AtomicU64,
+    /// When the last kilobyte of replies was full that went out.
+    taken_at: AtomicU64,
     /// The replies that are under way.
     owed: Mutex<Vec<Due>>,
 }
@@ -86,7 +90,7 @@ pub(super) fn now() -> Instant {
 impl Pulse {
     /// Of a connection on which something has been owed since `born`, the end of its handshake.
     pub(super) fn new(deadlines: Deadlines, speech: Speech, born: Instant, read: Arc<AtomicU64>) -> Self {
-        let [quiet_since, head_since, pieces, asked, given_up, replied, written_at] = [0; 7].map(AtomicU64::new);
+        let [quiet_since, head_since, pieces, asked, given_up, replied, taken_at] = [0; 7].map(AtomicU64::new);
         let (in_flight, has_spoken) = (AtomicUsize::new(0), AtomicBool::new(false));
         Self {
             born,
@@ -101,7 +105,7 @@ impl Pulse {
             asked,
             given_up,
             replied,
-            written_at,
+            taken_at,
             owed: Mutex::default(),
         }
     }
@@ -136,11 +140,15 @@ impl Pulse {
     }
 
     fn written(&self) {
-        self.written_at.store(self.now(), Ordering::Relaxed);
         // On h2 a ping is answered as well, and a peer that does nothing but ping is idle.
         if self.speech == Speech::Http1 {
             self.quiet();
         }
+    }
+
+    /// A kilobyte of replies more went out.
+    fn taken(&self) {
+        self.taken_at.store(self.now(), Ordering::Relaxed);
     }
 
     fn quiet(&self) {
@@ -161,8 +169,8 @@ impl Pulse {
     /// When the connection must have moved on, if it does not before; `None` while a request is being answered.
     fn due(&self) -> Option<Instant> {
         let after = |since: u64, span: Duration| self.born + Duration::from_millis(since) + span;
-        let written = self.written_at.load(Ordering::Relaxed);
-        let stalled = |due: &Due| after(due.made.max(written), self.deadlines.reply).min(after(due.last, Duration::ZERO));
+        let taken = self.taken_at.load(Ordering::Relaxed);
+        let stalled = |due: &Due| after(due.made.max(taken), self.deadlines.reply).min(after(due.last, Duration::ZERO));
         if let Some(due) = self.owed().iter().map(stalled).min() {
             return Some(due);
         }
@@ -260,11 +268,73 @@ pub(super) struct Felt<S> {
     pulse: Arc<Pulse>,
     /// Bytes read in this turn.
     read: usize,
+    frames: Frames,
+    /// Bytes of replies that went out and make no kilobyte yet.
+    taken: usize,
 }
 
 impl<S> Felt<S> {
     pub(super) const fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse, read: 0 }
+        Self { stream, pulse, read: 0, frames: Frames::new(), taken: 0 }
+    }
+
+    /// So many of these bytes went out.
+    fn written<'a>(&mut self, bufs: impl IntoIterator<Item = &'a [u8]>, mut count: usize) {
+        for buf in bufs {
+            let out = buf.get(..count).unwrap_or(buf);
+            count -= out.len();
+            self.taken += if self.pulse.speech == Speech::Http2 { self.frames.replies(out) } else { out.len() };
+        }
+        self.pulse.written();
+        if self.taken >= TAKEN_LEAST {
+            self.taken = 0;
+            self.pulse.taken();
+        }
+    }
+}
+
+/// Bytes of a frame's head: its length, its kind, and three things more (RFC 9113 §4.1).
+const FRAME_HEAD: usize = 9;
+
+/// The kind of a frame that carries a reply's body.
+const DATA: u8 = 0;
+
+/// Where in a frame of h2 the bytes that go out have come to.
+struct Frames {
+    /// Bytes of its head that have gone out, and of what follows those that have not.
+    head: usize,
+    left: usize,
+    is_reply: bool,
+}
+
+impl Frames {
+    const fn new() -> Self {
+        Self { head: 0, left: 0, is_reply: false }
+    }
+
+    /// How many of the bytes that follow are a reply's body.
+    fn replies(&mut self, mut bytes: &[u8]) -> usize {
+        let mut count = 0;
+        while let Some((first, rest)) = bytes.split_first() {
+            if self.head < FRAME_HEAD {
+                match self.head {
+                    0 => self.left = usize::from(*first),
+                    1 | 2 => self.left = (self.left << 8) | usize::from(*first),
+                    3 => self.is_reply = *first == DATA,
+                    _ => {}
+                }
+                (self.head, bytes) = (self.head + 1, rest);
+            } else {
+                let (out, rest) = bytes.split_at(self.left.min(bytes.len()));
+                self.left -= out.len();
+                count += if self.is_reply { out.len() } else { 0 };
+                bytes = rest;
+            }
+            if self.head == FRAME_HEAD && self.left == 0 {
+                self.head = 0;
+            }
+        }
+        count
     }
 }
 
@@ -294,8 +364,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Felt<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if matches!(polled, Poll::Ready(Ok(1..))) {
-            self.pulse.written();
+        if let Poll::Ready(Ok(count @ 1..)) = polled {
+            self.written([buf], count);
         }
         polled
     }
@@ -303,8 +373,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
     /// Without it hyper would copy each reply of HTTP/1.1 whole, and count it as taken.
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        if matches!(polled, Poll::Ready(Ok(1..))) {
-            self.pulse.written();
+        if let Poll::Ready(Ok(count @ 1..)) = polled {
+            self.written(bufs.iter().map(|buf| &**buf), count);
         }
         polled
     }
@@ -333,5 +403,18 @@ mod tests {
         let pulse = Pulse::new(deadlines, Speech::Http1, born, Arc::default());
         pulse.read(1);
         assert_eq!(pulse.due(), Some(born + deadlines.head));
+    }
+
+    #[test]
+    fn of_what_goes_out_over_h2_the_bodies_of_replies_alone_are_replies() {
+        let frame = |kind: u8, len: u8| [[0, 0, len, kind, 0, 0, 0, 0, 1].as_slice(), &vec![7; usize::from(len)]].concat();
+        let (settings, headers, ping, goodbye) = (frame(4, 0), frame(1, 30), frame(6, 8), frame(7, 8));
+        let long = [[1, 2, 3, DATA, 1, 0, 0, 0, 1].as_slice(), &vec![7; 0x0001_0203]].concat();
+        let out = [settings, headers, frame(DATA, 200), ping, frame(DATA, 0), long, goodbye].concat();
+        for at_once in [1, 2, 9, 10, 64, out.len()] {
+            let mut frames = Frames::new();
+            let replies: usize = out.chunks(at_once).map(|bytes| frames.replies(bytes)).sum();
+            assert_eq!(replies, 200 + 0x0001_0203, "{at_once} at once");
+        }
     }
 }

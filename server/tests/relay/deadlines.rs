@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::binary::{BINARY, Process, site};
+use crate::binary::{BINARY, Process, now, post, site};
+use crate::frames::{END_HEADERS, HEADERS, PING, PREFACE, SETTINGS, frame, head, hear};
 use crate::support::*;
-use porchlight_proto::api::{LanePage, UpOutcome, UpReply};
+use porchlight_proto::api::{DeskOutcome, DeskReply, Floor, LanePage, UpOutcome, UpReply};
 use porchlight_relay::config::{Deadlines, Settings};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -246,14 +247,14 @@ impl Drop for Network {
 }
 
 /// A connection from an address, if the relay lets it in: a place is refused before TLS.
-async fn seat(from: &str, to: SocketAddr, spki: [u8; 32]) -> Option<TlsStream<TcpStream>> {
+async fn seat(from: &str, to: SocketAddr, spki: [u8; 32], alpn: &[u8]) -> Option<TlsStream<TcpStream>> {
     let from: IpAddr = from.parse().unwrap();
     let socket = if from.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
     socket.bind((from, 0).into()).unwrap();
     let stream = socket.connect(to).await.unwrap();
     assert_eq!(stream.local_addr().unwrap().ip(), from, "VOID");
     let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
-    let greeting = tokio_rustls::TlsConnector::from(client_config(spki, b"http/1.1")).connect(name, stream);
+    let greeting = tokio_rustls::TlsConnector::from(client_config(spki, alpn)).connect(name, stream);
     timeout(PATIENCE, greeting).await.expect("served or refused, not left waiting").ok()
 }
 
@@ -265,9 +266,21 @@ async fn is_served(stream: TlsStream<TcpStream>) -> Client {
 
 const PLACES: usize = 3;
 
+/// A relay of those settings, as anybody may start one.
+fn start(site: &Site) -> Process {
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
+    Process::spawn(command)
+}
+
+async fn is_there(client: &mut Client) -> bool {
+    client.try_send("GET", &format!("/{GATE}/v1/notice"), None, &[]).await.is_ok()
+}
+
 /// Needs root: this machine's own addresses are exempt, so the relay gets a network in which it has others.
 #[test]
-fn one_address_has_so_many_places_and_another_its_own() {
+fn one_address_has_so_many_places_in_which_newcomers_take_turns_and_another_its_own() {
     for (listen, own, alike, other) in [
         ("192.0.2.1:0", "192.0.2.7", "192.0.2.7", "192.0.2.8"),
         // Whoever has one address of IPv6 has all of its /64.
@@ -280,27 +293,97 @@ fn one_address_has_so_many_places_and_another_its_own() {
         let network = Network::with(&ends.iter().map(String::as_str).collect::<Vec<_>>());
         let mut site = site(47);
         site.top = site.top.replace("127.0.0.1:0", listen) + &format!("max_per_address = {PLACES}\n");
-        std::fs::write(site.path("relay.toml"), site.text()).unwrap();
         network.within(async {
-            let mut command = Command::new(BINARY);
-            command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
-            let process = Process::spawn(command);
-            let seat = |from: &'static str| seat(from, process.address, process.spki);
+            let process = start(&site);
+            let seat = |from: &'static str| seat(from, process.address, process.spki, b"http/1.1");
             let mut seated = Vec::new();
             for _ in 0..PLACES {
                 seated.push(is_served(seat(own).await.expect("there is a place")).await);
-            }
-            for _ in 0..5 {
-                assert!(seat(alike).await.is_none(), "{listen}: one more of the same address");
             }
             is_served(seat(other).await.expect("somebody else's places are free")).await;
             for client in &mut seated {
                 client.get("notice").await.ok();
             }
-            seated.pop();
-            let again = async { while seat(alike).await.is_none() {} };
-            assert!(timeout(PATIENCE, again).await.is_ok(), "{listen}: a place that was given back is had again");
+            let mut newcomer = is_served(seat(alike).await.expect("the place of another")).await;
+            let mut left = 0;
+            for client in &mut seated {
+                left += usize::from(is_there(client).await);
+            }
+            assert_eq!(left, PLACES - 1, "{listen}: one more of the same address, one less of them");
+            assert!(is_there(&mut newcomer).await, "{listen}");
+            let mut more = Vec::new();
+            let refused = async {
+                while let Some(one) = seat(alike).await {
+                    more.push(one);
+                }
+            };
+            assert!(timeout(PATIENCE, refused).await.is_ok(), "{listen}: nobody is refused, however many knock");
             process.stop().await;
         });
     }
+}
+
+/// Needs root, as the one before. Where one address has all places there are, nobody else has more of them than it.
+#[test]
+fn in_a_full_house_too_a_newcomer_takes_the_place_of_another_of_their_address() {
+    let network = Network::with(&["192.0.2.1/32", "192.0.2.7/32"]);
+    let mut site = site(54);
+    site.top = site.top.replace("127.0.0.1:0", "192.0.2.1:0") + "max_connections = 2\nmax_per_address = 2\n";
+    network.within(async {
+        let process = start(&site);
+        let seat = || seat("192.0.2.7", process.address, process.spki, b"http/1.1");
+        let mut first = is_served(seat().await.expect("there is a place")).await;
+        let mut second = is_served(seat().await.expect("there is another")).await;
+        let mut newcomer = is_served(seat().await.expect("the place of one of them")).await;
+        assert!(is_there(&mut first).await != is_there(&mut second).await, "one of the two has left");
+        assert!(is_there(&mut newcomer).await);
+        process.stop().await;
+    });
+}
+
+/// Needs root, as those before. Many connections from one address, as a whole province may have, announce bodies on all their streams and send
+/// none: they take all that their address may, at the price of their heads.
+#[test]
+fn bodies_that_do_not_come_shut_out_nobody_who_shares_their_address() {
+    let network = Network::with(&["192.0.2.1/32", "192.0.2.7/32"]);
+    let mut site = site(53);
+    site.top = site.top.replace("127.0.0.1:0", "192.0.2.1:0");
+    network.within(async {
+        let process = start(&site);
+        let seat = |alpn: &'static [u8]| seat("192.0.2.7", process.address, process.spki, alpn);
+        let block = head("POST", b"/", &[(b"content-length", b"65536")]);
+        let mut asks = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+        asks.extend((0..31).flat_map(|nth| frame(HEADERS, END_HEADERS, 2 * nth + 1, &block)));
+        // Whatever it says to a ping comes after the heads.
+        asks.extend(frame(PING, 0, 0, &[7; 8]));
+        let mut holding = Vec::new();
+        for _ in 0..40 {
+            let mut connection = seat(b"h2").await.expect("there is a place");
+            connection.write_all(&asks).await.unwrap();
+            while hear(&mut connection).await.expect("the connection stands").kind != PING {}
+            holding.push(connection);
+        }
+        // One body more of the last of them is sent away at once.
+        let last = holding.last_mut().unwrap();
+        last.write_all(&frame(HEADERS, END_HEADERS, 63, &block)).await.unwrap();
+        let refused = async { while hear(last).await.expect("the connection stands").stream != 63 {} };
+        assert!(timeout(SHORT * 10, refused).await.is_ok(), "VOID: there is room for more");
+        for alpn in [b"http/1.1".as_slice(), b"h2"] {
+            let http = if alpn == b"h2" { Http::Two } else { Http::One };
+            let mut caller = Client::over(seat(alpn).await.expect("there is a place"), http).await;
+            caller.get("notice").await.ok();
+            assert_eq!(post(&mut caller, &site.line.post()).await, UpOutcome::Stored, "{http:?}");
+            caller.get("down/fast").await.ok();
+        }
+        let mut device = Client::over(seat(b"h2").await.expect("there is a place"), Http::Two).await;
+        let beat = site.line.beat(None, None, Floor::default()).to_bytes();
+        let blob = format!("/v1/desk/blob/{:032x}", 7);
+        for (method, path, body) in [("POST", "/v1/desk/beat", beat.as_slice()), ("PUT", &blob, &[7; 65_536])] {
+            let token = site.line.token(&site.line.worker, &process.spki, (method, path), body, now());
+            let reply = device.send(method, &format!("/{GATE}{path}"), Some(&token), body).await.ok();
+            assert_eq!(DeskReply::parse(&reply).unwrap().outcome, DeskOutcome::Done, "{path}");
+        }
+        drop(holding);
+        process.stop().await;
+    });
 }
