@@ -57,7 +57,8 @@ pub async fn serve(listener: TcpListener, meters: Arc<Meters>) {
         let meters = Arc::clone(&meters);
         let service = service_fn(move |request| answer(Arc::clone(&meters), request));
         let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
+        // A time is nothing that whoever counts has to be told.
+        http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false).auto_date_header(false);
         let serving = http.serve_connection(TokioIo::new(stream), service);
         tokio::spawn(async move {
             let _ = timeout(PATIENCE, serving).await;

@@ -80,11 +80,13 @@ impl Process {
 
     /// Waits until the relay says something on stderr.
     pub(crate) fn hear(&self, text: &str) -> String {
+        let mut others = Vec::new();
         loop {
-            let line = self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never said {text:?}"));
+            let line = self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never said {text:?}, but {others:?}"));
             if line.contains(text) {
                 return line;
             }
+            others.push(line);
         }
     }
 

@@ -25,6 +25,9 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+/// Cells a second: ten times what a relay has to take for half an hour.
+const TEN_TIMES: u64 = 2_500;
+
 pub(crate) fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |text| text.parse().unwrap())
 }
@@ -233,7 +236,11 @@ async fn hold_against(sources: u8, seconds: u64) {
     floods.shutdown().await;
     let share = 100.0 * f64::from(u32::try_from(good).unwrap()) / f64::from(u32::try_from(all).unwrap());
     let [sent, stored] = [&flooded.sent, &flooded.stored].map(|count| count.load(Ordering::Relaxed));
-    println!("{sources} addresses, {seconds} s, {sent} cells sent at it, {stored} of them stored");
+    let least = if is_long { TEN_TIMES } else { 100 };
+    println!(
+        "{sources} addresses, {seconds} s, {sent} cells sent at it, {} a second (pass: at least {least}), {stored} of them stored",
+        sent / seconds
+    );
     println!("a good client: {good} of {all} within 3 tries, {share:.1} % (pass: at least 99), {first} at the first");
     println!("memory: {baseline} MiB before, {peak} MiB at most (pass: at most 256)");
     if is_long {
@@ -251,7 +258,7 @@ async fn hold_against(sources: u8, seconds: u64) {
         assert!(after * 5 <= calm * 6);
     }
     println!("desk beats: {refused} of {beats} not taken (pass: 0), the slowest {slowest} ms");
-    assert!(sent > 100 * seconds, "too thin for a flood");
+    assert!(sent >= least * seconds, "VOID: too thin for a flood");
     assert!(all >= 10 && share >= 99.0 && peak <= 256 && refused == 0 && beats > 2);
     process.stop().await;
 }
@@ -403,25 +410,32 @@ async fn eight_slow_shapes_at_full_length() {
         }
     }
     let target = Target { address: process.address, spki: process.spki, line: TestLine::new(93, now()) };
-    let mut longest = std::collections::BTreeMap::new();
-    let (mut good, mut rng) = (0, ChaCha20Rng::seed_from_u64(93));
-    for nth in 0..50 {
-        good += u32::from(tries(Ipv4Addr::new(127, 2, 2, 1 + nth), &target, &mut rng).await.is_some());
+    let mut lives_of = std::collections::BTreeMap::<&str, Vec<Option<Duration>>>::new();
+    let (mut good, mut tried, mut rng) = (0, 0, ChaCha20Rng::seed_from_u64(93));
+    while !held.is_empty() {
+        let from = Ipv4Addr::new(127, 2, 2, 1 + u8::try_from(tried % 200).unwrap());
+        (tried, good) = (tried + 1, good + u32::from(tries(from, &target, &mut rng).await.is_some()));
+        while let Some(ended) = held.try_join_next() {
+            let (name, lived) = ended.unwrap();
+            lives_of.entry(name).or_default().push(lived);
+        }
+        sleep(Duration::from_millis(200)).await;
     }
-    while let Some(ended) = held.join_next().await {
-        let (name, lived) = ended.unwrap();
-        let longest = longest.entry(name).or_insert(Some(Duration::ZERO));
-        *longest = longest.zip(lived).map(|(longest, lived)| longest.max(lived));
+    for (name, lives) in &mut lives_of {
+        // One that was never closed is the last.
+        lives.sort_by_key(|lived| lived.unwrap_or(Duration::MAX));
+        let [middle, longest] = [lives[lives.len() / 2], lives[lives.len() - 1]];
+        println!(
+            "{count} × {name}: half closed within {middle:?} (pass: held at all, 5 s), all within {longest:?} (pass: 30 s, a body 60 s)"
+        );
     }
-    for (name, lived) in &longest {
-        println!("{count} × {name}: closed within {lived:?} (pass: 30 s, a body 60 s)");
-    }
-    println!("a good client meanwhile: {good} of 50 within 3 tries (pass: all)");
-    for (name, lived) in longest {
+    println!("a good client meanwhile: {good} of {tried} within 3 tries (pass: all)");
+    for (name, lives) in lives_of {
         let most = if name.starts_with("a body") { 60 } else { 30 };
-        assert!(lived.is_some_and(|lived| lived <= Duration::from_secs(most)), "{name}: {lived:?}");
+        assert!(lives.iter().all(|lived| lived.is_some_and(|lived| lived <= Duration::from_secs(most))), "{name}: {lives:?}");
+        assert!(lives[lives.len() / 2] >= Some(Duration::from_secs(5)), "VOID: {name} was not held: {lives:?}");
     }
-    assert_eq!(good, 50);
+    assert!(good == tried && tried >= 50, "{good} of {tried}");
     process.stop().await;
 }
 
@@ -512,7 +526,7 @@ async fn thousands_of_idle_connections() {
     println!("{count} idle TLS connections: {silent} MiB, {before} before (pass: at most 160)");
     println!("a new client's whole first post: {newcomer:?} at most (pass: 1 s)");
     let (before, pages, late) = with_idle(96, count, ask_for_little).await;
-    println!("{count} idle pages over h2: {pages} MiB, {before} before (pass: at most 400, of the 512 that the unit allows)");
+    println!("{count} idle pages over h2: {pages} MiB, {before} before (pass: at most 400, of the 1024 that the unit allows)");
     println!("a new client's whole first post: {late:?} at most (pass: 1 s)");
     assert!(silent <= 160 && pages <= 400 && newcomer.max(late) <= Duration::from_secs(1));
 }

@@ -34,7 +34,7 @@ use porchlight_proto::time::{SLOTS_PER_DAY, Timing, day_of, is_safeguarding};
 use porchlight_relay::clock::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::pki_types::ServerName;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
@@ -800,7 +800,10 @@ fn a_time_is_known_in_any_form() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_write_says_who_where_or_when() {
-    let site = short_lived(102, USUAL);
+    let mut site = short_lived(102, USUAL);
+    let counters = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    site.top += &format!("admin_listen = \"{counters}\"\n");
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
     let record = site.path("record");
     the_search_of_writes_finds(&site, &record);
 
@@ -823,6 +826,22 @@ async fn no_write_says_who_where_or_when() {
         client.get(call).await.ok();
     }
     client.send("GET", "/wrong1/v1/notice", None, &[]).await;
+    // Her page, and what a browser without h2 does; what is hung up in public, and who reads the counters.
+    client.send("GET", &format!("/{GATE}"), None, &[]).await;
+    let mut plain = Client::connect(process.address, process.spki, Http::One).await;
+    let reply = plain.send("POST", &format!("/{GATE}/v1/up"), None, site.line.post().to_bytes().as_slice()).await;
+    assert_eq!(UpReply::parse(&reply.ok()).unwrap().outcome, UpOutcome::Stored);
+    // A bulletin says itself when it was made, to everybody: this one long ago.
+    let (roster, bulletin) = (site.line.roster(1, USUAL, None), site.line.nth_bulletin(1));
+    for (call, body) in [("desk/roster", roster.bytes().as_slice()), ("desk/bulletin", &bulletin)] {
+        let reply = desk(&process, &mut client, &site.line, &site.line.lead, ("PUT", call), body).await;
+        assert_eq!(DeskReply::parse(&reply.ok()).unwrap().outcome, DeskOutcome::Done, "{call}");
+    }
+    let mut reader = tokio::net::TcpStream::connect(counters).await.unwrap();
+    reader.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut told = String::new();
+    reader.read_to_string(&mut told).await.unwrap();
+    assert!(told.contains("cells_stored"), "VOID: no counters: {told}");
     markers.push(("a gate".into(), format!("/{GATE}").into_bytes()));
     markers.push(("a knock".into(), b"wrong1".to_vec()));
     let slot = (USUAL.slow_slot(SystemClock.wall()) + 2..).find(|slot| !is_safeguarding(*slot)).unwrap();

@@ -363,7 +363,7 @@ async fn no_shape_of_a_request_tells_a_gate_from_a_missing_page() {
 }
 
 /// What is said on a fresh h2 connection after its preface, with `@` for the path in heads. None of them is a call.
-pub(crate) fn h2_shapes() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn h2_shapes() -> Vec<Shape> {
     use crate::frames::*;
     type Headers<'a> = &'a [(&'a [u8], &'a [u8])];
     let ends = END_HEADERS | END_STREAM;
@@ -554,38 +554,62 @@ fn about(shape: &[u8], path: &str) -> Vec<u8> {
     said
 }
 
+/// What is said, by what it is, with `@` for the path.
+pub(crate) type Shape = (&'static str, Vec<u8>);
+
+/// How often a shape is looked at, and how many equal rounds in a row it takes after one that was not.
+const ROUNDS: usize = 12;
+const AGAIN: u32 = 3;
+
+/// Fails unless every shape gets the same everywhere. So many are looked at in the same moment, and a round says of each whether it did.
+///
+/// A second that ends between two replies, or two replies that overtake each other, make a round unequal that tells nothing. But what tells a
+/// gate in every other round would be let through by one that is equal: whoever was told apart has to be equal three times running.
+pub(crate) async fn alike(shapes: &[Shape], at_once: usize, round: impl AsyncFn(&[&Shape]) -> Vec<bool>) {
+    for batch in shapes.chunks(at_once) {
+        let mut doubtful: Vec<(&Shape, u32)> = batch.iter().map(|shape| (shape, 1)).collect();
+        for _ in 0..ROUNDS {
+            let asked: Vec<&Shape> = doubtful.iter().map(|(shape, _)| *shape).collect();
+            for ((shape, left), is_equal) in doubtful.iter_mut().zip(round(&asked).await) {
+                if !is_equal {
+                    println!("{}: unequal in one round", shape.0);
+                }
+                *left = if is_equal { *left - 1 } else { AGAIN };
+            }
+            doubtful.retain(|(_, left)| *left > 0);
+            if doubtful.is_empty() {
+                break;
+            }
+        }
+        let names: Vec<&str> = doubtful.iter().map(|(shape, _)| shape.0).collect();
+        assert!(names.is_empty(), "told apart: {names:?}");
+    }
+}
+
 /// Every shape gets the same at each of the paths and from each of the ends.
-pub(crate) async fn alike_over_h2(shapes: &[(&'static str, Vec<u8>)], paths: &[String], ends: &[(SocketAddr, [u8; 32])]) {
+pub(crate) async fn alike_over_h2(shapes: &[Shape], paths: &[String], ends: &[(SocketAddr, [u8; 32])]) {
     assert!(
         paths.iter().all(|path| path.len() == paths[0].len()),
         "how long a head is shows in the answers to heads that are too long"
     );
-    for batch in shapes.chunks(12) {
-        let mut unequal: Vec<&(&str, Vec<u8>)> = batch.iter().collect();
-        // The date is packed into the head, and a second may end between two replies. What tells a gate tells it every time.
-        for _ in 0..6 {
-            let mut talks = tokio::task::JoinSet::new();
-            for (nth, (_, shape)) in unequal.iter().enumerate() {
-                for (at, path) in paths.iter().enumerate() {
-                    for (address, spki) in ends.iter().copied() {
-                        let said = about(shape, path);
-                        talks.spawn(async move { (nth, at, talk_h2(address, spki, said).await) });
-                    }
+    alike(shapes, 12, async |shapes| {
+        let mut talks = tokio::task::JoinSet::new();
+        for (nth, (_, shape)) in shapes.iter().enumerate() {
+            for path in paths {
+                for (address, spki) in ends.iter().copied() {
+                    let said = about(shape, path);
+                    talks.spawn(async move { (nth, talk_h2(address, spki, said).await) });
                 }
             }
-            let mut heard: Vec<std::collections::BTreeSet<Streams>> = vec![Default::default(); unequal.len()];
-            while let Some(talk) = talks.join_next().await {
-                let (nth, _, streams) = talk.unwrap();
-                heard[nth].insert(streams);
-            }
-            unequal = unequal.into_iter().zip(&heard).filter(|(_, heard)| heard.len() > 1).map(|(shape, _)| shape).collect();
-            if unequal.is_empty() {
-                break;
-            }
         }
-        let names: Vec<&str> = unequal.iter().map(|(name, _)| *name).collect();
-        assert!(names.is_empty(), "told apart every time: {names:?}");
-    }
+        let mut heard: Vec<std::collections::BTreeSet<Streams>> = vec![Default::default(); shapes.len()];
+        while let Some(talk) = talks.join_next().await {
+            let (nth, streams) = talk.unwrap();
+            heard[nth].insert(streams);
+        }
+        heard.iter().map(|heard| heard.len() == 1).collect()
+    })
+    .await;
 }
 
 /// As over HTTP/1.1: a path near a gate, a path nowhere, and a site without any line answer alike, frame for frame.

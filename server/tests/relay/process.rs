@@ -786,6 +786,10 @@ async fn live_through(dir: &Path, line: &TestLine, fixture: &Fixture, case: &Cas
             let is_one_slot = case.now.as_ref().is_some_and(|now| now.len() == case.was.len() && now[..64] == case.was[..64]);
             let hurt_count = hurt.len() + usize::from(!left.has_slots) + usize::from(!left.has_blob);
             assert!(!is_one_slot || hurt_count <= 1, "{name}: one slot opens one epoch");
+            if is_one_slot && hurt_count == 1 {
+                println!("{name}: {hurt:?}, slots {}, blob {}", left.has_slots, left.has_blob);
+                process.hear("Check the disk");
+            }
         }
     }
     assert!(is_said || case.path.starts_with("data/public"), "{name}: what the line says lay elsewhere");
@@ -1166,6 +1170,7 @@ async fn soak(seed: u64, epoch: u64, in_one: usize) -> Vec<Taken> {
         taken.push(Taken::by(process.child.id(), &site.path("data")));
     }
     process.stop().await;
+    assert!(posted.len() > 20 * taken.len(), "VOID: of what was posted hardly anything was stored");
     println!("{} cells in {} epochs of {epoch} s: none lost, none late (pass: 0)", posted.len(), taken.len());
     taken
 }

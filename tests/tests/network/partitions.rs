@@ -93,7 +93,7 @@ fn live_through_cuts(name: &str, whose: Whose) {
     let (country, _relay) = Country::new(&mut rng);
     let mut watch = country.site.watch();
     let cuts = std::env::var("PORCHLIGHT_CUTS").ok().and_then(|cuts| cuts.parse().ok()).unwrap_or(CUTS);
-    let (mut letters, mut answers) = (Vec::new(), BTreeSet::new());
+    let (mut letters, mut answers, mut made) = (Vec::new(), BTreeSet::new(), 0);
     for cut in 0..cuts {
         let packets = u64::from(1 + rng.next_u32() % PACKETS);
         // Of every three one is short enough for TCP to bridge, the others outlast a call's patience.
@@ -108,6 +108,7 @@ fn live_through_cuts(name: &str, whose: Whose) {
         std::thread::scope(|scope| {
             let visit = scope.spawn(|| write(&country, &new));
             let is_cut = wire.cut_after(packets, Duration::from_secs(20));
+            made += usize::from(is_cut);
             if is_cut {
                 // How long it lasts is what is tried, not something that is waited for.
                 std::thread::sleep(lasts);
@@ -136,6 +137,7 @@ fn live_through_cuts(name: &str, whose: Whose) {
         answers.insert(answer);
         assert!(watch.runs(), "the watch has ended: {}", watch.said());
     }
+    assert!(2 * made > cuts, "VOID: {made} of {cuts} visits were cut");
     assert_eq!(read(&country.caller, answers.len()), answers);
     letters.sort();
     assert_eq!(shown(&country.site, &country.caller), letters);

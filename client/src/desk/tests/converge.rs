@@ -381,6 +381,7 @@ fn random_histories_converge() {
     for seed in first..first + count {
         history(seed);
     }
+    println!("{count} histories from seed {first}: each came to one board (pass: all)");
 }
 
 #[test]

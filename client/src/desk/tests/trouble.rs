@@ -669,6 +669,24 @@ fn history(seed: u64) -> BTreeMap<&'static str, u64> {
     trouble.counted
 }
 
+/// What goes wrong, by the names under which it is counted.
+const TROUBLES: [&str; 14] = [
+    "forgotten below the floor",
+    "withheld",
+    "shown two things",
+    "repeated",
+    "another life",
+    "rolled back",
+    "killed",
+    "asked",
+    "left a board",
+    "took a board",
+    "away",
+    "restored",
+    "revoked",
+    "replaced",
+];
+
 #[test]
 fn whatever_goes_wrong_those_who_are_left_come_to_one_board() {
     let first: u64 = std::env::var("PORCHLIGHT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
@@ -679,5 +697,8 @@ fn whatever_goes_wrong_those_who_are_left_come_to_one_board() {
             *all.entry(what).or_default() += times;
         }
     }
-    println!("{count} histories from seed {first}: {all:?}");
+    println!("{count} histories from seed {first}, each came to one board (pass: all): {all:?}");
+    // In a few of them not everything happens.
+    let missing: Vec<&str> = TROUBLES.into_iter().filter(|what| !all.contains_key(what)).collect();
+    assert!(count < 100 || missing.is_empty(), "VOID: {missing:?} never happened");
 }
