@@ -4,7 +4,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -36,7 +36,7 @@ use crate::gate::sources::{Seated, Sources};
 use crate::lane::{Ground, Line};
 use crate::process::memory::{Memory, SystemMemory};
 use crate::process::swap;
-use crate::seal::{self, Keyring, KeyringError, Sealer};
+use crate::seal::{self, Keyring, KeyringError, KeyringMedium, Sealer};
 use crate::stack;
 use crate::store::{Ballast, MemoryStore, SledStore, Store};
 
@@ -56,6 +56,10 @@ const LOOKS: u32 = 4;
 /// Bytes in memory beyond which connections are asked to leave, as long as it grows: more than a full house takes, and so much less than
 /// what the unit allows (`MemoryMax`) that what comes meanwhile has room.
 const MEMORY_ENOUGH: u64 = 384 << 20;
+
+/// Bytes in memory beyond which a connection that is cut short leaves nothing behind: half of it is what lies in the kernel for as many as come
+/// and go in a minute from a dozen addresses.
+const MEMORY_GENTLE: u64 = 256 << 20;
 
 /// Bytes by which memory goes up and down and has not grown: what the devices' room takes and gives back, and some more.
 const MEMORY_SWAY: u64 = 32 << 20;
@@ -170,6 +174,8 @@ struct Rooms {
     /// Bytes in memory beyond which connections are asked to leave: grows with what is not given back, which others use again, and falls once
     /// more was given back than memory sways by; if it stayed, whoever fills memory again at once would find it higher each time.
     enough: AtomicU64,
+    /// Whether it holds more than [`MEMORY_GENTLE`].
+    is_short: Arc<AtomicBool>,
     /// Whether the machine swapped when the relay started: then whoever started it was told.
     swapped: bool,
     trouble: watch::Sender<Trouble>,
@@ -199,7 +205,7 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     };
     let rooms = Arc::new(open_rooms(settings, world, kept)?);
     let (stop, stopping) = watch::channel(false);
-    let listener = Listener::bind(&settings.listen)
+    let listener = Listener::bind(&settings.listen, Arc::clone(&rooms.is_short))
         .await
         .map_err(|error| StartError::Listen("listen", listen_text(&settings.listen), error))?;
     if listener.is_front() != identity.is_none() {
@@ -370,6 +376,7 @@ impl Rooms {
     /// Whatever makes a library keep more than anybody thought of, it ends before the system ends the relay.
     fn relieve(&self) {
         let Some(resident) = self.memory.resident() else { return };
+        self.is_short.store(resident > MEMORY_GENTLE, Ordering::Relaxed);
         let enough = self.enough.load(Ordering::Relaxed);
         if resident > enough {
             self.sources.relieve(resident - MEMORY_ENOUGH / 2);
@@ -528,8 +535,10 @@ const fn cell_cost(store: StoreKind) -> u64 {
 
 /// Wipes the keys that have died, where there is a keyring: for a relay that found a reason not to start, and is started again and again.
 pub fn forget_dead(settings: &Settings, world: &World) {
-    if settings.store == StoreKind::Sled && settings.keyring_dir.join(seal::KEYRING_FILE).exists() {
-        stack::wiped(|| drop(open_keyring(settings, world)));
+    // Wherever it lies: a keyring that should not lie there holds keys all the same.
+    let anywhere = Settings { keyring_medium: KeyringMedium::Anywhere, ..settings.clone() };
+    if settings.keyring_dir.join(seal::KEYRING_FILE).exists() {
+        stack::wiped(|| drop(open_keyring(&anywhere, world)));
     }
 }
 
@@ -585,5 +594,6 @@ fn open_rooms(settings: &Settings, world: &World, (store, keyring): (Arc<dyn Sto
     let (trouble, failures) = (watch::Sender::new(Trouble::default()), Mutex::default());
     let swapped = swap::is_on();
     let (memory, enough) = (Arc::clone(&world.memory), AtomicU64::new(MEMORY_ENOUGH));
-    Ok(Rooms { memory, enough, swapped, trouble, failures, sealer, clock, lines, sources, quota, ballast, counters })
+    let is_short = Arc::default();
+    Ok(Rooms { memory, enough, is_short, swapped, trouble, failures, sealer, clock, lines, sources, quota, ballast, counters })
 }

@@ -6,7 +6,7 @@ use porchlight_proto::limits::BLOB_LEN;
 use porchlight_proto::line::LineId;
 
 use super::up::NotTaken;
-use super::{Ground, epoch_number, is_of_this_clock, millis_to_end};
+use super::{Ground, dies_too_late, dies_too_soon, epoch_number, millis_to_end};
 use crate::seal::{Epoch, EpochName, Lane, SealError};
 use crate::store::{RecordKey, StoreError};
 
@@ -109,7 +109,8 @@ impl Blobs {
         let is_current = |epoch: &Epoch| {
             epoch.name.number == number
                 && boot < epoch.death
-                && is_of_this_clock(epoch, death)
+                && !dies_too_soon(epoch, death)
+                && !dies_too_late(epoch, death)
                 && closed.is_none_or(|bad| bad.place != epoch.place)
         };
         if let Some(epoch) = self.ground.sealer.held(Lane::Blob, &self.line).into_iter().rfind(is_current) {

@@ -77,10 +77,15 @@ impl Writer<'_> {
 /// How far the end of a key may lie from what this clock makes of it, in milliseconds.
 const CLOCKS_APART: u64 = 3_600_000;
 
-/// Whether an epoch was begun by a clock that told the same time, since its key is to die at the time given. One of a clock that was days ahead
-/// would die days too soon, and with it what is written under it now.
-fn is_of_this_clock(epoch: &Epoch, death: BootMillis) -> bool {
-    epoch.death.0.abs_diff(death.0) <= CLOCKS_APART
+/// Whether an epoch's key dies long before it should by this clock: one of a clock that was days ahead would take along what is written under it
+/// now.
+fn dies_too_soon(epoch: &Epoch, death: BootMillis) -> bool {
+    epoch.death.after(CLOCKS_APART) < death
+}
+
+/// Whether it dies long after that: what is written under it now would outlive its time.
+fn dies_too_late(epoch: &Epoch, death: BootMillis) -> bool {
+    death.after(CLOCKS_APART) < epoch.death
 }
 
 /// What lines share.

@@ -14,7 +14,7 @@ use porchlight_proto::line::LineId;
 use porchlight_proto::time::{Millis, SLOTS_PER_DAY, Timing, day_of, is_safeguarding};
 
 use super::fast::DownCell;
-use super::{Ground, Hand, SlotWrite, Writer, is_of_this_clock};
+use super::{Ground, Hand, SlotWrite, Writer, dies_too_late, dies_too_soon};
 use crate::clock::BootMillis;
 use crate::config::LineSettings;
 use crate::seal::{Epoch, EpochName, Lane, SealError};
@@ -158,13 +158,14 @@ impl SlowTrack {
         let boot = self.ground.clock.boot();
         let mut epochs = self.ground.sealer.held(Lane::Slow, &self.line);
         let end = self.end(number, now);
-        epochs.retain(|epoch| epoch.name.number == number && boot < epoch.death && is_of_this_clock(epoch, end));
+        epochs.retain(|epoch| epoch.name.number == number && boot < epoch.death && !dies_too_soon(epoch, end));
         let mut written = BTreeMap::new();
         for epoch in &epochs {
             written.extend(self.written(epoch)?);
         }
-        if epochs.is_empty() {
-            epochs.push(self.begin(number, 0, now)?);
+        // One that dies too late (a machine that was halted from outside, fewer `slow_days`) keeps what it has, and nothing more is written there.
+        if epochs.last().is_none_or(|epoch| dies_too_late(epoch, end)) {
+            epochs.push(self.begin(number, epochs.len(), now)?);
         }
         Ok(Day { epochs, written, writers: BTreeMap::new(), shown: Vec::new(), page: Bytes::new() })
     }

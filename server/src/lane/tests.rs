@@ -323,6 +323,33 @@ async fn what_is_written_after_a_wrong_clock_was_set_right_lives_as_long_as_it_s
     assert!(shown(&world.line(), 4 * DAY + 30 * HOUR), "and after a restart");
 }
 
+/// A machine that its hoster halts for hours, and a line that keeps slots for fewer days from now on: what was acknowledged is still shown.
+#[tokio::test]
+async fn what_was_written_under_a_key_that_dies_too_late_is_shown_and_nothing_more_is_written_there() {
+    let world = World::new(Arc::new(MemoryStore::new()));
+    let slot = Timing::PRODUCTION.slow_slot(NOON) + 1;
+    assert_eq!(world.line().slow.write(slot, &Box::new([7; 1024]), &worker(1), NOON), SlotWrite::Written);
+    world.clock.set_wall(NOON.plus(3 * HOUR));
+    let (line, now) = (world.line(), NOON.plus(3 * HOUR));
+    let shown = |line: &Line| line.slow.page(Timing::PRODUCTION.day(NOON), now).unwrap();
+    let before = shown(&line);
+    assert!(before.chunks(1024).any(|shown| shown == [7; 1024]));
+    let later = (Timing::PRODUCTION.slow_slot(now) + 1..).find(|slot| !porchlight_proto::time::is_safeguarding(*slot)).unwrap();
+    assert_eq!(line.slow.write(later, &Box::new([8; 1024]), &worker(1), now), SlotWrite::Written);
+    let held = line.ground.sealer.held(crate::seal::Lane::Slow, &line.settings.id);
+    let of_day = |epoch: &&Epoch| epoch.name.number == porchlight_proto::time::day_of(later);
+    let last = held.iter().filter(of_day).map(|epoch| epoch.death).min().unwrap();
+    assert_eq!(line.slow.write(slot, &Box::new([9; 1024]), &worker(2), now), SlotWrite::NotOpen);
+    drop(line);
+    let again = world.line();
+    assert_eq!(shown(&again), before, "and is the same after another start");
+    let fewer = LineSettings { timing: Timing { slow_days: 5, ..Timing::PRODUCTION }, ..settings() };
+    let fewer = Line::open(fewer, &world.dir.path().join("public"), &again.ground).unwrap();
+    assert_eq!(shown(&fewer), before, "what is held keeps the life that it was given");
+    let expected = again.ground.clock.boot().after(7 * 24 * HOUR);
+    assert!(last < expected, "what is written now dies on time");
+}
+
 /// A worker's device, of a team nobody has been put out of.
 fn worker(id: u8) -> Writer<'static> {
     Writer { hand: Hand { device: DeviceId([id; 8]), generation: 1 }, role: Role::Worker, is_out: &|_| false }

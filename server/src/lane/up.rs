@@ -207,6 +207,14 @@ impl Writer {
 }
 
 impl State {
+    /// Moves on by `count` positions of the epoch, unless it has been forgotten.
+    fn pass(&mut self, epoch: &Epoch, count: u64) -> bool {
+        let Some(held) = self.epochs.iter_mut().find(|held| held.place == epoch.place) else { return false };
+        held.count = held.count.saturating_add(count);
+        self.next = self.next.saturating_add(count);
+        true
+    }
+
     /// Notes positions that nobody was promised, and lets go of those before the oldest epoch.
     fn refuse(&mut self, positions: Range<u64>) {
         let oldest = self.epochs.first().map_or(0, |epoch| epoch.first);
@@ -259,27 +267,19 @@ impl Held {
         let appended = self.ground.sealer.append(&epoch, &plain, count, self.ground.clock.boot());
         match &appended {
             // The hour may have ended, and all of that epoch been forgotten, since it was written to: then this went with it.
-            Ok(()) if !self.pass(&epoch, count) => return Err(SealError::Dead),
+            Ok(()) if !self.state().pass(&epoch, count) => return Err(SealError::Dead),
             Ok(()) => {}
             // The records may lie there all the same. Nobody else gets their positions: they would come before what is written later.
             Err(SealError::Store(StoreError::Medium(_))) if self.ground.sealer.count(&epoch, count).is_ok() => {
-                if self.pass(&epoch, count) {
-                    self.state().refuse(first..first.saturating_add(count));
+                let mut state = self.state();
+                if state.pass(&epoch, count) {
+                    state.refuse(first..first.saturating_add(count));
                 }
             }
             Err(SealError::Store(StoreError::Medium(_)) | SealError::Keyring(_)) => self.give_up_newest(),
             Err(_) => {}
         }
         appended
-    }
-
-    /// Moves on by `count` positions of the epoch, unless it has been forgotten.
-    fn pass(&self, epoch: &Epoch, count: u64) -> bool {
-        let mut state = self.state();
-        let Some(held) = state.epochs.iter_mut().find(|held| held.place == epoch.place) else { return false };
-        held.count = held.count.saturating_add(count);
-        state.next = state.next.saturating_add(count);
-        true
     }
 
     fn reserve(&self, through: u64) -> Result<(), SealError> {

@@ -116,7 +116,9 @@ impl Host<'_> {
     fn freed_memory(&self) -> Finding {
         let what = "freed memory";
         let told = fs::read_to_string(self.root.join("proc/cmdline")).unwrap_or_default();
-        if told.split_whitespace().any(|word| word == "init_on_free=1") {
+        // Of several the last one counts.
+        let value = told.split_whitespace().filter_map(|word| word.strip_prefix("init_on_free=")).next_back();
+        if value.is_some_and(|value| ["1", "y", "on"].contains(&value)) {
             return finding(what, Verdict::Fine, "is cleared".into());
         }
         let says = "the kernel is not told to clear it: a relay that is killed leaves its keys there until something else comes to lie over them. Put \
@@ -461,7 +463,7 @@ mod tests {
                 "memory that keeps what it held",
                 "freed memory",
                 Verdict::Doubtful,
-                Box::new(write("proc/cmdline", "BOOT_IMAGE=/vmlinuz ro init_on_free=0\n")),
+                Box::new(write("proc/cmdline", "BOOT_IMAGE=/vmlinuz ro init_on_free=1 init_on_free=0\n")),
             ),
             (
                 "a directory of logs that cannot be read",
