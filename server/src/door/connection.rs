@@ -37,7 +37,7 @@ use super::{BODY_MAX, reply};
 use crate::clock::Clock;
 use crate::config::Deadlines;
 use crate::counters::Counters;
-use crate::gate::owing::{Held, LITTLE, Owing};
+use crate::gate::owing::{Held, Owing};
 use crate::gate::sources::{Seated, Source, Standing};
 use crate::stack;
 
@@ -56,7 +56,7 @@ const HANDSHAKE_MAX: usize = 24 * 1024;
 const UNSENT_MAX: usize = 16 * 1024;
 
 /// Bytes in the steps by which a body counts as it comes, the first before any of it does: what is kept to hear it.
-const HEARING: usize = LITTLE;
+const HEARING: usize = 8 * 1024;
 
 /// Bytes of a body that may be under way on h2: the longest there is.
 const WINDOW: u32 = 65_536;
@@ -320,6 +320,8 @@ async fn collected(hall: &Hall, from: &Whence, mut body: Incoming) -> Result<(Op
         while held.len() * HEARING < len {
             held.push(hall.room_for(from, HEARING)?);
         }
+        // No more than it counts for: a vector by itself doubles.
+        whole.reserve_exact(held.len() * HEARING - whole.len());
         whole.extend_from_slice(&piece);
     }
     Ok((Some(Body::from(whole)), held))

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -39,9 +39,9 @@ const IN: usize = 16 * 1024;
 /// itself it wants more when a third of all it may hold is gone, for which somebody with a kilobyte a second was cut off.
 const PIECE: usize = 4 * 1024 + 16;
 
-/// Milliseconds after which the kernel gives up what a peer does not take, longer than any deadline here. By itself it tries for minutes, also
-/// when the connection is over.
-const UNTAKEN_MS: u32 = 30_000;
+/// Milliseconds after which the kernel gives up what a peer does not take of a connection that is over; by itself it tries for minutes. Of one
+/// that goes on it would give up peers who take a packet at a time as well.
+const UNTAKEN_MS: u32 = 60_000;
 
 /// Where the relay is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +66,8 @@ impl fmt::Display for Bound {
 
 /// A bound listener.
 pub enum Listener {
-    /// On an address.
-    Tcp(TcpListener),
+    /// On an address; and whether memory is short.
+    Tcp(TcpListener, Arc<AtomicBool>),
     /// On a socket, which is removed when the listener is dropped; unless it was handed over.
     Unix(UnixListener, Option<SocketFile>),
 }
@@ -86,17 +86,17 @@ impl Listener {
     #[must_use]
     pub fn is_public(&self) -> bool {
         match self {
-            Self::Tcp(listener) => listener.local_addr().is_ok_and(|address| !address.ip().is_loopback()),
+            Self::Tcp(listener, _) => listener.local_addr().is_ok_and(|address| !address.ip().is_loopback()),
             Self::Unix(..) => false,
         }
     }
 
-    /// Binds.
+    /// Binds. What becomes of connections that are cut short goes by whether memory is short then.
     ///
     /// # Errors
     ///
     /// What the system says, above all that the address is in use.
-    pub async fn bind(listen: &Listen) -> io::Result<Self> {
+    pub async fn bind(listen: &Listen, is_short: Arc<AtomicBool>) -> io::Result<Self> {
         match listen {
             Listen::Tcp(address) => {
                 let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -104,7 +104,7 @@ impl Listener {
                 socket.set_reuseaddr(true)?;
                 hold_to_bounds(&socket)?;
                 socket.bind(*address)?;
-                Ok(Self::Tcp(socket.listen(BACKLOG)?))
+                Ok(Self::Tcp(socket.listen(BACKLOG)?, is_short))
             }
             Listen::Unix(path) => {
                 clear_socket(path).await?;
@@ -113,17 +113,17 @@ impl Listener {
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
                 Ok(Self::Unix(listener, Some(SocketFile(path.clone()))))
             }
-            Listen::Handed => Self::handed(),
+            Listen::Handed => Self::handed(is_short),
         }
     }
 
     /// The first socket that the service manager handed over, of whichever kind it is.
-    fn handed() -> io::Result<Self> {
+    fn handed(is_short: Arc<AtomicBool>) -> io::Result<Self> {
         let mut handed = ListenFd::from_env();
         if let Ok(Some(listener)) = handed.take_tcp_listener(0) {
             listener.set_nonblocking(true)?;
             hold_to_bounds(&listener)?;
-            return Ok(Self::Tcp(TcpListener::from_std(listener)?));
+            return Ok(Self::Tcp(TcpListener::from_std(listener)?, is_short));
         }
         let nothing = || io::Error::new(io::ErrorKind::NotFound, "no socket was handed over: start it by its .socket unit");
         let listener = handed.take_unix_listener(0)?.ok_or_else(nothing)?;
@@ -144,7 +144,7 @@ impl Listener {
     /// What the system says.
     pub fn bound(&self) -> io::Result<Bound> {
         match self {
-            Self::Tcp(listener) => Ok(Bound::Tcp(listener.local_addr()?)),
+            Self::Tcp(listener, _) => Ok(Bound::Tcp(listener.local_addr()?)),
             Self::Unix(_, Some(file)) => Ok(Bound::Unix(file.0.clone())),
             Self::Unix(_, None) => Ok(Bound::Handed),
         }
@@ -163,11 +163,11 @@ impl Listener {
 
     async fn accepted(&self) -> Option<(Wire, Option<IpAddr>)> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp(listener, is_short) => {
                 let (stream, from) = listener.accept().await.ok()?;
                 // Without this a reply can wait 40 ms for an acknowledgement (measured while designing).
                 let _ = stream.set_nodelay(true);
-                Some((Wire::Tcp(stream), Some(from.ip())))
+                Some((Wire::Tcp(stream, Arc::clone(is_short)), Some(from.ip())))
             }
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await.ok()?;
@@ -180,11 +180,10 @@ impl Listener {
     }
 }
 
-/// What each connection has from its listener: how much the kernel keeps for it, and for how long.
+/// What each connection has from its listener: how much the kernel keeps for it.
 fn hold_to_bounds(listener: impl AsFd) -> io::Result<()> {
     sockopt::set_socket_send_buffer_size(&listener, OUT)?;
-    sockopt::set_socket_recv_buffer_size(&listener, IN)?;
-    Ok(sockopt::set_tcp_user_timeout(&listener, UNTAKEN_MS)?)
+    Ok(sockopt::set_socket_recv_buffer_size(&listener, IN)?)
 }
 
 /// Removes a socket that a killed relay left behind; refuses anything else, and a socket that somebody still serves.
@@ -208,20 +207,21 @@ const UNIX_UNSENT: usize = 8 * 1024;
 /// A connection before TLS.
 ///
 /// In order it ends when the peer has taken what was written, but for a packet or two, and until then it has its place. What is ended before
-/// that takes along what the peer has not taken, by a reset: else the kernel would keep it for minutes, and the place would already be somebody
-/// else's.
+/// that leaves to the kernel what the peer has not taken, for a minute: a slow line may be taking it. Where memory is short it takes that along,
+/// by a reset: from many addresses what is left would be more than the relay may have.
 pub enum Wire {
-    /// Over the network.
-    Tcp(TcpStream),
+    /// Over the network; and whether memory is short.
+    Tcp(TcpStream, Arc<AtomicBool>),
     /// Through a socket.
     Unix(UnixStream),
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if let Self::Tcp(stream) = self {
+        if let Self::Tcp(stream, is_short) = self {
+            let _ = sockopt::set_tcp_user_timeout(&*stream, UNTAKEN_MS);
             narrow(stream);
-            if !wants_more(stream) {
+            if is_short.load(Ordering::Relaxed) && !wants_more(stream) {
                 let _ = stream.set_zero_linger();
             }
         }
@@ -328,7 +328,7 @@ impl AsyncWrite for Greeted {
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tcp(stream, _) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -337,7 +337,7 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => {
+            Self::Tcp(stream, _) => {
                 ready!(poll_wants_more(stream, cx))?;
                 Pin::new(stream).poll_write(cx, buf.get(..PIECE).unwrap_or(buf))
             }
@@ -348,11 +348,11 @@ impl AsyncWrite for Wire {
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             // What is little goes as one packet.
-            Self::Tcp(stream) if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= PIECE => {
+            Self::Tcp(stream, _) if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= PIECE => {
                 ready!(poll_wants_more(stream, cx))?;
                 Pin::new(stream).poll_write_vectored(cx, bufs)
             }
-            Self::Tcp(stream) => {
+            Self::Tcp(stream, _) => {
                 ready!(poll_wants_more(stream, cx))?;
                 let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &**buf);
                 Pin::new(stream).poll_write(cx, first.get(..PIECE).unwrap_or(first))
@@ -367,14 +367,14 @@ impl AsyncWrite for Wire {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tcp(stream, _) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => {
+            Self::Tcp(stream, _) => {
                 narrow(stream);
                 ready!(poll_wants_more(stream, cx))?;
                 Pin::new(stream).poll_shutdown(cx)
@@ -391,8 +391,9 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// A connection by a listener of ours, of a peer who has room for little.
-    async fn accepted() -> (Wire, TcpStream) {
-        let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap();
+    async fn accepted(is_short: bool) -> (Wire, TcpStream) {
+        let is_short = Arc::new(AtomicBool::new(is_short));
+        let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap()), is_short).await.unwrap();
         let Bound::Tcp(address) = listener.bound().unwrap() else { panic!("it is on an address") };
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
@@ -411,26 +412,32 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_kernel_holds_for_a_peer_is_bounded_each_way() {
-        let (mut wire, _peer) = accepted().await;
-        let Wire::Tcp(stream) = &wire else { panic!("it is no socket") };
+        let (mut wire, _peer) = accepted(false).await;
+        let Wire::Tcp(stream, _) = &wire else { panic!("it is no socket") };
         let [send, receive] = [sockopt::socket_send_buffer_size(stream), sockopt::socket_recv_buffer_size(stream)];
         assert_eq!([send.unwrap(), receive.unwrap()], [2 * OUT, 2 * IN], "the kernel doubles it");
-        assert_eq!(sockopt::tcp_user_timeout(stream).unwrap(), UNTAKEN_MS);
+        assert_eq!(sockopt::tcp_user_timeout(stream).unwrap(), 0, "whoever takes a packet at a time goes on");
         let count = filled(&mut wire).await;
         // With what the peer's own kernel takes.
         assert!(count <= 2 * OUT + 16 * 1024, "{count} bytes for somebody who reads nothing");
     }
 
     #[tokio::test]
-    async fn what_is_cut_short_takes_along_what_was_not_taken() {
-        let (mut wire, mut peer) = accepted().await;
+    async fn what_is_cut_short_takes_along_what_was_not_taken_where_memory_is_short() {
+        let (mut wire, mut peer) = accepted(true).await;
         let count = filled(&mut wire).await;
         drop(wire);
         let mut read = Vec::new();
         assert_eq!(peer.read_to_end(&mut read).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         assert!(read.len() < count, "{} of {count} bytes", read.len());
+        // A slow line may be taking it.
+        let (mut wire, mut peer) = accepted(false).await;
+        let count = filled(&mut wire).await;
+        drop(wire);
+        read.clear();
+        assert_eq!(peer.read_to_end(&mut read).await.unwrap(), count);
         // A packet that is under way arrives.
-        let (mut wire, mut peer) = accepted().await;
+        let (mut wire, mut peer) = accepted(true).await;
         wire.write_all(b"goodbye").await.unwrap();
         drop(wire);
         read.clear();
@@ -439,7 +446,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_ends_in_order_waits_for_the_peer_to_take_it() {
-        let (mut wire, mut peer) = accepted().await;
+        let (mut wire, mut peer) = accepted(true).await;
         let count = filled(&mut wire).await;
         let shut = poll_fn(|cx| Poll::Ready(Pin::new(&mut wire).poll_shutdown(cx))).await;
         assert!(shut.is_pending(), "nobody has read yet");

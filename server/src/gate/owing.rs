@@ -14,13 +14,12 @@ pub const ROOM: usize = 48 << 20;
 
 /// Those of them that are kept for connections that hold no more than [`LITTLE`].
 ///
-/// Three thousand such connections fill it, beside some thirty sources that have taken the other half: a dozen addresses with every place that
-/// one may have. Then whoever comes is sent away until theirs are let go of, wherever from. What comes from one source, a /48 of IPv6 with 2,048
-/// connections among them, does not reach that far.
+/// Of what such connections take a source holds at most as much as it leaves, so that with `n` sources that take all they can a `1/(n+1)` of the
+/// room stays free, and whoever comes from elsewhere is served.
 pub const KEPT: usize = ROOM / 2;
 
 /// Bytes that a connection may hold whatever others of its source do: the body of any call but a blob's, or whatever a caller is answered that
-/// is not the same for everybody.
+/// is not the same for everybody. Both at once do not fit: then the next beat brings the one.
 pub const LITTLE: usize = 8 * 1024;
 
 /// Bytes in all of replies to the line's devices, who have shown who they are. A page of their lane has a megabyte: where many strangers fill
@@ -95,7 +94,9 @@ impl Owing {
             left = part.saturating_sub(used);
             used.saturating_add(len) <= part
         };
-        let fits = is_little && len <= free || who.iter().all(have_left);
+        // However little each of them holds, all of a source hold no more together than they leave.
+        let of_source = who.first().map_or(0, |one| state.used(one));
+        let fits = is_little && of_source.saturating_add(len) <= free || who.iter().all(have_left);
         if !fits {
             return None;
         }
