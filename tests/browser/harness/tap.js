@@ -61,6 +61,10 @@ export class Tap {
     this.sockets = new Set();
     this.reader = createReader();
     this.reader.on("stream", this.hear.bind(this));
+    // What cannot be read would be missing in the notes, and look alike.
+    this.reader.on("sessionError", (error) => {
+      throw error;
+    });
     server.on("secureConnection", (near) => this.carry(near));
     // Who hangs up in the middle of a handshake is nobody's visit.
     server.on("tlsClientError", () => {});
