@@ -392,6 +392,35 @@ async fn what_is_not_taken_goes_with_its_connection() {
     }
 }
 
+/// What TLS and the kernel have of a reply counts as taken. A connection on which nothing more is asked for is idle from then on, and on a slow
+/// line the end of the reply is still under way when its time is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_line_gets_the_end_of_a_reply_although_its_connection_was_idle() {
+    const LEN: usize = 60_000;
+    let site = Site::new(96);
+    std::fs::create_dir(site.path("www")).unwrap();
+    for (name, bytes) in [("index.html", b"a".to_vec()), ("404.html", b"b".to_vec()), ("large.bin", vec![7; LEN])] {
+        std::fs::write(site.path("www").join(name), bytes).unwrap();
+    }
+    let site = Site { top: format!("{}decoy_dir = \"www\"\n", site.top), ..site };
+    let mut settings = site.settings();
+    let short = Duration::from_millis(500);
+    settings.deadlines = Deadlines { idle: short, head: short, ..settings.deadlines };
+    let running = site.start_with(&settings).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = tls_over(socket.connect(running.address()).await.unwrap(), running.spki, b"http/1.1").await;
+    slow.write_all(b"GET /large.bin HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let (mut got, mut piece) = (0, [0; 1000]);
+    while got < LEN {
+        let Ok(count @ 1..) = slow.read(&mut piece).await else { panic!("{got} of {LEN} bytes") };
+        got += count;
+        // The pace of the line: nothing waits for this.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(running.relay.counters().deadlines_passed.count(), 1, "VOID: it was never idle");
+}
+
 /// Bodies that are announced and do not come, and replies that are not taken, over many connections from one place, as all come from behind an
 /// onion service: they fill the room for them, and whoever of them wants more is sent away. A newcomer is served meanwhile, and a desk reads
 /// its lane in whole pages, for which that room has nothing left.
