@@ -132,8 +132,7 @@ impl Board {
             return Err(BoardError::Refused);
         }
         // One that was taken down is not kept: who raised it, and when, would lie there in the clear for months.
-        if fresh.rosters.in_force(now).is_some_and(|roster| !matches!(Bulletin::check(&fresh.bulletin, roster, now), Ok(Some(_))))
-        {
+        if fresh.stands(now) == Some(false) {
             fresh.bulletin = [0; BULLETIN_LEN];
         }
         Ok(self.hang(fresh)?)
@@ -205,9 +204,7 @@ impl Board {
         let hung = self.hung();
         let mut stood = self.stood.lock().unwrap_or_else(PoisonError::into_inner);
         let known = stood.as_ref().filter(|(of, at, _)| Arc::ptr_eq(of, &hung) && *at == now).map(|(_, _, stands)| *stands);
-        let stands = known.unwrap_or_else(|| {
-            hung.rosters.in_force(now).is_some_and(|roster| matches!(Bulletin::check(&hung.bulletin, roster, now), Ok(Some(_))))
-        });
+        let stands = known.unwrap_or_else(|| hung.stands(now) == Some(true));
         *stood = Some((Arc::clone(&hung), now, stands));
         if stands { hung.bulletin } else { [0; BULLETIN_LEN] }
     }
@@ -216,6 +213,12 @@ impl Board {
 impl Hung {
     const fn nothing() -> Self {
         Self { rosters: Rosters::new(), bulletin: [0; BULLETIN_LEN], put_out: Vec::new() }
+    }
+
+    /// Whether the bulletin stands by the roster in force; nothing if none is.
+    fn stands(&self, now: Seconds) -> Option<bool> {
+        let roster = self.rosters.in_force(now)?;
+        Some(matches!(Bulletin::check(&self.bulletin, roster, now), Ok(Some(_))))
     }
 
     fn to_bytes(&self) -> Vec<u8> {
