@@ -238,15 +238,21 @@ async fn attacks_on_h2_are_cut_soon() {
     process.stop().await;
 }
 
+/// A site whose strangers see an ordinary website, with a file so large and one of 20,000 bytes.
+fn bakery(seed: u64, large: usize) -> Site {
+    let site = Site::new(seed);
+    std::fs::create_dir(site.path("www")).unwrap();
+    let pages = [("index.html", b"<h1>Bakery</h1>".to_vec()), ("404.html", b"<h1>Sold out</h1>".to_vec())];
+    for (name, bytes) in pages.into_iter().chain([("large.bin", vec![7; large]), ("small.bin", vec![7; 20_000])]) {
+        std::fs::write(site.path("www").join(name), bytes).unwrap();
+    }
+    Site { top: format!("{}decoy_dir = \"www\"\n", site.top), ..site }
+}
+
 /// Somebody who asks and takes nothing holds a connection for as long as a slow telephone might, and then no longer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_is_not_taken_is_not_kept() {
-    let site = Site::new(81);
-    std::fs::create_dir(site.path("www")).unwrap();
-    std::fs::write(site.path("www/index.html"), "<h1>Bakery</h1>").unwrap();
-    std::fs::write(site.path("www/404.html"), "<h1>Sold out</h1>").unwrap();
-    std::fs::write(site.path("www/large.bin"), vec![7; 15 << 20]).unwrap();
-    let site = Site { top: format!("{}decoy_dir = \"www\"\n", site.top), ..site };
+    let site = bakery(81, 15 << 20);
     let mut settings = site.settings();
     // A reply whose end lies in TLS is not owed any more: there the peer is idle.
     settings.deadlines = Deadlines { reply: Duration::from_millis(300), idle: Duration::from_secs(1), ..settings.deadlines };
@@ -303,12 +309,7 @@ async fn a_reply_that_is_not_taken_is_not_kept() {
 /// A ping is answered, for as long as they come: whoever pings takes nothing of a reply by that.
 #[tokio::test(flavor = "multi_thread")]
 async fn pings_do_not_stand_for_a_reply_that_is_not_taken() {
-    let site = Site::new(94);
-    std::fs::create_dir(site.path("www")).unwrap();
-    std::fs::write(site.path("www/index.html"), "<h1>Bakery</h1>").unwrap();
-    std::fs::write(site.path("www/404.html"), "<h1>Sold out</h1>").unwrap();
-    std::fs::write(site.path("www/large.bin"), vec![7; 1 << 20]).unwrap();
-    let site = Site { top: format!("{}decoy_dir = \"www\"\n", site.top), ..site };
+    let site = bakery(94, 1 << 20);
     let mut settings = site.settings();
     settings.deadlines = Deadlines { reply: Duration::from_secs(1), ..settings.deadlines };
     let running = site.start_with(&settings).await;
@@ -352,13 +353,7 @@ fn untaken(port: u16) -> u64 {
 async fn what_is_not_taken_goes_with_its_connection() {
     /// What may lie there for a moment: a goodbye, or a packet that is under way.
     const LITTLE: u64 = 2048;
-    let site = Site::new(95);
-    std::fs::create_dir(site.path("www")).unwrap();
-    std::fs::write(site.path("www/index.html"), "<h1>Bakery</h1>").unwrap();
-    std::fs::write(site.path("www/404.html"), "<h1>Sold out</h1>").unwrap();
-    std::fs::write(site.path("www/large.bin"), vec![7; 1 << 20]).unwrap();
-    std::fs::write(site.path("www/small.bin"), vec![7; 20_000]).unwrap();
-    let site = Site { top: format!("{}decoy_dir = \"www\"\n", site.top), ..site };
+    let site = bakery(95, 1 << 20);
     let mut settings = site.settings();
     let short = Duration::from_secs(1);
     settings.deadlines = Deadlines { reply: short, idle: short, ..settings.deadlines };
@@ -397,12 +392,7 @@ async fn what_is_not_taken_goes_with_its_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_line_gets_the_end_of_a_reply_although_its_connection_was_idle() {
     const LEN: usize = 60_000;
-    let site = Site::new(96);
-    std::fs::create_dir(site.path("www")).unwrap();
-    for (name, bytes) in [("index.html", b"a".to_vec()), ("404.html", b"b".to_vec()), ("large.bin", vec![7; LEN])] {
-        std::fs::write(site.path("www").join(name), bytes).unwrap();
-    }
-    let site = Site { top: format!("{}decoy_dir = \"www\"\n", site.top), ..site };
+    let site = bakery(96, LEN);
     let mut settings = site.settings();
     let short = Duration::from_millis(500);
     settings.deadlines = Deadlines { idle: short, head: short, ..settings.deadlines };
