@@ -43,14 +43,6 @@ function asked(path) {
   });
 }
 
-/** @param {string} text */
-async function whoWrote(text) {
-  for (const { id } of await line.desk("desk list")) {
-    if ((await line.desk("desk show", id)).some((item) => item.kind === "letter" && item.text === text)) return id;
-  }
-  throw new Error("no letter at the desk says so");
-}
-
 test("she writes at a page that comes through the website, is answered, comes back and reads; and the website knows nothing of it", async () => {
   const browser = await launch("chromium", { pin: front.pin });
   try {
@@ -68,7 +60,7 @@ test("she writes at a page that comes through the website, is answered, comes ba
     await browser.type("through the bakery");
     await her.choose("send");
     await her.arrived();
-    await line.desk("desk answer", await whoWrote("through the bakery"), "--text", ANSWER);
+    await line.desk("desk answer", await line.whoWrote("through the bakery"), "--text", ANSWER);
     await her.hears(her.say("read_answer"));
     assert.equal(await her.read(), ANSWER);
     await her.leave();
@@ -89,7 +81,7 @@ test("the native program is receipted and answered through the website", async (
   const [{ phrase }] = await line.caller("new", {});
   const said = await line.caller("checkin", { phrase }, "--status", "talk", "--text", "from a terminal", "--wait", "60s");
   assert.ok(said.some(({ event }) => event === "receipt"), JSON.stringify(said));
-  await line.desk("desk answer", await whoWrote("from a terminal"), "--text", ANSWER, "--wait", "60s");
+  await line.desk("desk answer", await line.whoWrote("from a terminal"), "--text", ANSWER, "--wait", "60s");
   const read = await line.caller("read", { phrase }, "--wait", "60s");
   assert.ok(read.some(({ text }) => text === ANSWER), JSON.stringify(read));
 });

@@ -50,19 +50,6 @@ async function within(name, start, act) {
 }
 
 /**
- * The caller at the desk whose letter says this.
- * @param {string} text
- * @returns {Promise<string>} her id
- */
-async function whoWrote(text) {
-  for (const row of await line.desk("desk list")) {
-    const items = await line.desk("desk show", row.id);
-    if (items.some((item) => item.kind === "letter" && item.text === text)) return row.id;
-  }
-  throw new Error("no letter at the desk says so");
-}
-
-/**
  * Waits until the desk knows that she has read every answer.
  * @param {string} id
  */
@@ -129,7 +116,7 @@ for (const tongue of TONGUES) {
         await browser.type(said);
         await her.choose("send");
         await her.arrived();
-        const id = await whoWrote(said);
+        const id = await line.whoWrote(said);
         await line.desk("desk answer", id, "--text", ANSWER[tongue]);
         await her.hears(her.say("read_answer"));
         assert.equal(await her.read(), ANSWER[tongue]);
@@ -189,7 +176,7 @@ test("chromium: a stop is said wherever she is: after she has read what it stops
     await her.choose("send");
     await her.at("sent");
     await her.arrived();
-    const id = await whoWrote("Where shall I go?");
+    const id = await line.whoWrote("Where shall I go?");
     /** @param {string} where she comes to read it */
     const isStopped = async (where) => {
       await line.desk("desk answer", id, "--stop");
@@ -245,7 +232,7 @@ test("chromium: an answer that she did not open is there when she comes back, an
     await her.choose("send");
     await her.at("sent");
     await her.arrived();
-    const id = await whoWrote("Is anybody there?");
+    const id = await line.whoWrote("Is anybody there?");
     await line.desk("desk answer", id, "--text", "We are.");
     await her.hears(her.say("read_answer"));
     // By the time this has arrived, posts have gone in which it could have been named.
@@ -283,7 +270,7 @@ test("chromium: what one room holds is not shown in another, and words that are 
     await her.choose("send");
     await her.at("sent");
     await her.arrived();
-    const id = await whoWrote("I come back tomorrow.");
+    const id = await line.whoWrote("I come back tomorrow.");
     await her.leave();
     await line.desk("desk answer", id, "--text", "Good.");
 
@@ -346,7 +333,7 @@ for (const name of /** @type {const} */ (["firefox", "chromium-92", "chromium-78
       await browser.type(said);
       await her.choose("send");
       await her.arrived();
-      await line.desk("desk answer", await whoWrote(said), "--text", ANSWER[tongue]);
+      await line.desk("desk answer", await line.whoWrote(said), "--text", ANSWER[tongue]);
       await her.hears(her.say("read_answer"));
       assert.equal(await her.read(), ANSWER[tongue]);
       await her.leave();

@@ -155,6 +155,19 @@ export class Line {
   }
 
   /**
+   * The caller at the desk whose letter says this.
+   * @param {string} text
+   * @returns {Promise<string>} her id
+   */
+  async whoWrote(text) {
+    for (const row of await this.desk("desk list")) {
+      const items = await this.desk("desk show", row.id);
+      if (items.some((item) => item.kind === "letter" && item.text === text)) return row.id;
+    }
+    throw new Error("no letter at the desk says so");
+  }
+
+  /**
    * Runs a verb of the caller's native client to its end, with the card.
    * @param {string} verb `checkin`, `read`, …
    * @param {{phrase?: string, codes?: number[]}} who her eight words, if the verb wants them; and exit codes that are no failure
