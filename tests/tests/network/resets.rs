@@ -14,6 +14,9 @@ use crate::texts;
 /// Visits at once.
 const AT_ONCE: usize = 4;
 
+/// Letters of one caller, at most: a desk holds sixteen of somebody nobody has dealt with.
+const OF_ONE: usize = 12;
+
 /// In a run of all tests only every so manieth record is tried, from a place that chance gives.
 const STRIDE: usize = 9;
 
@@ -74,38 +77,35 @@ pub fn a_visit_that_is_reset_after_any_record_delivers_its_letter_once() {
     let mut rng = texts::rng("resets of a visit");
     let (site, _relay) = Site::published(Plan::default());
     let mut watch = site.watch();
-    let callers: Vec<Caller> = (0..AT_ONCE).map(|_| site.caller()).collect();
+    let first_caller = site.caller();
     let clean = Proxy::new(Reset::Never);
-    write(&callers[0], "clean", &clean);
+    write(&first_caller, "clean", &clean);
     let records = clean.records();
     let first = 1 + rng.next_u32() as usize % stride();
     let began = Instant::now();
     // A visit that goes well has so many; one that was reset has a second handshake.
     let all: Vec<usize> = (first..=records + records / 4).step_by(stride()).collect();
+    let of_one = all.len().div_ceil(AT_ONCE).min(OF_ONE);
+    let callers: Vec<(Caller, &[usize])> =
+        std::iter::once(first_caller).chain(std::iter::repeat_with(|| site.caller())).zip(all.chunks(of_one)).collect();
     let (next, reset) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        let workers: Vec<_> = callers
-            .iter()
-            .map(|caller| {
-                let (all, next, reset) = (&all, &next, &reset);
-                scope.spawn(move || {
-                    let mut sent = Vec::new();
-                    while let Some(record) = all.get(next.fetch_add(1, Ordering::SeqCst)) {
-                        let (proxy, letter) = (Proxy::new(Reset::Once(*record)), format!("letter {record}"));
-                        write(caller, &letter, &proxy);
-                        reset.fetch_add(proxy.resets(), Ordering::SeqCst);
-                        sent.push(letter);
-                    }
-                    sent
-                })
-            })
-            .collect();
-        for (number, (worker, caller)) in workers.into_iter().zip(&callers).enumerate() {
-            let sent = worker.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause));
-            let clean = (number == 0).then(|| "clean".to_owned());
-            assert_eq!(shown(&site, caller), sorted(sent.into_iter().chain(clean)), "at the desk");
-        }
+        let writes = || {
+            while let Some((caller, records)) = callers.get(next.fetch_add(1, Ordering::SeqCst)) {
+                for record in *records {
+                    let proxy = Proxy::new(Reset::Once(*record));
+                    write(caller, &format!("letter {record}"), &proxy);
+                    reset.fetch_add(proxy.resets(), Ordering::SeqCst);
+                }
+            }
+        };
+        (0..AT_ONCE).for_each(|_| drop(scope.spawn(writes)));
     });
+    for (number, (caller, records)) in callers.iter().enumerate() {
+        let clean = (number == 0).then(|| "clean".to_owned());
+        let sent = records.iter().map(|record| format!("letter {record}")).chain(clean);
+        assert_eq!(shown(&site, caller), sorted(sent), "at the desk");
+    }
     let reset = reset.into_inner();
     println!(
         "a visit has {records} records; {} visits, {reset} of them reset, in {:?}; every letter and answer, none twice (pass: all)",
@@ -113,7 +113,7 @@ pub fn a_visit_that_is_reset_after_any_record_delivers_its_letter_once() {
         began.elapsed()
     );
     assert!(2 * reset > all.len(), "hardly any visit was reset");
-    for caller in &callers {
+    for (caller, _) in &callers {
         site.desk(&["desk", "answer", &caller.id, "--text", "one answer", "--wait", "60s"]).ends(0);
         assert_eq!(read(caller, 1), BTreeSet::from(["one answer".to_owned()]));
     }
