@@ -29,7 +29,7 @@ use crate::door::tls::{self, Certificate, Identity, TlsError};
 use crate::door::{Door, DoorParts, Served};
 use crate::files;
 use crate::gate::LineGate;
-use crate::gate::owing::{DESK_ROOM, KEPT, Owing, ROOM};
+use crate::gate::owing::{DESK_BODIES, DESK_ROOM, Owing, ROOM};
 use crate::gate::quota::Quota;
 use crate::gate::room::Room;
 use crate::gate::sources::{Seated, Sources};
@@ -57,8 +57,9 @@ const LOOKS: u32 = 4;
 /// what the unit allows (`MemoryMax`) that what comes meanwhile has room.
 const MEMORY_ENOUGH: u64 = 384 << 20;
 
-/// Bytes in memory beyond which a connection that is cut short leaves nothing behind. What one address can leave in the minute that the kernel
-/// keeps it is reckoned at 30 MiB (256 places, taken anew every 25 s, 48 KiB each).
+/// Bytes in memory beyond which a connection that is cut short leaves nothing behind. Else what it has not taken stays in the kernel for a minute,
+/// 48 KiB each: 30 MiB of one address whose connections wait until they are cut, and as much as there is up to here of one that ends each with an
+/// error of its own as soon as that is full.
 const MEMORY_GENTLE: u64 = 256 << 20;
 
 /// Bytes by which memory goes up and down and has not grown: what the devices' room takes and gives back, and some more.
@@ -227,9 +228,10 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
         tls: certificate.clone(),
         clock: Arc::clone(&world.clock),
         deadlines: settings.deadlines,
-        owing: Owing::new(ROOM, KEPT),
-        owing_desks: Owing::new(DESK_ROOM, 0),
-        owing_local: listener.is_public().then(|| Owing::new(ROOM / 2, KEPT / 2)),
+        owing: Owing::new(ROOM),
+        owing_desks: Owing::new(DESK_ROOM),
+        owing_bodies: Owing::new(DESK_BODIES),
+        owing_local: listener.is_public().then(|| Owing::new(ROOM / 2)),
         counters: Arc::clone(&rooms.counters),
         stopping,
     });

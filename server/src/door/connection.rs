@@ -75,6 +75,8 @@ pub struct Hall {
     pub owing: Arc<Owing>,
     /// Room for what the line's devices say and are answered.
     pub owing_desks: Arc<Owing>,
+    /// The same for what they send.
+    pub owing_bodies: Arc<Owing>,
     /// The part of [`Hall::owing`] that is for this machine's own connections, where there are others: an onion service's, which could be all
     /// of one stranger.
     pub owing_local: Option<Arc<Owing>>,
@@ -246,10 +248,12 @@ async fn owed(hall: &Hall, pulse: &Arc<Pulse>, from: &Whence, reply: Response<Bo
 }
 
 impl Hall {
-    /// Room for `len` bytes on behalf of whoever owes them.
+    /// Room for `len` bytes on behalf of whoever owes them. A connection that has shown it is a device's has more than others, for what it sends.
     fn room_for(&self, from: &Whence, len: usize) -> Result<Held, TooSlow> {
-        if from.standing.is_proven() {
-            return self.desk_room_for(from, len);
+        if from.standing.is_proven()
+            && let Some(held) = self.owing_bodies.take(&[from.alone], len)
+        {
+            return Ok(held);
         }
         let held = match self.owing_local.as_ref().filter(|_| from.is_local()) {
             None => self.owing.take(&from.owes, len),
@@ -258,7 +262,7 @@ impl Hall {
         self.or_shed(held)
     }
 
-    /// The same in the devices' room. Of those who have shown who they are, several may sit behind one address.
+    /// The same for a reply to a device. Of those who have shown who they are, several may sit behind one address.
     fn desk_room_for(&self, from: &Whence, len: usize) -> Result<Held, TooSlow> {
         self.or_shed(self.owing_desks.take(&[from.alone], len))
     }

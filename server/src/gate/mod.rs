@@ -150,7 +150,7 @@ impl LineGate {
             return Admission::Stamp;
         }
         let most = self.rate() * self.noise(now).cap / 1000;
-        if !self.share.take(source, most.max(1), now) {
+        if !self.share.take(source, most.max(1), now, self.chance.as_ref()) {
             self.counters.cells_refused.add(1);
             return Admission::Full;
         }

@@ -22,6 +22,7 @@ fn sources(count: u32) -> Vec<Source> {
 fn failures(flooders: u32, minutes: u64, rng: &mut ChaCha20Rng) -> u32 {
     let all = sources(flooders + 1);
     let (good, bad) = all.split_last().unwrap();
+    let chance = SeededChance::new(2);
     let share: Share<Source> = Share::new(3000);
     let (mut failed, mut tries) = (0, 0);
     for minute in 0..minutes {
@@ -29,13 +30,13 @@ fn failures(flooders: u32, minutes: u64, rng: &mut ChaCha20Rng) -> u32 {
             let now = Millis(minute * MINUTE + tick * 100);
             for _ in 0..100 {
                 let source = bad[usize::try_from(rng.next_u32()).unwrap() % bad.len()];
-                let _ = share.take(source, u64::MAX, now);
+                let _ = share.take(source, u64::MAX, now, &chance);
             }
             if tick % 100 == 50 {
                 tries = 3;
             }
             if tries > 0 && tick % 10 == 0 {
-                let is_in = share.take(*good, u64::MAX, now);
+                let is_in = share.take(*good, u64::MAX, now, &chance);
                 tries = if is_in { 0 } else { tries - 1 };
                 failed += u32::from(!is_in && tries == 0);
             }
@@ -54,21 +55,51 @@ fn a_newcomer_gets_in_whoever_floods() {
     }
 }
 
+/// However often each of more than there are places asks: an open page, which asks once in ten seconds, gets its part.
+#[test]
+fn where_more_come_than_there_are_places_lots_are_drawn() {
+    let mut rng = ChaCha20Rng::seed_from_u64(79);
+    for (flooders, least) in [(200, 60), (750, 22), (3000, 3)] {
+        let all = sources(flooders + 1);
+        let (good, bad) = all.split_last().unwrap();
+        let chance = SeededChance::new(2);
+        let share: Share<Source> = Share::new(3000);
+        let (mut got, mut total, minutes) = (0, 0, 10);
+        for minute in 0..minutes {
+            for tick in 0..600 {
+                let now = Millis(minute * MINUTE + tick * 100);
+                // All at once where a turn begins, as who knows it would, and as fast as they can from then on.
+                let each = if tick % 100 == 0 { bad.len() } else { bad.len().min(100) };
+                let from = usize::try_from(rng.next_u32()).unwrap() % bad.len();
+                total += bad.iter().cycle().skip(from).take(each).filter(|one| share.take(**one, u64::MAX, now, &chance)).count();
+                if tick % 100 == 57 {
+                    got += u32::from(share.take(*good, u64::MAX, now, &chance));
+                }
+            }
+        }
+        println!("{flooders} who flood: {got} of {} cells of a page, {total} of theirs", minutes * 6);
+        assert!(got >= least, "{flooders}: {got}");
+        assert!(total <= 3000 * usize::try_from(minutes).unwrap(), "a cap is a cap");
+        assert!(total >= 2400 * usize::try_from(minutes).unwrap(), "and is used: {total}");
+    }
+}
+
 #[test]
 fn where_room_is_scarce_a_newcomer_still_gets_in() {
     let mut rng = ChaCha20Rng::seed_from_u64(78);
     let all = sources(21);
     let (good, bad) = all.split_last().unwrap();
+    let chance = SeededChance::new(2);
     let share: Share<Source> = Share::new(3000);
     let (mut got, minutes) = (0, 50);
     for minute in 0..minutes {
         for tick in 0..600 {
             let now = Millis(minute * MINUTE + tick * 100);
             for _ in 0..100 {
-                let _ = share.take(bad[usize::try_from(rng.next_u32()).unwrap() % bad.len()], 33, now);
+                let _ = share.take(bad[usize::try_from(rng.next_u32()).unwrap() % bad.len()], 33, now, &chance);
             }
             if tick % 100 == 50 {
-                got += u32::from(share.take(*good, 33, now));
+                got += u32::from(share.take(*good, 33, now, &chance));
             }
         }
     }
@@ -79,22 +110,31 @@ fn where_room_is_scarce_a_newcomer_still_gets_in() {
 #[test]
 fn a_cap_is_a_cap_and_ends_with_its_minute() {
     let all = sources(500);
+    let chance = SeededChance::new(2);
     let share: Share<Source> = Share::new(300);
     let mut taken: HashMap<Source, u32> = HashMap::new();
     for round in 0..50_000_usize {
         let source = all[round % all.len()];
-        if share.take(source, u64::MAX, Millis(u64::try_from(round).unwrap())) {
+        if share.take(source, u64::MAX, Millis(u64::try_from(round).unwrap()), &chance) {
             *taken.entry(source).or_default() += 1;
         }
     }
     assert!(taken.values().sum::<u32>() <= 300);
     assert!(taken.values().sum::<u32>() >= 240, "the cap is used");
-    assert!(share.take(all[0], u64::MAX, Millis(MINUTE)), "another minute");
+    assert!(share.take(all[0], u64::MAX, Millis(MINUTE), &chance), "another minute");
     let alone = Share::of_one(300);
     let late = Millis(MINUTE - 1);
     let scarce: Share<Source> = Share::of_one(300);
-    assert_eq!((0..400).filter(|_| scarce.take(all[0], 20, late)).count(), 20, "where room is scarce that much and no more");
-    assert_eq!((0..400).filter(|_| alone.take(all[0], u64::MAX, late)).count(), 300, "behind a front the whole cap is used");
+    assert_eq!(
+        (0..400).filter(|_| scarce.take(all[0], 20, late, &chance)).count(),
+        20,
+        "where room is scarce that much and no more"
+    );
+    assert_eq!(
+        (0..400).filter(|_| alone.take(all[0], u64::MAX, late, &chance)).count(),
+        300,
+        "behind a front the whole cap is used"
+    );
     let team = Share::new(7);
     let take = |device, count, at| team.take_many(DeviceId([device; 8]), count, 4, Millis(at));
     assert!(take(1, 2, 0) && take(1, 2, 0) && !take(1, 1, 0), "one device has its own end");
@@ -270,4 +310,20 @@ fn a_salt_is_a_lines_own_and_over_when_as_many_stamps_were_spent_of_it_as_are_re
     assert_ne!(stamps.salt(now), first);
     assert!(!stamps.take(&earliest, &line, 7, 10, now), "nothing spent is forgotten while its salt counts");
     assert!(stamps.take(&pay(first), &line, 7, 10, now), "the one before still counts");
+}
+
+#[test]
+fn who_posted_is_forgotten_within_two_minutes_though_nobody_comes() {
+    let gate = gate(3000);
+    let mut rng = ChaCha20Rng::seed_from_u64(15);
+    let all = sources(40);
+    let now = Millis(7 * MINUTE - 1);
+    for source in &all {
+        assert_eq!(gate.admit(&post(&gate, None, &mut rng), *source, 7, now), Admission::Admitted);
+    }
+    assert_eq!(gate.share.known(), 80, "VOID: by what they sent and that they asked");
+    gate.tend(now.plus(MINUTE), BootMillis(0), &[]);
+    assert_eq!(gate.share.known(), 40, "for one more minute by what they sent");
+    gate.tend(now.plus(2 * MINUTE), BootMillis(0), &[]);
+    assert_eq!(gate.share.known(), 0);
 }

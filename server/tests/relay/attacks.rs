@@ -14,7 +14,7 @@ use crate::support::*;
 use porchlight_proto::api::{Notice, UpOutcome};
 use porchlight_proto::limits::LANE_PAGE_MAX_CELLS;
 use porchlight_relay::config::Deadlines;
-use porchlight_relay::gate::owing::{KEPT, LITTLE, ROOM};
+use porchlight_relay::gate::owing::{LITTLE, ROOM};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -482,11 +482,15 @@ async fn whoever_fills_the_room_for_bodies_and_replies_is_sent_away_and_others_a
 fn fit(pieces: usize, each: usize) -> usize {
     let (mut free, mut count) = (ROOM, 0);
     loop {
+        let mut beyond = 0;
         for nth in 1..=pieces {
-            if nth * each > LITTLE.max((free - KEPT) / 4) {
-                return count;
+            if nth * each > LITTLE {
+                beyond += each;
+                if beyond > free / 4 {
+                    return count;
+                }
+                free -= each;
             }
-            free -= each;
             count += 1;
         }
     }
