@@ -132,7 +132,7 @@ impl Board {
             return Err(BoardError::Refused);
         }
         // One that was taken down is not kept: who raised it, and when, would lie there in the clear for months.
-        if fresh.stands(now) == Some(false) {
+        if fresh.is_taken_down(now) {
             fresh.bulletin = [0; BULLETIN_LEN];
         }
         Ok(self.hang(fresh)?)
@@ -219,6 +219,12 @@ impl Hung {
     fn stands(&self, now: Seconds) -> Option<bool> {
         let roster = self.rosters.in_force(now)?;
         Some(matches!(Bulletin::check(&self.bulletin, roster, now), Ok(Some(_))))
+    }
+
+    /// Whether the roster in force says that the bulletin never stands again. One that only seems to come from later stands when the clock is right.
+    fn is_taken_down(&self, now: Seconds) -> bool {
+        let roster = self.rosters.in_force(now);
+        roster.is_some_and(|roster| Bulletin::check(&self.bulletin, roster, Seconds(u64::MAX)).is_err())
     }
 
     fn to_bytes(&self) -> Vec<u8> {

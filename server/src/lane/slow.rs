@@ -96,7 +96,7 @@ impl SlowTrack {
         let count = u64::from(!is_written);
         match self.append(day, (slot, cell), count) {
             Err(SealError::Store(StoreError::Unreadable)) => {
-                day.epochs.push(self.begin(day_of(slot), day.epochs.len(), now)?);
+                day.epochs.push(self.begin(day_of(slot), now)?);
                 self.append(day, (slot, cell), 1)?;
             }
             other => other?,
@@ -158,24 +158,30 @@ impl SlowTrack {
         let boot = self.ground.clock.boot();
         let mut epochs = self.ground.sealer.held(Lane::Slow, &self.line);
         let end = self.end(number, now);
-        epochs.retain(|epoch| epoch.name.number == number && boot < epoch.death && !dies_too_soon(epoch, end));
+        // To a day that is over nothing is written any more: it is shown for as long as its key lives.
+        let is_over = number < self.timing.day(now);
+        epochs.retain(|epoch| epoch.name.number == number && boot < epoch.death);
+        let left_out = epochs.extract_if(.., |epoch| !is_over && dies_too_soon(epoch, end));
+        self.ground.counters.damaged_records.add(left_out.map(|epoch| epoch.count).sum());
         let mut written = BTreeMap::new();
         for epoch in &epochs {
             written.extend(self.written(epoch)?);
         }
         // One that dies too late (a machine that was halted from outside, fewer `slow_days`) keeps what it has, and nothing more is written there.
         if epochs.last().is_none_or(|epoch| dies_too_late(epoch, end)) {
-            epochs.push(self.begin(number, epochs.len(), now)?);
+            epochs.push(self.begin(number, now)?);
         }
         Ok(Day { epochs, written, writers: BTreeMap::new(), shown: Vec::new(), page: Bytes::new() })
     }
 
-    /// Begins the epoch of a day; `nth` counts those whose shelves went bad.
-    fn begin(&self, number: u32, nth: usize, now: Millis) -> Result<Epoch, SealError> {
+    /// Begins an epoch of a day, after all that are held of it, whether or not they are shown: the later counts.
+    fn begin(&self, number: u32, now: Millis) -> Result<Epoch, SealError> {
         let boot = self.ground.clock.boot();
+        let held = self.ground.sealer.held(Lane::Slow, &self.line);
+        let nth = held.iter().filter(|epoch| epoch.name.number == number).map(|epoch| epoch.first + 1).max().unwrap_or(0);
         let unit = u32::from(self.timing.slow_s);
         let name = EpochName { lane: Lane::Slow, line: self.line, number, unit, group: number / DAYS_PER_SHELF };
-        self.ground.sealer.begin(name, nth as u64, boot, self.end(number, now))
+        self.ground.sealer.begin(name, nth, boot, self.end(number, now))
     }
 
     /// When the key of a day dies, by this clock.

@@ -323,6 +323,34 @@ async fn what_is_written_after_a_wrong_clock_was_set_right_lives_as_long_as_it_s
     assert!(shown(&world.line(), 4 * DAY + 30 * HOUR), "and after a restart");
 }
 
+/// The same, and what was written before: days that are over are shown until their keys die, if that is some hours too soon.
+#[tokio::test]
+async fn what_was_written_while_the_clock_was_ahead_is_still_shown_once_it_was_set_right() {
+    const DAY: u64 = 24 * HOUR;
+    const AHEAD: u64 = 3 * HOUR;
+    let world = World::new(Arc::new(MemoryStore::new()));
+    world.clock.set_wall(NOON.plus(AHEAD));
+    let line = world.line();
+    let next =
+        |now| (Timing::PRODUCTION.slow_slot(now) + 1..).find(|slot| !porchlight_proto::time::is_safeguarding(*slot)).unwrap();
+    let slot = next(NOON.plus(AHEAD));
+    let day = porchlight_proto::time::day_of(slot);
+    assert_eq!(line.slow.write(slot, &Box::new([7; 1024]), &worker(1), NOON.plus(AHEAD)), SlotWrite::Written);
+    world.clock.pass(2 * DAY);
+    let now = NOON.plus(2 * DAY);
+    let today = next(now.plus(AHEAD));
+    assert_eq!(line.slow.write(today, &Box::new([8; 1024]), &worker(1), now.plus(AHEAD)), SlotWrite::Written);
+    let before = line.slow.page(day, now.plus(AHEAD)).unwrap();
+    assert!(before.chunks(1024).any(|shown| shown == [7; 1024]), "VOID");
+    drop(line);
+    world.clock.set_wall(now);
+    let line = world.line();
+    assert_eq!(line.slow.page(day, now).unwrap(), before, "to the byte: what nobody wrote stays as well");
+    assert_eq!(line.ground.counters.damaged_records.count(), 0);
+    assert!(line.slow.page(porchlight_proto::time::day_of(today), now).is_some());
+    assert_eq!(line.ground.counters.damaged_records.count(), 1, "what is left out of the day that is written to is counted");
+}
+
 /// A machine that its hoster halts for hours, and a line that keeps slots for fewer days from now on: what was acknowledged is still shown.
 #[tokio::test]
 async fn what_was_written_under_a_key_that_dies_too_late_is_shown_and_nothing_more_is_written_there() {

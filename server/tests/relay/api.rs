@@ -7,7 +7,7 @@ use crate::support::*;
 use porchlight_proto::api::{DeskOutcome, Floor, LanePage, SlotOutcome, UpOutcome};
 use porchlight_proto::cert::DeskCert;
 use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN};
-use porchlight_proto::time::{Seconds, Timing};
+use porchlight_proto::time::{Millis, Seconds, Timing};
 
 const NOBODY: Floor = Floor { life: 0, n: 0 };
 
@@ -373,6 +373,29 @@ async fn a_bulletin_hangs_until_a_newer_one_and_survives_a_restart() {
 
 fn holds(path: &std::path::Path, bytes: &[u8]) -> bool {
     std::fs::read(path).unwrap().windows(bytes.len()).any(|some| some == bytes)
+}
+
+/// Desks hand in a roster whenever there is a newer one, also to a relay that was started with a wrong clock, and nobody raises a bulletin twice.
+#[tokio::test]
+async fn a_bulletin_that_seems_to_come_from_later_stands_again_when_the_clock_is_right() {
+    let site = Site::new(31);
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    let bulletin = site.line.bulletin(NOON.seconds());
+    running.put_roster(&mut client, &site.line.roster(1, Timing::PRODUCTION, None)).await;
+    let reply = running.desk(&mut client, &site.line.worker, "PUT", "desk/bulletin", &bulletin).await;
+    assert_eq!(porchlight_proto::api::DeskReply::parse(&reply.ok()).unwrap().outcome, DeskOutcome::Done);
+    running.relay.stop().await;
+    site.clock.set_wall(Millis(NOON.0 - 1_800_000));
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    assert_eq!(running.notice(&mut client).await.bulletin, [0; 80], "VOID: the clock is not behind");
+    running.put_roster(&mut client, &site.line.roster_of(1, 2, Timing::PRODUCTION, None)).await;
+    running.relay.stop().await;
+    site.clock.set_wall(NOON);
+    let running = site.start().await;
+    let mut client = running.client(Http::Two).await;
+    assert_eq!(running.notice(&mut client).await.bulletin, bulletin);
 }
 
 #[tokio::test]
