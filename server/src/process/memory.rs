@@ -26,7 +26,7 @@ impl SystemMemory {
     /// What the system says where there is no `/proc`.
     pub fn open() -> io::Result<Self> {
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        Ok(Self { own: File::open("/proc/self/statm")?, group: bounded_group(Path::new("/sys/fs/cgroup"), &groups) })
+        Ok(Self { own: File::open("/proc/self/status")?, group: bounded_group(Path::new("/sys/fs/cgroup"), &groups) })
     }
 
     /// What lies in the kernel for this group's connections, which is nobody's resident memory and counts against the bound all the same.
@@ -48,10 +48,12 @@ fn bounded_group(root: &Path, groups: &str) -> Option<File> {
 
 impl Memory for SystemMemory {
     fn resident(&self) -> Option<u64> {
-        let mut text = [0; 128];
+        let mut text = [0; 4096];
         let length = self.own.read_at(&mut text, 0).ok()?;
-        let pages: u64 = std::str::from_utf8(text.get(..length)?).ok()?.split_whitespace().nth(1)?.parse().ok()?;
-        Some(pages * rustix::param::page_size() as u64 + self.sockets().unwrap_or(0))
+        let text = std::str::from_utf8(text.get(..length)?).ok()?;
+        // Not in pages: before Linux 6.4 how large one is stands in a file that a confined process may not open, and rustix panics for that.
+        let kib = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok())?;
+        Some(kib * 1024 + self.sockets().unwrap_or(0))
     }
 }
 

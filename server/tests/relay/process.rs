@@ -19,6 +19,10 @@ use porchlight_relay::seal::Lane;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use rustix::process::{Pid, Signal, kill_process};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
+};
+use tokio::time::{sleep, timeout};
 
 #[tokio::test]
 async fn it_says_ready_serves_and_stops_cleanly_at_either_signal() {
@@ -34,6 +38,37 @@ async fn it_says_ready_serves_and_stops_cleanly_at_either_signal() {
     let checked = output("check-config", &site.path("relay.toml"), &["--dev"]);
     assert_eq!(checked.status.code(), Some(0));
     assert!(String::from_utf8(checked.stdout).unwrap().ends_with(&format!("lines 1\nstore Sled\npin {pin}")));
+}
+
+/// The kernel answers `prctl(PR_GET_AUXV)` since Linux 6.4, and Debian 12 has 6.1. Before that how large a page is stands in a file that a process
+/// which is not dumpable may not open: whoever asks for it once the relay is confined panics.
+#[tokio::test]
+async fn it_goes_on_where_the_kernel_is_older_than_6_4() {
+    const PR_GET_AUXV: u64 = 0x4155_5856;
+    let site = site(57);
+    let config = site.path("relay.toml");
+    // What is refused to a thread is refused to what it starts.
+    let process = std::thread::spawn(move || {
+        let asks = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, PR_GET_AUXV).unwrap();
+        let rules = BTreeMap::from([(libc::SYS_prctl, vec![SeccompRule::new(vec![asks]).unwrap()])]);
+        let (rest, unknown) = (SeccompAction::Allow, SeccompAction::Errno(libc::EINVAL.unsigned_abs()));
+        let filter: BpfProgram =
+            SeccompFilter::new(rules, rest, unknown, std::env::consts::ARCH.try_into().unwrap()).unwrap().try_into().unwrap();
+        apply_filter(&filter).unwrap();
+        Process::start(&config)
+    });
+    let mut process = process.join().unwrap();
+    let mut client = Client::connect(process.address, process.spki, Http::Two).await;
+    // It looks at its memory four times a second.
+    let ended = timeout(Duration::from_secs(2), async {
+        while process.child.try_wait().unwrap().is_none() {
+            client.get("notice").await.ok();
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(ended.await.is_err(), "it ended: {:?}", process.child.wait());
+    process.signal(Signal::TERM);
+    assert_eq!(process.ended().await.0.code(), Some(0));
 }
 
 /// How often the relay is killed, unless `PORCHLIGHT_KILLS` says otherwise.
@@ -231,7 +266,7 @@ async fn a_kill_loses_no_acknowledged_cell() {
         let clients = [process.client().await, process.client().await, process.client().await, process.client().await];
         let (wait, pid) = (moment(began, unit_s, &mut rng), Pid::from_child(&process.child));
         let killer = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(wait)).await;
+            sleep(Duration::from_millis(wait)).await;
             kill_process(pid, Signal::KILL).unwrap();
         });
         live_until_killed(&process, &site.line, clients, &promised, &mut rng).await;
@@ -999,7 +1034,7 @@ async fn a_full_disk_refuses_and_loses_nothing_and_is_got_over() {
     // Still full: time passes all the same.
     let (shelves_when_full, up_when_full) = (disk.shelves(), shelves_in(&site.path("keys"), Lane::Up));
     while all_alive(process, &mut client, line, &held_until).await > 0 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(50)).await;
     }
     let kept = || [Lane::Slow, Lane::Blob].iter().flat_map(|lane| shelves_in(&site.path("keys"), *lane)).collect();
     until("the shelves of the dead are gone, and no others", || disk.shelves() == kept()).await;
@@ -1186,7 +1221,7 @@ async fn live_an_epoch(process: &Process, line: &TestLine, epoch: u64, posted: &
                 posted.push((at, up.cell.to_vec()));
             }
             // The pace of the load: nothing waits for this.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         let slot = (now().0 + 3..).find(|slot| slot % 8 != 7);
         let beat = line.beat(None, slot, Floor::default());
