@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::binary::until;
 use crate::disk::Disk;
 use crate::support::*;
-use porchlight_proto::api::{DeskOutcome, Floor, SlotOutcome, UpOutcome};
+use porchlight_proto::api::{DeskBeat, DeskOutcome, Floor, SlotOutcome, UpOutcome};
 use porchlight_proto::limits::{BLOB_LEN, DOWN_CELL_LEN};
 use porchlight_proto::time::{Millis, Seconds, Timing};
 use porchlight_relay::StartError;
@@ -48,7 +48,7 @@ async fn a_copy_of_disk_and_keyring_opens_before_expiry_and_not_after() {
     running.beat(&mut client, &site.line.worker, &beat).await;
     posted.extend(beat.team_cells.iter().map(|cell| cell.to_vec()));
     let blob = site.line.bytes::<BLOB_LEN>();
-    running.desk(&mut client, &site.line.lead, "PUT", "desk/blob/00112233445566778899aabbccddeeff", blob.as_slice()).await.ok();
+    running.desk(&mut client, &site.line.lead, "PUT", &BLOB[4..], blob.as_slice()).await.ok();
 
     // The control: with the keys of the moment everything is there, so what is missing later is missing because of the keys.
     copy(&site.path("data/cells"), &site.path("disk"));
@@ -151,27 +151,93 @@ async fn a_reboot_forgets_everything_and_begins_another_life() {
     assert_eq!(opened(&site, "disk", "keys"), [], "the keyring of the other boot was overwritten");
 }
 
+/// What is there of a post, and of a bundle with a slot on either track and a blob that were handed in with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct There {
+    cells: usize,
+    is_fast_shown: bool,
+    /// Nothing if there is no such day.
+    is_slow_shown: Option<bool>,
+    has_blob: bool,
+}
+
+const BLOB: &str = "/v1/desk/blob/00112233445566778899aabbccddeeff";
+
+/// Asks for all of it, with tokens of another time than the wall clock's.
+async fn look(running: &Running<'_>, client: &mut Client, (slot, bundle, blob): (u64, &DeskBeat, &[u8]), now: Millis) -> There {
+    let cells = running.page_at(client, now.seconds()).await.cells.len();
+    let fast = client.get("down/fast").await.ok();
+    let is_slow_shown = slow_cell(client, slot).await.map(|shown| {
+        let is_shown = shown == bundle.slow_cell.as_slice();
+        assert!(is_shown || shown == [0; DOWN_CELL_LEN], "another cell");
+        is_shown
+    });
+    let line = &running.site.line;
+    let token = line.token(&line.lead, &running.spki, ("GET", BLOB), &[], now.seconds());
+    let reply = client.send("GET", &format!("/{GATE}{BLOB}"), Some(&token), &[]).await;
+    let has_blob = reply.status.is_success() && reply.body == blob;
+    let is_fast_shown = fast.chunks(DOWN_CELL_LEN).any(|shown| shown == bundle.fast_cell.as_slice());
+    There { cells, is_fast_shown, is_slow_shown, has_blob }
+}
+
+/// When something happens, and what is there from then on.
+type Moment = (&'static str, u64, fn(&mut There));
+
 #[tokio::test]
 async fn the_wall_clock_neither_prolongs_nor_shortens_a_life() {
-    let site = site(24);
+    let (site, timing) = (site(24), Timing::PRODUCTION);
     let running = site.start().await;
     let mut client = running.client(Http::Two).await;
     running.post(&mut client, &site.line.post()).await;
-    // 1970, ten days either way, and back.
-    for wall in [0, NOON.0 - 10 * 86_400_000, NOON.0 + 10 * 86_400_000, NOON.0] {
-        site.clock.set_wall(Millis(wall));
-        running.relay.tend().await;
-        let life = running.page_at(&mut client, NOON.seconds()).await;
-        assert_eq!(life.cells.len(), 1, "nothing is deleted early with the wall clock at {wall}");
+    let (beat, slot) = (timing.beat(NOON) + 2, timing.slow_slot(NOON) + 1);
+    let bundle = site.line.beat(Some(timing.fast_slot(beat, 0)), Some(slot), Floor::default());
+    let reply = running.beat(&mut client, &site.line.worker, &bundle).await;
+    assert_eq!((reply.outcome, reply.fast, reply.slow), (DeskOutcome::Done, SlotOutcome::Written, SlotOutcome::Written));
+    let blob = site.line.bytes::<BLOB_LEN>();
+    running.desk(&mut client, &site.line.lead, "PUT", &BLOB[4..], blob.as_slice()).await.ok();
+    let mut there = There { cells: 3, is_fast_shown: false, is_slow_shown: Some(false), has_blob: true };
+
+    let end = |unit: u64| (NOON.0 / unit + 1) * unit;
+    let moments: [Moment; 6] = [
+        ("its beat begins", timing.beat_begins(beat).0, |there| there.is_fast_shown = true),
+        ("two beats are over", timing.beat_begins(beat + 2).0, |there| there.is_fast_shown = false),
+        ("cells die", end(60_000) + UP_TTL_S * 1000, |there| there.cells = 0),
+        ("its slow slot begins", timing.slow_begins(slot).0, |there| there.is_slow_shown = Some(true)),
+        ("the blob dies", end(HOUR) + 24 * HOUR, |there| there.has_blob = false),
+        ("the day's week is over", end(24 * HOUR) + 6 * 24 * HOUR, |there| there.is_slow_shown = None),
+    ];
+    let mut now = NOON;
+    for (name, at, change) in moments {
+        for moment in [at - 1, at] {
+            if moment == at {
+                change(&mut there);
+            }
+            site.clock.pass(moment - now.0);
+            now = Millis(moment);
+            // As it is, 1970, ten days either way, and back. No time passes meanwhile, or the slots would follow a little.
+            for wall in [moment, 0, moment - 240 * HOUR, moment + 240 * HOUR, moment] {
+                site.clock.set_wall(Millis(wall));
+                for has_tidied in [false, true] {
+                    let seen = look(&running, &mut client, (slot, &bundle, blob.as_slice()), now).await;
+                    let to = i64::try_from(moment).unwrap() - i64::try_from(at).unwrap();
+                    assert_eq!(seen, there, "{name}: {to} ms from then, the wall clock at {wall}, has tidied up: {has_tidied}");
+                    running.relay.tend().await;
+                }
+            }
+        }
     }
+    // What goes by the clock since boot alone does so also while the other one is wrong.
+    assert_eq!(running.post(&mut client, &site.line.post()).await.outcome, UpOutcome::Stored);
     site.clock.set_wall(Millis(0));
-    site.clock.pass((60 + UP_TTL_S) * 1000);
-    let now = Seconds(NOON.seconds().0 + 60 + UP_TTL_S);
-    assert!(
-        running.page_at(&mut client, now).await.cells.is_empty(),
-        "nothing is served past its time, even before the relay has tidied up"
+    for (pass, count) in [(UP_TTL_S * 1000 - 1, 1), (60_001, 0)] {
+        site.clock.pass(pass);
+        now = now.plus(pass);
+        let cells = running.page_at(&mut client, now.seconds()).await.cells;
+        assert_eq!(cells.len(), count, "in 1970, even before the relay has tidied up");
+    }
+    println!(
+        "at 1970, ten days early, ten days late and back: cells, slots of both tracks, a day and a blob, each to the millisecond: nothing gone early, nothing served late (pass: none)"
     );
-    println!("at 1970, ten days early, ten days late and back: nothing gone early, nothing served late (pass: none)");
 }
 
 const HOUR: u64 = 3_600_000;

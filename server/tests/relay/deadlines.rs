@@ -196,11 +196,11 @@ async fn beyond_the_cap_somebody_of_this_machine_takes_the_place_of_another() {
 }
 
 /// A network of its own with nothing but a loopback in it, on which other addresses lie. It ends with the process that holds it.
-struct Network(Child);
+pub(crate) struct Network(Child);
 
 impl Network {
     /// Needs root.
-    fn with(addresses: &[&str]) -> Self {
+    pub(crate) fn with(addresses: &[&str]) -> Self {
         assert!(rustix::process::geteuid().is_root(), "this test makes a network of its own: run it as root");
         let mut holder = Command::new("unshare")
             .args(["--net", "--", "cat"])
@@ -229,7 +229,7 @@ impl Network {
     }
 
     /// Does something in it, on a thread that stays there; so do the programs that it starts.
-    fn within<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
+    pub(crate) fn within<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
         let namespace = std::fs::File::open(self.path()).unwrap();
         let work = move || {
             move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network)).unwrap();

@@ -3,14 +3,17 @@
 //! The tests by name, with their whole length, are in docs/TESTING.md.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::binary::*;
+use crate::deadlines::Network;
+use crate::desk::{self, Beats, Mark, Reader, beats, mark};
 use crate::frames;
 use crate::support::*;
-use porchlight_proto::api::{DeskOutcome, DeskReply, Floor, Notice, UpOutcome, UpPost, UpReply};
+use porchlight_proto::api::{Notice, UpOutcome, UpPost, UpReply};
+use porchlight_proto::limits::UP_CELL_LEN;
 use porchlight_proto::stamp::StampFor;
 use porchlight_relay::clock::{BootMillis, Clock, SystemClock};
 use porchlight_relay::config::Deadlines;
@@ -20,6 +23,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
@@ -50,12 +54,18 @@ async fn tls_from(from: Ipv4Addr, to: SocketAddr, spki: [u8; 32], alpn: &[u8]) -
     TlsConnector::from(client_config(spki, alpn)).connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
-async fn client_from(from: Ipv4Addr, to: SocketAddr, spki: [u8; 32]) -> Option<Client> {
+pub(crate) async fn client_from(from: Ipv4Addr, to: SocketAddr, spki: [u8; 32]) -> Option<Client> {
     let stream = tls_from(from, to, spki, b"h2").await.ok()?;
     let io = hyper_util::rt::TokioIo::new(stream);
     let (sender, talk) = hyper::client::conn::http2::handshake(hyper_util::rt::TokioExecutor::new(), io).await.ok()?;
     tokio::spawn(talk);
     Some(Client::Two(sender))
+}
+
+/// As many files as this process may ever have.
+fn may_open_thousands() {
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
 }
 
 fn memory(pid: u32, key: &str) -> u64 {
@@ -69,7 +79,7 @@ pub(crate) struct Flooded {
     pub(crate) stored: AtomicU64,
 }
 
-/// Posts cells that look right, paying what is asked while it is cheap, until told to stop.
+/// Posts cells that look right, as [`floods_on`], until told to stop, and knocks again whenever it is sent away.
 pub(crate) async fn flood(from: Ipv4Addr, process: Arc<Target>, stop: Arc<AtomicBool>, flooded: Arc<Flooded>) {
     let mut rng = ChaCha20Rng::seed_from_u64(u64::from(from.to_bits()));
     while !stop.load(Ordering::Relaxed) {
@@ -79,18 +89,37 @@ pub(crate) async fn flood(from: Ipv4Addr, process: Arc<Target>, stop: Arc<Atomic
             continue;
         };
         let Some(notice) = notice(&mut client).await else { continue };
-        let mut difficulty = notice.difficulty;
-        while !stop.load(Ordering::Relaxed) {
-            let mut post = process.line.post();
-            // Dear stamps would only slow the flood down.
-            if (1..=12).contains(&difficulty) {
-                pay(&mut post, &notice, &process.line, difficulty, &mut rng);
-            }
-            flooded.sent.fetch_add(1, Ordering::Relaxed);
-            let Some(reply) = up(&mut client, &post).await else { break };
-            difficulty = reply.difficulty;
-            flooded.stored.fetch_add(u64::from(reply.outcome == UpOutcome::Stored), Ordering::Relaxed);
+        floods_on(client, &notice, &process, &stop, &flooded, &mut rng).await;
+    }
+}
+
+/// Posts one cell after the other, paying what is asked while it is cheap, until it is told to stop or its connection ends.
+async fn floods_on(
+    mut client: Client,
+    notice: &Notice,
+    target: &Target,
+    stop: &AtomicBool,
+    flooded: &Flooded,
+    rng: &mut ChaCha20Rng,
+) {
+    let mut difficulty = notice.difficulty;
+    while !stop.load(Ordering::Relaxed) {
+        let mut post = target.line.post();
+        // Dear stamps would only slow the flood down.
+        if (1..=12).contains(&difficulty) {
+            pay(&mut post, notice, &target.line, difficulty, rng);
         }
+        flooded.sent.fetch_add(1, Ordering::Relaxed);
+        let Some(reply) = target.up(&mut client, &post).await else {
+            // Sent away for want of room: the others of the connection go on, and so does this one.
+            if is_over(&client) {
+                return;
+            }
+            tokio::task::yield_now().await;
+            continue;
+        };
+        difficulty = reply.difficulty;
+        flooded.stored.fetch_add(u64::from(reply.outcome == UpOutcome::Stored), Ordering::Relaxed);
     }
 }
 
@@ -98,15 +127,40 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) spki: [u8; 32],
     pub(crate) line: TestLine,
+    /// The cells that it said it had stored, whoever posted them.
+    pub(crate) acknowledged: Mutex<Vec<Mark>>,
+}
+
+impl Target {
+    pub(crate) fn new(address: SocketAddr, spki: [u8; 32], line: TestLine) -> Self {
+        Self { address, spki, line, acknowledged: Mutex::default() }
+    }
+
+    /// Holds the relay to a cell.
+    pub(crate) fn note(&self, cell: &[u8; UP_CELL_LEN]) {
+        self.acknowledged.lock().unwrap().push(mark(cell));
+    }
+
+    async fn up(&self, client: &mut Client, post: &UpPost) -> Option<UpReply> {
+        let bytes = post.to_bytes();
+        let reply = client.try_send("POST", &format!("/{GATE}/v1/up"), None, bytes.as_slice()).await.ok()?;
+        let reply = UpReply::parse(&reply.body).ok()?;
+        if reply.outcome == UpOutcome::Stored {
+            self.note(&post.cell);
+        }
+        Some(reply)
+    }
+}
+
+fn is_over(client: &Client) -> bool {
+    match client {
+        Client::One(sender) => sender.is_closed(),
+        Client::Two(sender) => sender.is_closed(),
+    }
 }
 
 async fn notice(client: &mut Client) -> Option<Notice> {
     Notice::parse(&client.try_send("GET", &format!("/{GATE}/v1/notice"), None, &[]).await.ok()?.body).ok()
-}
-
-async fn up(client: &mut Client, post: &UpPost) -> Option<UpReply> {
-    let reply = client.try_send("POST", &format!("/{GATE}/v1/up"), None, post.to_bytes().as_slice()).await.ok()?;
-    UpReply::parse(&reply.body).ok()
 }
 
 fn pay(post: &mut UpPost, notice: &Notice, line: &TestLine, difficulty: u8, rng: &mut ChaCha20Rng) {
@@ -123,7 +177,7 @@ pub(crate) async fn tries(from: Ipv4Addr, target: &Target, rng: &mut ChaCha20Rng
             let notice = notice(&mut client).await?;
             let mut post = target.line.post();
             pay(&mut post, &notice, &target.line, difficulty.unwrap_or(notice.difficulty), rng);
-            up(&mut client, &post).await
+            target.up(&mut client, &post).await
         };
         // A beat of a page is 10 s; what takes longer than one is a try that failed.
         match timeout(Duration::from_secs(10), one).await.ok().flatten() {
@@ -135,34 +189,13 @@ pub(crate) async fn tries(from: Ipv4Addr, target: &Target, rng: &mut ChaCha20Rng
     None
 }
 
-/// A desk device that beats all the while; gives the slowest beat, in milliseconds, and how many were not taken.
-pub(crate) async fn desk_beats(target: &Target, stop: &AtomicBool) -> (u64, u64, u64) {
-    let mut client = client_from(Ipv4Addr::new(127, 9, 9, 9), target.address, target.spki).await.unwrap();
-    let (mut slowest, mut refused, mut count) = (0, 0, 0);
-    while !stop.load(Ordering::Relaxed) {
-        let body = target.line.beat(None, None, Floor::default()).to_bytes();
-        let token = target.line.token(&target.line.worker, &target.spki, ("POST", "/v1/desk/beat"), body.as_slice(), now());
-        let began = SystemClock.boot();
-        let reply = client.send("POST", &format!("/{GATE}/v1/desk/beat"), Some(&token), body.as_slice()).await;
-        slowest = slowest.max(SystemClock.boot().since(began));
-        refused += u64::from(DeskReply::parse(&reply.ok()).unwrap().outcome != DeskOutcome::Done);
-        count += 1;
-        // Six times what a device does, and less than it may.
-        sleep(Duration::from_millis(1_700)).await;
-    }
-    (slowest, refused, count)
-}
-
-/// Cells in a relay that is in use.
-const IN_USE: u64 = 1024;
-
-/// MiB of a relay to which eight pages post so many cells, one after the other.
+/// MiB of a relay to which eight pages post so many cells, one after the other, and whose lane a desk has read.
 async fn as_full(cells: u64) -> u64 {
     let mut site = site(97);
     site.more = "cap_per_minute = 1000000".into();
     std::fs::write(site.path("relay.toml"), site.text()).unwrap();
     let process = Process::start_like_the_unit(&site.path("relay.toml"));
-    let target = Arc::new(Target { address: process.address, spki: process.spki, line: TestLine::new(97, now()) });
+    let target = Arc::new(Target::new(process.address, process.spki, TestLine::new(97, now())));
     let mut pages = JoinSet::new();
     for page in 1..=8 {
         let target = Arc::clone(&target);
@@ -173,7 +206,7 @@ async fn as_full(cells: u64) -> u64 {
                 if client.is_none() {
                     client = client_from(Ipv4Addr::new(127, 3, 1, page), target.address, target.spki).await;
                 }
-                match up(client.as_mut().unwrap(), &target.line.post()).await {
+                match target.up(client.as_mut().unwrap(), &target.line.post()).await {
                     Some(reply) => left -= u64::from(reply.outcome == UpOutcome::Stored),
                     None => client = None,
                 }
@@ -181,6 +214,7 @@ async fn as_full(cells: u64) -> u64 {
         });
     }
     pages.join_all().await;
+    Reader::new(&target, DESK).read_on().await;
     let memory = memory(process.child.id(), "VmRSS");
     process.stop().await;
     memory
@@ -202,14 +236,104 @@ async fn in_use(target: &Arc<Target>) {
     pages.join_all().await;
 }
 
+/// Where the desk is, if the relay is on a loopback.
+const DESK: Ipv4Addr = Ipv4Addr::new(127, 9, 9, 9);
+
+/// How the others fare beside a flood.
+struct Others {
+    /// Good callers, those of them that had a cell stored within three tries, and at the first.
+    all: u64,
+    good: u64,
+    first: u64,
+    beats: Beats,
+    reader: Reader,
+    /// How long the desk read on after the flood was over; nothing if it came to no end.
+    behind: Option<Duration>,
+    /// Seconds that the flood lasted.
+    seconds: u64,
+}
+
+impl Others {
+    /// Looks on for so many seconds, from the networks of `callers` and from `desk`; then the flood ends.
+    async fn beside(
+        target: &Arc<Target>,
+        (callers, desk): ([u8; 2], Ipv4Addr),
+        seconds: u64,
+        end_flood: impl Future<Output = ()>,
+    ) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let beating = tokio::spawn(beats(Arc::clone(target), desk, desk::QUICK, Arc::clone(&stop)));
+        let (over, is_over) = oneshot::channel();
+        let reading = tokio::spawn(Reader::new(target, desk).watch(is_over));
+        let (mut all, mut good, mut first) = (0, 0, 0);
+        let mut rng = ChaCha20Rng::seed_from_u64(90);
+        let began = SystemClock.boot();
+        while since(began) < Duration::from_secs(seconds) {
+            let [network, host] = [all / 200 % 200, 1 + all % 200].map(|part| u8::try_from(part).unwrap());
+            let tried = tries(Ipv4Addr::new(callers[0], callers[1], network, host), target, &mut rng).await;
+            (all, good, first) = (all + 1, good + u64::from(tried.is_some()), first + u64::from(tried == Some(1)));
+            sleep(Duration::from_millis(100)).await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        let beats = beating.await.unwrap();
+        end_flood.await;
+        let ended = SystemClock.boot();
+        let _failed = over.send(());
+        let mut reader = reading.await.unwrap();
+        let behind = timeout(PATIENCE, reader.read_on()).await.ok().map(|()| since(ended));
+        Self { all, good, first, beats, reader, behind, seconds }
+    }
+
+    fn say(&self) {
+        let Self { all, good, first, beats, reader, behind, .. } = self;
+        println!(
+            "a good client: {good} of {all} within 3 tries, {:.1} % (pass: at least 99), {first} at the first",
+            self.share()
+        );
+        println!(
+            "desk beats: {} of {} not taken (pass: 0), {} slots of theirs not written (pass: 0); p99 {} ms (pass, in a minute or more: at most 1000), the slowest {} ms",
+            beats.refused,
+            beats.took.len(),
+            beats.unwritten,
+            beats.part(99),
+            beats.part(100)
+        );
+        let (missing, acknowledged) = reader.missing();
+        println!(
+            "the desk read {} cells; of {acknowledged} that were acknowledged {missing} are not among them (pass: 0); {} calls refused (pass: 0); at the end {behind:?} after the flood (pass: 10 s)",
+            reader.cells.len(),
+            reader.refused
+        );
+    }
+
+    fn share(&self) -> f64 {
+        100.0 * f64::from(u32::try_from(self.good).unwrap()) / f64::from(u32::try_from(self.all).unwrap())
+    }
+
+    fn judge(&self) {
+        let Self { all, beats, reader, behind, seconds, .. } = self;
+        assert!(*all >= 10 && self.share() >= 99.0, "{} of {all} good callers", self.good);
+        assert!(beats.refused == 0 && beats.unwritten == 0 && beats.took.len() > 2, "the desk's bundles");
+        // In a run of seconds the slowest of a handful would be judged, on a machine that does other things.
+        assert!(*seconds < LONG || beats.part(99) <= 1000, "slow for the desk");
+        assert!(reader.missing().0 == 0 && reader.refused == 0, "the desk has not read all");
+        assert!(behind.is_some_and(|behind| behind <= Duration::from_secs(10)), "the desk was behind");
+    }
+}
+
+/// Seconds from which on a flood is judged by its times as well.
+const LONG: u64 = 60;
+
 /// Floods a relay from so many addresses for so long, and says how the others fared.
 async fn hold_against(sources: u8, seconds: u64) {
-    let site = site(90);
+    let mut site = site(90);
+    site.more = desk::PACE.into();
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
     let process = Process::start_like_the_unit(&site.path("relay.toml"));
     let pid = process.child.id();
-    let target = Arc::new(Target { address: process.address, spki: process.spki, line: site.line });
+    let target = Arc::new(Target::new(process.address, process.spki, site.line));
     let (stop, flooded) = (Arc::new(AtomicBool::new(false)), Arc::new(Flooded::default()));
-    let is_long = seconds >= 60;
+    let is_long = seconds >= LONG;
     if is_long {
         in_use(&target).await;
     }
@@ -219,33 +343,19 @@ async fn hold_against(sources: u8, seconds: u64) {
         let from = Ipv4Addr::new(127, 0, 1, 1 + nth % sources);
         floods.spawn(flood(from, Arc::clone(&target), Arc::clone(&stop), Arc::clone(&flooded)));
     }
-    let (watched, halt) = (Arc::clone(&target), Arc::clone(&stop));
-    let desk = tokio::spawn(async move { desk_beats(&watched, &halt).await });
-    let (mut good, mut all, mut first) = (0, 0, 0);
-    let mut rng = ChaCha20Rng::seed_from_u64(90);
-    let began = SystemClock.boot();
-    while since(began) < Duration::from_secs(seconds) {
-        let from = Ipv4Addr::new(127, 2, u8::try_from(all / 200 % 200).unwrap(), 1 + u8::try_from(all % 200).unwrap());
-        let tried = tries(from, &target, &mut rng).await;
-        (all, good, first) = (all + 1, good + u64::from(tried.is_some()), first + u64::from(tried == Some(1)));
-        sleep(Duration::from_millis(100)).await;
-    }
-    stop.store(true, Ordering::Relaxed);
-    let (slowest, refused, beats) = desk.await.unwrap();
+    let others = Others::beside(&target, ([127, 2], DESK), seconds, floods.shutdown()).await;
     let peak = memory(pid, "VmHWM");
-    floods.shutdown().await;
-    let share = 100.0 * f64::from(u32::try_from(good).unwrap()) / f64::from(u32::try_from(all).unwrap());
     let [sent, stored] = [&flooded.sent, &flooded.stored].map(|count| count.load(Ordering::Relaxed));
     let least = if is_long { TEN_TIMES } else { 100 };
     println!(
         "{sources} addresses, {seconds} s, {sent} cells sent at it, {} a second (pass: at least {least}), {stored} of them stored",
         sent / seconds
     );
-    println!("a good client: {good} of {all} within 3 tries, {share:.1} % (pass: at least 99), {first} at the first");
+    others.say();
     println!("memory: {baseline} MiB before, {peak} MiB at most (pass: at most 256)");
     if is_long {
         // What it stored it has to keep. So it is held against a relay that came to hold as many cells without any flood.
-        let calm = as_full(IN_USE + good + stored).await;
+        let calm = as_full(others.reader.cells.len() as u64).await;
         let (mut after, ended) = (peak, SystemClock.boot());
         while after * 5 > calm * 6 && since(ended) < Duration::from_secs(60) {
             sleep(Duration::from_secs(1)).await;
@@ -257,9 +367,9 @@ async fn hold_against(sources: u8, seconds: u64) {
         );
         assert!(after * 5 <= calm * 6);
     }
-    println!("desk beats: {refused} of {beats} not taken (pass: 0), the slowest {slowest} ms");
     assert!(sent >= least * seconds, "VOID: too thin for a flood");
-    assert!(all >= 10 && share >= 99.0 && peak <= 256 && refused == 0 && beats > 2);
+    others.judge();
+    assert!(peak <= 256);
     process.stop().await;
 }
 
@@ -281,6 +391,163 @@ async fn floods_of_ten_minutes() {
     for sources in [1, 50].into_iter().filter(|sources| only == 0 || u64::from(*sources) == only) {
         hold_against(sources, number("PORCHLIGHT_SECONDS", 600)).await;
     }
+}
+
+/// Places in a relay, and addresses among which a crowd shares them: fewer for each than one address may have.
+const PLACES: u64 = 8192;
+const ADDRESSES: u64 = 50;
+
+/// MiB that the relay may take for a full house: the places alone take some 310, what each may hold whatever others do 64 (`LITTLE` in
+/// `server/src/gate/owing.rs`), what is beyond that and for devices 56, and a relay keeps what it has freed.
+const CROWD_TAKES: u64 = 512;
+
+/// Connections of a crowd that knock at once.
+const KNOCKING: usize = 32;
+
+/// A crowd in a relay.
+struct Crowd {
+    target: Arc<Target>,
+    stop: AtomicBool,
+    flooded: Flooded,
+    knocking: Semaphore,
+    /// Those that hold a place.
+    held: AtomicU64,
+    most_held: AtomicU64,
+    /// Whether the house was full: then they begin to post.
+    is_full: watch::Sender<bool>,
+}
+
+/// Tells a crowd that it is over.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Crowd {
+    fn of(target: &Arc<Target>) -> Self {
+        Self {
+            target: Arc::clone(target),
+            stop: AtomicBool::new(false),
+            flooded: Flooded::default(),
+            knocking: Semaphore::new(KNOCKING),
+            held: AtomicU64::new(0),
+            most_held: AtomicU64::new(0),
+            is_full: watch::Sender::new(false),
+        }
+    }
+
+    /// A place that is taken again as soon as it is lost; once the house is full, with four posts under way all the while.
+    async fn sit(self: Arc<Self>, nth: u64) {
+        let from = Ipv4Addr::new(198, 51, 100, 1 + u8::try_from(nth % ADDRESSES).unwrap());
+        while !self.stop.load(Ordering::Relaxed) {
+            let Some(client) = self.knock(from).await else {
+                sleep(Duration::from_secs(1)).await;
+                continue;
+            };
+            let held = self.held.fetch_add(1, Ordering::Relaxed) + 1;
+            self.most_held.fetch_max(held, Ordering::Relaxed);
+            if held == PLACES {
+                self.is_full.send_replace(true);
+            }
+            self.stay(client, nth).await;
+            self.held.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn knock(&self, from: Ipv4Addr) -> Option<Client> {
+        let _turn = self.knocking.acquire().await.unwrap();
+        let mut client = client_from(from, self.target.address, self.target.spki).await?;
+        notice(&mut client).await.map(|_| client)
+    }
+
+    async fn stay(&self, mut client: Client, nth: u64) {
+        let mut is_full = self.is_full.subscribe();
+        // Somebody who waits for the others asks for little, and keeps the place.
+        while timeout(Duration::from_secs(15), is_full.wait_for(|is_full| *is_full)).await.is_err() {
+            if notice(&mut client).await.is_none() {
+                return;
+            }
+        }
+        let Some(notice) = notice(&mut client).await else { return };
+        let stream = |part| {
+            let (client, notice) = (client.another(), &notice);
+            async move {
+                let mut rng = ChaCha20Rng::seed_from_u64(4 * nth + part);
+                floods_on(client, notice, &self.target, &self.stop, &self.flooded, &mut rng).await;
+            }
+        };
+        tokio::join!(stream(0), stream(1), stream(2), stream(3));
+    }
+
+    /// Fills the house and floods it from there, until told to stop.
+    async fn flood(self: Arc<Self>) {
+        let mut seats = JoinSet::new();
+        for nth in 0..PLACES {
+            seats.spawn(Arc::clone(&self).sit(nth));
+        }
+        while !self.stop.load(Ordering::Relaxed) {
+            sleep(Duration::from_millis(100)).await;
+        }
+        seats.shutdown().await;
+    }
+}
+
+/// By name: every place there is, from fifty addresses, and four posts under way at each, for `PORCHLIGHT_SECONDS` (120). Needs root: this
+/// machine's own addresses are all one, so the relay gets a network in which it has others.
+#[test]
+#[ignore = "minutes, and thousands of connections: by name"]
+fn a_flood_by_a_full_house() {
+    may_open_thousands();
+    let seconds = number("PORCHLIGHT_SECONDS", 120);
+    // Whatever is added to a loopback brings its whole network along.
+    let network = Network::with(&["192.0.2.1/32", "198.51.100.1/24", "10.0.0.1/8"]);
+    let mut site = site(89);
+    site.top = site.top.replace("127.0.0.1:0", "192.0.2.1:0");
+    site.more = desk::PACE.into();
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let process = network.within(async { Process::start_like_the_unit(&site.path("relay.toml")) });
+    let pid = process.child.id();
+    let target = Arc::new(Target::new(process.address, process.spki, site.line));
+    let crowd = Arc::new(Crowd::of(&target));
+    let (before, mut at_end) = (memory(pid, "VmRSS"), 0);
+    let others = std::thread::scope(|scope| {
+        // On a thread of its own: what the others wait for is the relay, not the crowd.
+        scope.spawn(|| network.within(Arc::clone(&crowd).flood()));
+        // Whatever fails here, the crowd hears that it is over.
+        let ending = Ending(&crowd.stop);
+        network.within(async {
+            let (began, mut is_full) = (SystemClock.boot(), crowd.is_full.subscribe());
+            let filled = timeout(PATIENCE * 5, is_full.wait_for(|is_full| *is_full)).await.is_ok();
+            assert!(filled, "VOID: of {PLACES} places {} were held at most", crowd.most_held.load(Ordering::Relaxed));
+            println!("{PLACES} places taken in {:?}: {} MiB, {before} before", since(began), memory(pid, "VmRSS"));
+            let end = async {
+                at_end = crowd.held.load(Ordering::Relaxed);
+                drop(ending);
+            };
+            Others::beside(&target, ([10, 2], Ipv4Addr::new(10, 9, 9, 9)), seconds, end).await
+        })
+    });
+    let peak = memory(pid, "VmHWM");
+    let [sent, stored] = [&crowd.flooded.sent, &crowd.flooded.stored].map(|count| count.load(Ordering::Relaxed));
+    println!(
+        "{PLACES} places from {ADDRESSES} addresses, {seconds} s: {at_end} held at the end (pass: 99 of 100), {sent} cells sent, {} a second, {stored} stored",
+        sent / seconds
+    );
+    others.say();
+    let ended = SystemClock.boot();
+    let mut after = memory(pid, "VmRSS");
+    while after > before * 2 && since(ended) < Duration::from_secs(60) {
+        network.within(async { sleep(Duration::from_secs(1)).await });
+        after = memory(pid, "VmRSS");
+    }
+    println!("memory: {before} MiB before, {peak} at most (pass: {CROWD_TAKES}), {after} after {:?}", since(ended));
+    assert!(at_end * 100 >= PLACES * 99, "VOID: the house was not full");
+    others.judge();
+    assert!(peak <= CROWD_TAKES);
+    network.within(process.stop());
 }
 
 /// More idle connections than there are places, from fifty addresses, each taken again as soon as it is lost.
@@ -306,7 +573,7 @@ async fn a_crowd_that_holds_every_place_makes_room_for_a_newcomer() {
     while running.relay.counters().connections_shed.count() + running.relay.counters().connections_refused.count() == 0 {
         tokio::task::yield_now().await;
     }
-    let target = Target { address, spki, line: TestLine::new(91, NOON.seconds()) };
+    let target = Target::new(address, spki, TestLine::new(91, NOON.seconds()));
     let (mut good, mut rng) = (0, ChaCha20Rng::seed_from_u64(91));
     for nth in 0..100 {
         good += u32::from(tries(Ipv4Addr::new(127, 2, 1, 1 + nth), &target, &mut rng).await.is_some());
@@ -396,8 +663,7 @@ async fn no_slow_client_holds_a_place() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a minute, and thousands of connections: by name"]
 async fn eight_slow_shapes_at_full_length() {
-    let files = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+    may_open_thousands();
     let site = site(93);
     let process = Process::start(&site.path("relay.toml"));
     let count = number("PORCHLIGHT_SLOW", 500);
@@ -409,7 +675,7 @@ async fn eight_slow_shapes_at_full_length() {
             held.spawn(async move { (name, lives(shape, address, spki, Duration::from_secs(2), Duration::from_secs(90)).await) });
         }
     }
-    let target = Target { address: process.address, spki: process.spki, line: TestLine::new(93, now()) };
+    let target = Target::new(process.address, process.spki, TestLine::new(93, now()));
     let mut lives_of = std::collections::BTreeMap::<&str, Vec<Option<Duration>>>::new();
     let (mut good, mut tried, mut rng) = (0, 0, ChaCha20Rng::seed_from_u64(93));
     while !held.is_empty() {
@@ -448,8 +714,7 @@ async fn with_idle<F>(seed: u64, count: u64, keep: Keep<F>) -> (u64, u64, Durati
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let files = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+    may_open_thousands();
     let site = site(seed);
     let process = Process::start_like_the_unit(&site.path("relay.toml"));
     let (address, spki, pid) = (process.address, process.spki, process.child.id());
@@ -468,7 +733,7 @@ where
         sleep(Duration::from_millis(20)).await;
     }
     let resident = memory(pid, "VmRSS");
-    let target = Target { address, spki, line: TestLine::new(seed, now()) };
+    let target = Target::new(address, spki, TestLine::new(seed, now()));
     let mut slowest = Duration::ZERO;
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     for nth in 0..20 {
@@ -539,16 +804,18 @@ struct Sent {
     memory: u64,
 }
 
-/// 250 cells a second, for so many seconds.
+/// Pages, each of which posts five cells a second.
+const PAGES: u8 = 52;
+
+/// 260 cells a second, for so many seconds.
 async fn sends(seed: u64, seconds: u64) -> Sent {
     let mut site = site(seed);
     site.more = "cap_per_minute = 1000000".into();
     std::fs::write(site.path("relay.toml"), site.text()).unwrap();
     let process = Process::start(&site.path("relay.toml"));
-    let target = Arc::new(Target { address: process.address, spki: process.spki, line: TestLine::new(seed, now()) });
-    let pages = 50;
+    let target = Arc::new(Target::new(process.address, process.spki, TestLine::new(seed, now())));
     let mut posting = JoinSet::new();
-    for page in 0..pages {
+    for page in 0..PAGES {
         let target = Arc::clone(&target);
         posting.spawn(async move {
             let from = Ipv4Addr::new(127, 6, 1, 1 + page);
@@ -561,7 +828,7 @@ async fn sends(seed: u64, seconds: u64) -> Sent {
                     client = client_from(from, target.address, target.spki).await;
                 }
                 let Some(open) = client.as_mut() else { continue };
-                match up(open, &target.line.post()).await {
+                match target.up(open, &target.line.post()).await {
                     Some(reply) if reply.outcome == UpOutcome::Stored => took.push(due.elapsed().as_millis()),
                     Some(_) => refused += 1,
                     // Connections have an age; a page opens the next one.
@@ -583,11 +850,11 @@ async fn sends(seed: u64, seconds: u64) -> Sent {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_steadily_is_stored() {
     let sent = sends(99, 3).await;
-    println!("{} cells stored of 750 offered, {} refused (pass: 0); half an hour by name", sent.took.len(), sent.refused);
+    println!("{} cells stored of 780 offered, {} refused (pass: 0); half an hour by name", sent.took.len(), sent.refused);
     assert!(sent.refused == 0 && sent.took.len() >= 100);
 }
 
-/// By name: 250 cells a second for `PORCHLIGHT_SECONDS` (1800).
+/// By name: 260 cells a second, of which 250 have to be stored, for `PORCHLIGHT_SECONDS` (1800).
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "half an hour: by name"]
 async fn sends_that_go_on() {
@@ -595,8 +862,8 @@ async fn sends_that_go_on() {
     let Sent { took, refused, memory } = sends(95, seconds).await;
     let part = |percent: usize| took[(took.len() - 1) * percent / 100];
     let sent = took.len() as u64;
-    println!("{sent} cells in {seconds} s, {} a second (pass: 247); {refused} refused (pass: 0)", sent / seconds);
+    println!("{sent} cells in {seconds} s, {} a second of 260 offered (pass: 250); {refused} refused (pass: 0)", sent / seconds);
     println!("p50 {} ms, p99 {} ms (pass: 250), the slowest {} ms", part(50), part(99), part(100));
     println!("memory at most {memory} MiB");
-    assert!(sent / seconds >= 247 && part(99) <= 250 && refused == 0);
+    assert!(sent >= 250 * seconds && part(99) <= 250 && refused == 0);
 }

@@ -12,6 +12,7 @@ mod at_rest;
 mod attacks;
 mod binary;
 mod deadlines;
+mod desk;
 mod disk;
 mod floods;
 mod forensics;

@@ -7,23 +7,78 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::binary::*;
 use crate::disk::Disk;
 use crate::support::*;
-use porchlight_proto::api::{DeskOutcome, DeskReply, Notice, UpOutcome, UpReply};
-use porchlight_proto::time::Timing;
+use porchlight_proto::api::{DeskOutcome, DeskReply, Floor, Notice, SlotOutcome, UpOutcome, UpReply};
+use porchlight_proto::limits::BLOB_LEN;
+use porchlight_proto::time::{Timing, is_safeguarding};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 /// Cuts, unless `PORCHLIGHT_CUTS` says otherwise.
 const CUTS: u32 = 6;
 
+/// A slot of the slow track is due within a second or two, and its day lives for longer than a run takes.
+const TIMING: Timing = Timing { slow_s: 1, slow_days: 31, ..Timing::PRODUCTION };
+
 /// What was promised before a cut.
 #[derive(Clone, Default)]
 struct Promised {
     cells: BTreeSet<Vec<u8>>,
+    slots: Vec<(u64, Vec<u8>)>,
+    blobs: Vec<(String, Vec<u8>)>,
     serial: u32,
     bulletins: u32,
 }
 
-/// Publishes so many rosters while cells are posted; then the power goes. Gives what was promised before that.
+impl Promised {
+    /// What goes with the keys.
+    fn forget_sealed(&mut self) {
+        self.cells.clear();
+        self.slots.clear();
+        self.blobs.clear();
+    }
+}
+
+/// Hands in a bundle with a slow slot, and a blob.
+async fn hand_in(process: &Process, line: &TestLine, promised: &Mutex<Promised>) {
+    let (mut client, mut outcome) = (process.client().await, SlotOutcome::NotOpen);
+    while outcome != SlotOutcome::Written {
+        // The next slot may begin before the relay has looked.
+        let slot = (now().0 + 1..).find(|slot| !is_safeguarding(*slot)).unwrap();
+        let beat = line.beat(None, Some(slot), Floor::default());
+        let call = ("POST", "desk/beat");
+        let reply = desk(process, &mut client, line, &line.worker, call, beat.to_bytes().as_slice()).await;
+        let reply = DeskReply::parse(&reply.ok()).unwrap();
+        assert_eq!(reply.outcome, DeskOutcome::Done);
+        outcome = reply.slow;
+        let mut promised = promised.lock().unwrap();
+        promised.cells.extend(beat.team_cells.iter().map(|cell| cell.to_vec()));
+        if outcome == SlotOutcome::Written {
+            promised.slots.push((slot, beat.slow_cell.to_vec()));
+        }
+    }
+    let (blob, name) = (line.bytes::<BLOB_LEN>(), data_encoding::HEXLOWER.encode(line.bytes::<16>().as_slice()));
+    let call = format!("desk/blob/{name}");
+    let reply = desk(process, &mut client, line, &line.lead, ("PUT", &call), blob.as_slice()).await;
+    assert_eq!(DeskReply::parse(&reply.ok()).unwrap().outcome, DeskOutcome::Done);
+    promised.lock().unwrap().blobs.push((call, blob.to_vec()));
+}
+
+/// Holds the relay to the slots and blobs that it promised; gives how many.
+async fn handed_out(process: &Process, client: &mut Client, line: &TestLine, promised: &Promised, cut: u32) -> [usize; 2] {
+    for (slot, cell) in &promised.slots {
+        until("a slot begins", || now().0 > *slot).await;
+        let day = client.get(&format!("down/slow/{}", slot / 48)).await.ok();
+        assert_eq!(&day[in_day(*slot)], cell.as_slice(), "cut {cut}: slot {slot} was promised");
+    }
+    for (call, blob) in &promised.blobs {
+        let held = desk(process, client, line, &line.lead, ("GET", call), &[]).await;
+        assert!(held.status.is_success() && held.body == blob.as_slice(), "cut {cut}: {call} was promised: {}", held.status);
+    }
+    [promised.slots.len(), promised.blobs.len()]
+}
+
+/// Publishes so many rosters while cells are posted, and before the last of them hands in a bundle and a blob; then the power goes. Gives what
+/// was promised before that.
 async fn live(process: &Process, line: &TestLine, disk: &Disk, promised: Promised, rosters: u32) -> Promised {
     let (promised, is_over) = (Mutex::new(promised), AtomicBool::new(false));
     let posting = async {
@@ -38,9 +93,13 @@ async fn live(process: &Process, line: &TestLine, disk: &Disk, promised: Promise
     };
     let publishing = async {
         let mut client = process.client().await;
-        for _ in 0..rosters {
+        for nth in 1..=rosters {
+            // Late, so that nothing but themselves has brought them to the disk.
+            if nth == rosters {
+                hand_in(process, line, &promised).await;
+            }
             let serial = promised.lock().unwrap().serial + 1;
-            let roster = line.roster_of(1, serial, Timing::PRODUCTION, None);
+            let roster = line.roster_of(1, serial, TIMING, None);
             let reply = desk(process, &mut client, line, &line.lead, ("PUT", "desk/roster"), roster.bytes()).await;
             assert_eq!(DeskReply::parse(&reply.ok()).unwrap().outcome, DeskOutcome::Done);
             promised.lock().unwrap().serial = serial;
@@ -69,10 +128,10 @@ async fn a_power_cut_takes_nothing_that_was_promised_but_what_dies_with_the_keys
     let mut rng = ChaCha20Rng::seed_from_u64(seed.into());
     let (disk, mut promised) = (Disk::new(), Promised::default());
     let mut site = site(seed.into());
-    site.more = "cap_per_minute = 10000000".into();
+    site.more = format!("cap_per_minute = 10000000\nslow_s = {}\nslow_days = {}", TIMING.slow_s, TIMING.slow_days);
     std::fs::write(site.path("relay.toml"), site.text()).unwrap();
     std::fs::create_dir(site.path("data")).unwrap();
-    let mut read_back = 0;
+    let (mut read_back, mut had) = (0, [0; 2]);
     for cut in 0..=cuts {
         let mounted = disk.mount(&site.path("data"));
         let process = Process::start(&site.path("relay.toml"));
@@ -81,6 +140,8 @@ async fn a_power_cut_takes_nothing_that_was_promised_but_what_dies_with_the_keys
         let lost = promised.cells.difference(&held).count();
         assert_eq!(lost, 0, "cut {cut}: of {} promised", promised.cells.len());
         read_back += promised.cells.len();
+        let handed_out = handed_out(&process, &mut client, &site.line, &promised, cut).await;
+        had = std::array::from_fn(|kind| had[kind] + handed_out[kind]);
         let reply = client.send("POST", &format!("/{GATE}/v1/up"), None, site.line.post().to_bytes().as_slice()).await;
         let reply = UpReply::parse(&reply.ok()).unwrap();
         assert_eq!(reply.outcome, UpOutcome::Stored, "cut {cut}");
@@ -96,12 +157,13 @@ async fn a_power_cut_takes_nothing_that_was_promised_but_what_dies_with_the_keys
         disk.power_up(&mut rng);
         if cut % 2 == 0 {
             std::fs::remove_dir_all(site.path("keys")).unwrap();
-            promised.cells.clear();
+            promised.forget_sealed();
         }
     }
+    let [slots, blobs] = had;
     println!(
-        "{cuts} cuts, opened after each (pass: all); {} rosters, {} bulletins and {read_back} cells were promised, none lost (pass: 0)",
+        "{cuts} cuts, opened after each (pass: all); {} rosters, {} bulletins, {read_back} cells, {slots} slow slots and {blobs} blobs were promised, none lost (pass: 0)",
         promised.serial, promised.bulletins
     );
-    assert!(read_back > 20, "too few cells for this to say anything");
+    assert!(read_back > 20 && slots > 0 && blobs > 0, "too little for this to say anything");
 }

@@ -121,8 +121,23 @@ fn it_does_not_start_where_there_is_swap_unless_it_is_told_to() {
     }
 }
 
+/// Since Linux 6.7 Landlock knows TCP, since 6.12 all that is asked for; Debian 12's kernel is 6.1.
+fn kernel() -> (u32, u32) {
+    let told = rustix::system::uname();
+    let mut numbers = told.release().to_str().unwrap().split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
 #[test]
 fn a_confined_thread_reaches_its_own_directories_and_nothing_else() {
+    let kernel = kernel();
+    let knows_tcp = kernel >= (6, 7);
+    if !knows_tcp {
+        println!(
+            "not judged: whether a way out over TCP is closed. This kernel's Landlock knows no TCP (Linux {}.{})",
+            kernel.0, kernel.1
+        );
+    }
     let site = site(72);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -138,11 +153,13 @@ fn a_confined_thread_reaches_its_own_directories_and_nothing_else() {
         assert_eq!(std::fs::read_to_string(&outside).unwrap_err().kind(), refused, "reading outside");
         assert_eq!(std::fs::write(data.with_file_name("new"), "").unwrap_err().kind(), refused, "writing outside");
         assert_eq!(std::fs::read_to_string("/etc/passwd").unwrap_err().kind(), refused, "the system's files");
-        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), refused, "a way out");
+        let way_out = TcpStream::connect(address);
+        assert!(!knows_tcp || way_out.is_err_and(|error| error.kind() == refused), "a way out");
         assert_eq!(Command::new("/bin/true").status().unwrap_err().kind(), refused, "another program");
         held
     });
-    assert_eq!(confined.join().unwrap(), Held::Whole, "this kernel has the Landlock that is asked for");
+    let held = if kernel >= (6, 12) { Held::Whole } else { Held::Partly };
+    assert_eq!(confined.join().unwrap(), held, "this kernel has a Landlock");
 }
 
 /// What the relay says when it panics.
@@ -767,9 +784,31 @@ fn the_unit_keeps_keys_over_a_restart_and_memory_off_every_disk() {
         "LimitMEMLOCK=infinity",
         "MemorySwapMax=0",
         "Restart=always",
+        // What is freed is given back, or the bounds on memory that were measured do not hold (docs/BENCH.md).
+        "Environment=MALLOC_ARENA_MAX=2",
+        "Environment=MALLOC_MMAP_THRESHOLD_=131072",
     ] {
         assert!(unit.lines().any(|line| line == setting), "{setting}");
     }
+}
+
+/// MiB from which on a relay sends connections away: `MEMORY_ENOUGH` in `server/src/relay.rs`, which
+/// [`the_end_that_the_unit_sets_lies_far_behind_where_the_relay_helps_itself`] holds it against.
+const ENOUGH_MIB: u64 = 384;
+
+/// As much again: what lies in the kernel for a full house, and what comes while the relay has not looked yet.
+#[test]
+fn the_end_that_the_unit_sets_lies_far_behind_where_the_relay_helps_itself() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let unit = std::fs::read_to_string(here.join("../deploy/porchlight-relay.service")).unwrap();
+    let source = std::fs::read_to_string(here.join("src/relay.rs")).unwrap();
+    assert!(source.contains(&format!("\nconst MEMORY_ENOUGH: u64 = {ENOUGH_MIB} << 20;\n")), "the relay has another");
+    let most: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("MemoryMax=")).collect();
+    let [most] = most[..] else { panic!("{most:?}") };
+    let (number, unit) = most.split_at(most.len() - 1);
+    let mib = number.parse::<u64>().unwrap() * [("M", 1), ("G", 1024)].iter().find(|(name, _)| *name == unit).unwrap().1;
+    println!("{mib} MiB (pass: at least {})", 2 * ENOUGH_MIB);
+    assert!(mib >= 2 * ENOUGH_MIB, "{most}");
 }
 
 #[test]

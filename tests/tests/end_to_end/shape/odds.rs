@@ -78,11 +78,13 @@ impl Odds {
     }
     pub fn say(&self, what: &str) {
         let Self { gap, gap_of, gap_chance, right, right_chance, aucs: [of_gap, of_centre], .. } = self;
-        let pass =
-            self.bound().map_or_else(|| "not judged below 200".to_owned(), |bound| format!("an honest one passes to {bound}"));
+        let pass = self.bound().map_or_else(
+            || "printed only: from 200 of each on it is judged; here chance is".to_owned(),
+            |bound| format!("pass: intervals end at {bound} or below; of a planted byte, above 0.9"),
+        );
         println!("{what}: AUC of the widest gap {of_gap}, of the nearest centre {of_centre} ({pass})");
         println!(
-            "{what}: widest gap {gap:.2} ({gap_of}), chance {gap_chance:.4}; nearest centre {:.0} % right, chance {right_chance:.4}",
+            "{what}: widest gap {gap:.2} ({gap_of}), chance {gap_chance:.4}; nearest centre {:.0} % right, chance {right_chance:.4} (pass: each chance at least {CHANCE}; of a planted byte, less)",
             right * 100.0
         );
     }
