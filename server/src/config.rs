@@ -540,9 +540,10 @@ fn check_quota(value: Option<u64>, store: StoreKind, line_count: usize) -> Resul
         StoreKind::Memory => (MEMORY_USUAL, MEMORY_MAX),
     };
     match value.unwrap_or(usual) {
-        quota if quota > most => {
-            wrong("quota_bytes", "store = \"memory\" takes 268435456 (256 MiB) at most: the unit ends a relay with 512")
-        }
+        quota if quota > most => wrong(
+            "quota_bytes",
+            "store = \"memory\" takes 268435456 (256 MiB) at most: with the relay's own it must fit into what the unit allows",
+        ),
         quota if quota / line_count.max(1) as u64 >= 1 << 20 => Ok(quota),
         _ => wrong("quota_bytes", format!("must be at least 1048576 (1 MiB) for each line; {usual} is usual")),
     }

@@ -22,7 +22,7 @@ use crate::clock::{Clock, SlotClock, SystemClock};
 use crate::config::{Listen, Settings, StoreKind, Tls};
 use crate::counters::Counters;
 use crate::door::admin::{self, Meters};
-use crate::door::connection::{self, Hall};
+use crate::door::connection::{self, Hall, SPEAKING_MAX, WAITING_MAX};
 use crate::door::decoy::{Decoy, DecoyError};
 use crate::door::listen::{Bound, Listener};
 use crate::door::tls::{self, Certificate, Identity, TlsError};
@@ -46,9 +46,6 @@ const TEND_EVERY: Duration = Duration::from_secs(1);
 /// Every so many rounds shelves that nobody used are closed, and the medium is measured.
 const REST_ROUNDS: u32 = 30;
 const MEASURE_ROUNDS: u32 = 5;
-
-/// Connections that may wait for a place that somebody else is asked to leave.
-const WAITING_MAX: usize = 128;
 
 /// How often between two rounds the memory is looked at: half a gigabyte comes within seconds.
 const LOOKS: u32 = 4;
@@ -228,6 +225,8 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
         tls: certificate.clone(),
         clock: Arc::clone(&world.clock),
         deadlines: settings.deadlines,
+        speaking: Arc::new(Semaphore::new(SPEAKING_MAX)),
+        waiting: Semaphore::new(WAITING_MAX),
         owing: Owing::new(ROOM),
         owing_desks: Owing::new(DESK_ROOM),
         owing_bodies: Owing::new(DESK_BODIES),

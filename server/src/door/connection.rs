@@ -25,7 +25,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
@@ -61,6 +61,14 @@ const HEARING: usize = 8 * 1024;
 /// Bytes of a body that may be under way on h2: the longest there is.
 const WINDOW: u32 = 65_536;
 
+/// Connections that may speak at once: as many as there are pages that send what a relay takes in all, 250 cells a second, a cell in ten seconds
+/// each. One that has its handshake and is silent takes 14 KiB, one that has asked 38 and more: were every place a speaker's, a flood would take
+/// twice what it may.
+pub const SPEAKING_MAX: usize = 2560;
+
+/// Those that may wait for it.
+pub const WAITING_MAX: usize = 128;
+
 /// What all connections share.
 pub struct Hall {
     /// What is served.
@@ -71,6 +79,10 @@ pub struct Hall {
     pub clock: Arc<dyn Clock>,
     /// How long what may take.
     pub deadlines: Deadlines,
+    /// Places of those who speak, and of those who wait for one.
+    pub speaking: Arc<Semaphore>,
+    /// See there.
+    pub waiting: Semaphore,
     /// Room for bodies and replies.
     pub owing: Arc<Owing>,
     /// Room for what the line's devices say and are answered.
@@ -106,7 +118,9 @@ async fn greet(hall: &Arc<Hall>, wire: Wire, seated: &Seated) {
             tls.set_buffer_limit(Some(UNSENT_MAX));
             let speech = if stream.get_ref().1.alpn_protocol() == Some(b"h2") { Speech::Http2 } else { Speech::Http1 };
             let since = pulse::now();
-            if begins(hall, &mut stream).await {
+            if begins(hall, &mut stream).await
+                && let Some(_place) = may_speak(hall, seated).await
+            {
                 // In a room of its own: what waits for a first byte takes a third of what speaks.
                 Box::pin(speak(hall, stream, (speech, since, said), seated)).await;
             }
@@ -125,6 +139,24 @@ async fn begins<S: AsyncBufRead + Unpin>(hall: &Hall, stream: &mut S) -> bool {
         }
         _ = stopping.wait_for(|stops| *stops) => false,
     }
+}
+
+/// A place among those who speak. Where there is none, one of the source that has most makes room, as where all places are taken.
+async fn may_speak(hall: &Hall, seated: &Seated) -> Option<OwnedSemaphorePermit> {
+    let place = match Arc::clone(&hall.speaking).try_acquire_owned() {
+        Ok(place) => Some(place),
+        Err(_) => {
+            let bench = hall.waiting.try_acquire().ok();
+            let has_room = bench.is_some() && seated.make_room_to_speak(hall.clock.wall());
+            let place = timeout(hall.deadlines.handshake, Arc::clone(&hall.speaking).acquire_owned());
+            if has_room { place.await.ok().and_then(Result::ok) } else { None }
+        }
+    };
+    match &place {
+        Some(_) => seated.standing.speak(),
+        None => hall.counters.connections_refused.add(1),
+    }
+    place
 }
 
 /// What is spoken on a connection.

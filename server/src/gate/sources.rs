@@ -135,6 +135,7 @@ pub struct Standing {
     is_proven: AtomicBool,
     /// It was asked to leave: asked twice, it makes room for one all the same.
     is_leaving: AtomicBool,
+    is_speaking: AtomicBool,
     said: Arc<AtomicU64>,
 }
 
@@ -146,6 +147,15 @@ impl Standing {
 
     fn is_leaving(&self) -> bool {
         self.is_leaving.load(Ordering::Relaxed)
+    }
+
+    /// It has one of the places of those who speak.
+    pub fn speak(&self) {
+        self.is_speaking.store(true, Ordering::Relaxed);
+    }
+
+    fn is_speaking(&self) -> bool {
+        self.is_speaking.load(Ordering::Relaxed)
     }
 
     /// Whether it has shown that it is a device of a line's.
@@ -257,10 +267,15 @@ impl Sources {
     /// many. Devices of a line keep theirs, as long as they are not too many.
     #[must_use]
     pub fn make_room(&self, newcomer: &Seated, now: Millis) -> bool {
+        self.make_room_among(newcomer, |_| true, now)
+    }
+
+    fn make_room_among(&self, newcomer: &Seated, counts: impl Fn(&Open) -> bool, now: Millis) -> bool {
         let lot = self.lot();
         let mut state = self.state();
         let spares = state.spares();
-        let may_leave = |open: &&Open| !(Arc::ptr_eq(&open.leave, &newcomer.leave) || spares && open.standing.is_proven());
+        let is_spared = |open: &Open| Arc::ptr_eq(&open.leave, &newcomer.leave) || spares && open.standing.is_proven();
+        let may_leave = |open: &&Open| counts(open) && !is_spared(open);
         // Who was asked to leave still holds a place.
         let movable = |open: &[Open]| open.iter().filter(may_leave).count();
         let staying = |open: &[Open]| open.iter().filter(may_leave).filter(|open| !open.standing.is_leaving()).count();
@@ -325,6 +340,14 @@ impl<'a> Weighed<'a> {
         let is_usual = is_spared || said <= SAID_USUAL;
         let more = if is_usual { 0 } else { said };
         Self { open, is_usual, cost: said.saturating_add(COST), order: (is_spared, Reverse(more), Reverse(nth)) }
+    }
+}
+
+impl Seated {
+    /// Asks one of those who speak to make room for this one, which wants to: see [`Sources::make_room`].
+    #[must_use]
+    pub fn make_room_to_speak(&self, now: Millis) -> bool {
+        self.sources.make_room_among(self, |open| open.standing.is_speaking(), now)
     }
 }
 
@@ -412,6 +435,23 @@ mod tests {
             .collect();
         let drawn: std::collections::BTreeSet<_> = left.iter().collect();
         assert!(drawn.len() > 15, "among equals it is a matter of chance: {left:?}");
+    }
+
+    /// Of those who are silent nobody leaves for it, and they do not count.
+    #[test]
+    fn one_of_the_source_that_speaks_most_makes_room_for_another_to_speak() {
+        let sources = Arc::new(Sources::new(100, Arc::new(SeededChance::new(17))));
+        let seat = |n: u8| sources.seat(Some([192, 0, 2, n].into()), Millis(0)).unwrap();
+        let speaks = |seated: &Seated| seated.standing.speak();
+        let silent: Vec<_> = (0..90).map(|_| seat(1)).collect();
+        let [crowd, few] = [(2, 10), (3, 4)].map(|(n, count)| (0..count).map(|_| seat(n)).collect::<Vec<_>>());
+        crowd.iter().chain(&few).for_each(speaks);
+        let newcomer = seat(1);
+        assert!(newcomer.make_room_to_speak(Millis(0)));
+        assert_eq!((leaving(&silent), leaving(&crowd), leaving(&few)), (0, 1, 0));
+        assert!(!seat(2).make_room_to_speak(Millis(0)), "whose own have most makes nobody leave");
+        silent.iter().take(11).for_each(speaks);
+        assert!(!newcomer.make_room_to_speak(Millis(0)), "nor once it is they who have");
     }
 
     #[test]

@@ -148,7 +148,8 @@ impl Host<'_> {
         if TIME_SIGNS.iter().any(|sign| self.root.join(sign).exists()) {
             return finding(what, Verdict::Fine, "something that sets it was started".into());
         }
-        let says = "nothing is seen to set it: callers' tokens and the slots go by it. Install systemd-timesyncd or chrony";
+        let says = "nothing is seen to set it: pages and slots go by it, and more than a day off it turns desks away. Install systemd-timesyncd or \
+                    chrony";
         finding(what, Verdict::Bad, says.into())
     }
 
