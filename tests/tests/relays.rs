@@ -8,7 +8,7 @@ use porchlight_client::caller::{News, Pace, Session, Setting};
 use porchlight_client::desk::{AnswerPlan, Desk, DeskError, Item, LinePlan, Office, Safeguarding};
 use porchlight_client::duty::{Duty, DutyNews, Posting, Term};
 use porchlight_client::outbox::{Clock, SystemClock};
-use porchlight_client::transport::Dial;
+use porchlight_client::transport::{Dial, Failure};
 use porchlight_client::vault::Passphrase;
 use porchlight_proto::card::RelayAddress;
 use porchlight_proto::cert::Role;
@@ -344,6 +344,38 @@ async fn a_desk_whose_clock_is_two_hours_off_receipts_and_answers() {
             }
         }
         assert!(receipted, "{hours} hours off");
+        relay.stop().await;
+    }
+}
+
+/// What the runbook *The clock is wrong* says of desks: the difference is what counts, whichever of the two clocks is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_goes_by_the_clock_of_a_relay_that_is_less_than_a_day_off_and_is_turned_away_by_another() {
+    for (hours, seed, is_heard) in [(23, 101, true), (-23, 102, true), (25, 103, false), (-25, 104, false)] {
+        println!("seed {seed}");
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let root = SecretKey::generate(&mut rng);
+        let (dir, home) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let relay = start(&settings(dir.path(), &root, 0, "127.0.0.1:0"), &World::system().unwrap()).await.unwrap();
+        let gates = vec![Gate::parse("gate77").unwrap()];
+        let address = RelayAddress { url: relay.bound().to_string(), gates, pin: relay.spki().copied(), number: 0 };
+        let passphrase = Passphrase::new("a long night".into());
+        // Two days ago, so that the device is certified by either clock.
+        let founded = Seconds(SystemClock.wall().seconds().0 - 48 * 3600);
+        let office =
+            Office::found(&home.path().join("desk"), &passphrase, &root, &plan(vec![address]), founded, &mut rng).unwrap().office;
+        let clock = Off { hours };
+        let until = clock.elapsed() + PATIENCE;
+        let mut duty = Duty::begin(office, &Dial::Direct, Term::Watch, Posting::Here, clock, rng).unwrap();
+        let (mut posted, mut refused) = (false, false);
+        while !posted && !refused {
+            match duty.next(until).await.expect("one or the other") {
+                DutyNews::Posted(_) => posted = true,
+                DutyNews::Trouble(_, Failure::NotThisLine) => refused = true,
+                _ => {}
+            }
+        }
+        assert_eq!(posted, is_heard, "{hours} hours apart");
         relay.stop().await;
     }
 }

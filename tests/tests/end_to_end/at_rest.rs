@@ -1,16 +1,26 @@
 //! The relay's own files, copied while it runs: with the keys of the moment they give back everything, with those of later
-//! nothing. `docs/TESTING.md` says how to do the same by hand.
+//! nothing. `docs/TESTING.md` says how to do the same by hand. And the keys of a desk that was switched off.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use porchlight_client::desk::{LinePlan, Office, Safeguarding};
+use porchlight_client::outbox::{Clock, SystemClock};
+use porchlight_client::vault::{Holding, KeyName, Passphrase, Vault};
+use porchlight_proto::card::RelayAddress;
 use porchlight_proto::limits::UP_CELL_LEN;
+use porchlight_proto::line::Gate;
+use porchlight_proto::sign::SecretKey;
+use porchlight_proto::time::{Seconds, Timing};
 use porchlight_relay::seal::Lane;
 use porchlight_relay::seal::copy::open_copy;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use serde_json::Value;
 
-use crate::site::{Plan, Site};
+use crate::site::{Machine, Plan, Ran, Running, Site};
 
 const EPOCH_S: u64 = 2;
 const UP_TTL_S: u64 = 5;
@@ -98,30 +108,115 @@ fn when_a_stopped_relays_keys_were_destroyed_by_the_runbook_nothing_it_held_open
     assert!(site.desk(&["desk", "show", &caller.id]).ends(0).stdout.contains("and on"));
 }
 
-/// The runbook *The disk is full*, where only more room helps: it counts from the next start on, and what was held is still there.
-#[test]
-#[ignore = "two minutes, since room becomes dear before it is gone: by name"]
-fn a_relay_that_was_full_takes_letters_again_when_its_quota_was_raised_and_has_kept_the_others() {
-    let (site, mut relay) = Site::published(Plan { top: "quota_bytes = 1048576", ..Plan::default() });
-    // Each of somebody else: a desk keeps little of what one stranger writes.
-    let write = |nth: usize| {
-        let text = format!("the {nth}th {}", "쌀".repeat(3_900));
-        site.caller().run(&["caller", "write", "--fast-beats", "--text", &text])
-    };
-    let held = (0..).map(write).take_while(|ran| ran.code == Some(0)).count();
-    println!("{held} letters of 17 cells until the box was full");
-    assert!((2..100).contains(&held), "VOID: {held}");
-    relay.signal("TERM");
-    assert!(relay.ended().success());
-    let config = fs::read_to_string(site.machine.path("relay.toml")).unwrap();
-    site.machine.write("relay.toml", config.replace("quota_bytes = 1048576", "quota_bytes = 67108864"));
+/// A relay whose callers have little room, and how many letters of 17 cells it took until it refused one.
+struct Full {
+    site: Site,
+    relay: Running,
+    held: usize,
+}
 
-    let _relay = site.relay();
-    assert_eq!(write(held + 1).ends(0).events("in_box").len(), 1, "there is room");
-    site.desk(&["desk", "sync", "--wait", "60s"]).ends(0);
-    let rows = site.desk(&["desk", "list"]).ends(0).objects();
-    let shown: String = rows.iter().map(|row| site.desk(&["desk", "show", row["id"].as_str().unwrap()]).ends(0).stdout).collect();
-    for nth in (0..held).chain([held + 1]) {
-        assert!(shown.contains(&format!("the {nth}th ")), "letter {nth} of {held} was lost");
+const QUOTA: &str = "quota_bytes = 1048576";
+
+/// Letters that have room for certain, of the 128 cells that callers have.
+const FIRST: usize = 6;
+
+/// Where cells live for minutes room is not made dear, so that it is gone at once.
+const SHORT_TTL_S: &str = "420";
+
+impl Full {
+    fn fill() -> Self {
+        let init = ["--up-ttl-s", SHORT_TTL_S];
+        let (site, relay) = Site::published(Plan { top: QUOTA, init: &init, ..Plan::default() });
+        std::thread::scope(|scope| {
+            let site = &site;
+            let write = |nth| scope.spawn(move || Self::write(site, nth, &[]).ends(0));
+            (0..FIRST).map(write).collect::<Vec<_>>().into_iter().for_each(|one| _ = one.join().unwrap());
+        });
+        // Without a desk each waits to the end: in the box, or refused.
+        let is_taken = |nth: &usize| match Self::write(&site, *nth, &["--wait", "12s"]) {
+            ran if ran.code == Some(5) => false,
+            ran => ran.ends(6).code.is_some(),
+        };
+        let held = FIRST + (FIRST..).take_while(is_taken).count();
+        println!("{held} letters of 17 cells until the box was full");
+        assert!(held < 100, "VOID: {held}");
+        Self { site, relay, held }
     }
+
+    /// A letter of somebody else each time: a desk keeps little of what one stranger writes.
+    fn write(site: &Site, nth: usize, wait: &[&str]) -> Ran {
+        let text = format!("the {nth}th {}", "쌀".repeat(3_900));
+        site.caller().run(&[&["caller", "write", "--fast-beats", "--text", &text], wait].concat())
+    }
+
+    /// The runbook *The disk is full*, step 3: more room counts from the next start on, and what was held is still there.
+    fn gets_more_room(mut self) {
+        self.relay.signal("TERM");
+        assert!(self.relay.ended().success());
+        let said = self.relay.said();
+        assert!(said.contains("warning: the disk or quota_bytes is full, or nearly"), "{said}");
+        let config = fs::read_to_string(self.site.machine.path("relay.toml")).unwrap();
+        self.site.machine.write("relay.toml", config.replace(QUOTA, "quota_bytes = 67108864"));
+        let _relay = self.site.relay();
+        let next = self.held + 1;
+        assert_eq!(Self::write(&self.site, next, &[]).ends(0).events("in_box").len(), 1, "there is room");
+        self.site.desk(&["desk", "sync", "--wait", "60s"]).ends(0);
+        let rows = self.site.desk(&["desk", "list"]).ends(0).objects();
+        let show = |row: &Value| self.site.desk(&["desk", "show", row["id"].as_str().unwrap()]).ends(0).stdout;
+        let shown: String = rows.iter().map(show).collect();
+        for nth in (0..self.held).chain([next]) {
+            assert!(shown.contains(&format!("the {nth}th ")), "letter {nth} of {} was lost", self.held);
+        }
+    }
+}
+
+#[test]
+fn a_relay_that_was_full_takes_letters_again_when_its_quota_was_raised_and_has_kept_the_others() {
+    Full::fill().gets_more_room();
+}
+
+/// A laptop that was off for long: whatever verb opens its vault next destroys the keys that are over, with no relay in reach.
+#[test]
+fn a_desk_that_was_switched_off_destroys_keys_that_are_over_whatever_its_vault_is_opened_for() {
+    const DAY: u64 = 86_400;
+    let seed = 105;
+    println!("seed {seed}");
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let (machine, root) = (Machine::new(), SecretKey::generate(&mut rng));
+    machine.write("pass", "open sesame\n");
+    let relay =
+        RelayAddress { url: "https://127.0.0.1:1".to_owned(), gates: vec![Gate::parse("gate77").unwrap()], pin: None, number: 0 };
+    let plan = LinePlan {
+        relays: vec![relay],
+        timing: Timing::PRODUCTION,
+        up_ttl: Seconds(3 * DAY),
+        period: Seconds(DAY),
+        answer_within: 2,
+        reply_weeks: 9,
+        emergency: true,
+        safeguarding: Safeguarding::Unstaffed,
+    };
+    let dir = machine.path("desk");
+    let passphrase = || Passphrase::new("open sesame".to_owned());
+    let keys = || {
+        let mut vault = Vault::open(&dir, &passphrase()).unwrap();
+        let hold = vault.hold(Holding::Shared).unwrap();
+        vault.news(&hold).unwrap();
+        vault.ring().names().filter(|name| matches!(name, KeyName::Period(..))).collect::<BTreeSet<_>>()
+    };
+    // It signed statements for the days to come, and was switched off ten days ago.
+    let then = Seconds(SystemClock.wall().seconds().0 - 10 * DAY);
+    let mut office = Office::found(&dir, &passphrase(), &root, &plan, then, &mut rng).unwrap().office;
+    office.act(&mut rng, |desk, rng| desk.publish(then, rng)).unwrap();
+    drop(office);
+    let all = keys();
+    assert!(all.len() >= 7, "VOID: {all:?}");
+    drop(Office::open(&dir, &passphrase()).unwrap());
+    assert_eq!(keys(), all, "VOID: that the vault was opened destroys nothing");
+
+    machine.run(&["desk", "list", "--dir", "desk", "--passphrase-file", "pass"]).ends(0);
+    let left = keys();
+    println!("of {} keys of days {} are left", all.len(), left.len());
+    // A day's key outlives its day by 84 hours: seven days and more of ten are over, and the emergency period's is not.
+    assert!(left.is_subset(&all) && !left.is_empty() && left.len() + 5 <= all.len(), "{all:?} {left:?}");
 }

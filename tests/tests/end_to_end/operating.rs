@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::site::{Machine, PACE, PATIENCE, program};
 
 /// What a page's words in capitals stand for, as a regular expression.
-const NAMES: [(&str, &str); 17] = [
+const NAMES: [(&str, &str); 18] = [
     ("PROPOSAL", "[0-9a-f]{8}-[0-9]+"),
     ("ROOT", "[a-z]+(?: [a-z]+){15}"),
     ("ASKING", "[a-z]+(?: [a-z]+){7}"),
@@ -27,6 +27,7 @@ const NAMES: [(&str, &str); 17] = [
     ("CARRIED", "[a-z]+(?: [a-z]+){7}"),
     ("LATER", "[a-z]+(?: [a-z]+){7}"),
     ("SIGN", "[0-9]+"),
+    ("SUSPECT", "[0-9a-f]{16}"),
 ];
 
 /// A command of the page, and the lines that follow it.
