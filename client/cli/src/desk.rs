@@ -33,15 +33,11 @@ pub(crate) use duty::{Round, refuse_distrust};
 pub(crate) use enrol::{admit, compare, join, renew};
 pub(crate) use page::open_board;
 
-/// The vault of a directory, opened, and of a line. What is over in it is destroyed, whatever it is opened for.
+/// The vault of a directory, opened, and of a line.
 pub(crate) fn open(base: &DeskBase, way: &Way<'_>) -> Result<Office, Trouble> {
     let mut office = open_any(base, way)?;
     // A lead must not sign what it may have signed before the backup was made.
     office.doubt_if_restored(now(), &mut chance::new_rng()?).map_err(|error| sentences::office(&error))?;
-    // A disk that refuses keeps nobody from reading.
-    if act(&mut office, |desk, rng| desk.tidy(now(), rng)).is_err() {
-        remark(sentences::NOT_TIDIED);
-    }
     let desk = office.look().map_err(|error| sentences::office(&error))?;
     desk.card().map_err(|error| sentences::desk(&error))?;
     if way.mailbox {

@@ -398,8 +398,6 @@ pub(crate) fn session(session: &str, seq: u16) -> String {
 
 // ── desks ───────────────────────────────────────────────────────────────────────────────────────
 
-pub(crate) const NOT_TIDIED: &str =
-    "the vault cannot be written: keys that are over are still in it. Make room on this disk, then run this again.";
 pub(crate) const KEPT: &str =
     "The answer is kept in the vault and goes out with the next `porchlight desk sync` or `desk watch`.";
 pub(crate) const WAITS_FOR_A_SLOT: &str = "The answer is kept in the vault, and goes out in the next of your slots, every eighth of the slow track: leave `porchlight safeguard watch` running";
