@@ -125,14 +125,17 @@ impl Board {
     pub fn put_roster(&self, bytes: &[u8], now: Seconds) -> Result<(), BoardError> {
         let roster = self.believe(bytes).filter(|roster| roster.not_after() > now).ok_or(BoardError::Refused)?;
         let _putting = self.putting();
-        let mut fresh = Hung::clone(&self.hung());
+        let hung = self.hung();
+        let mut fresh = Hung::clone(&hung);
         fresh.rosters.forget_before(now);
         fresh.rosters.insert(roster, now).map_err(|_| BoardError::Refused)?;
         if fresh.rosters.iter().count() > ROSTERS_MAX {
             return Err(BoardError::Refused);
         }
         // One that was taken down is not kept: who raised it, and when, would lie there in the clear for months.
-        if fresh.is_taken_down(now) {
+        let is_taken_down =
+            fresh.is_taken_down(now) || fresh.void_before(now) > hung.void_before(now) && fresh.stands(now) == Some(false);
+        if is_taken_down {
             fresh.bulletin = [0; BULLETIN_LEN];
         }
         Ok(self.hang(fresh)?)
@@ -219,6 +222,11 @@ impl Hung {
     fn stands(&self, now: Seconds) -> Option<bool> {
         let roster = self.rosters.in_force(now)?;
         Some(matches!(Bulletin::check(&self.bulletin, roster, now), Ok(Some(_))))
+    }
+
+    /// Up to when the roster in force takes bulletins down.
+    fn void_before(&self, now: Seconds) -> Option<Seconds> {
+        self.rosters.in_force(now).map(SignedRoster::bulletins_void_before)
     }
 
     /// Whether the roster in force says that the bulletin never stands again. One that only seems to come from later stands when the clock is right.

@@ -158,11 +158,12 @@ impl SlowTrack {
         let boot = self.ground.clock.boot();
         let mut epochs = self.ground.sealer.held(Lane::Slow, &self.line);
         let end = self.end(number, now);
-        // To a day that is over nothing is written any more: it is shown for as long as its key lives.
-        let is_over = number < self.timing.day(now);
         epochs.retain(|epoch| epoch.name.number == number && boot < epoch.death);
-        let left_out = epochs.extract_if(.., |epoch| !is_over && dies_too_soon(epoch, end));
-        self.ground.counters.damaged_records.add(left_out.map(|epoch| epoch.count).sum());
+        // To a day that is over nothing is written any more: it is shown for as long as its key lives. But not beside what was written under another:
+        // one of them would be filler sooner than the other, and so tell which slots were written.
+        let is_over = number < self.timing.day(now);
+        let has_sound = epochs.iter().any(|epoch| !dies_too_soon(epoch, end));
+        epochs.retain(|epoch| !dies_too_soon(epoch, end) || is_over && !has_sound);
         let mut written = BTreeMap::new();
         for epoch in &epochs {
             written.extend(self.written(epoch)?);

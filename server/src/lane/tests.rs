@@ -346,9 +346,21 @@ async fn what_was_written_while_the_clock_was_ahead_is_still_shown_once_it_was_s
     world.clock.set_wall(now);
     let line = world.line();
     assert_eq!(line.slow.page(day, now).unwrap(), before, "to the byte: what nobody wrote stays as well");
-    assert_eq!(line.ground.counters.damaged_records.count(), 0);
-    assert!(line.slow.page(porchlight_proto::time::day_of(today), now).is_some());
-    assert_eq!(line.ground.counters.damaged_records.count(), 1, "what is left out of the day that is written to is counted");
+    let (today, later) = (porchlight_proto::time::day_of(today), next(now));
+    let holds = |page: &[u8], byte| page.chunks(1024).any(|shown| shown == [byte; 1024]);
+    // What is written now gets a key of its own, which is shown alone, also when the day is over and both are held.
+    assert_eq!(line.slow.write(later, &Box::new([9; 1024]), &worker(1), now), SlotWrite::Written);
+    let shown = |line: &Line, now| line.slow.page(today, now).unwrap();
+    world.clock.pass(DAY);
+    let now = now.plus(DAY);
+    let first = shown(&line, now);
+    assert!(holds(&first, 9) && !holds(&first, 8));
+    drop(line);
+    for _ in 0..2 {
+        assert_eq!(shown(&world.line(), now), first, "to the byte after each start");
+    }
+    world.clock.pass(4 * DAY);
+    assert_eq!(shown(&world.line(), now.plus(4 * DAY)), first, "and when the other key is dead");
 }
 
 /// A machine that its hoster halts for hours, and a line that keeps slots for fewer days from now on: what was acknowledged is still shown.
