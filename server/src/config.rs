@@ -189,6 +189,9 @@ pub struct Deadlines {
     pub request: Duration,
     /// Without a kilobyte of replies being taken; and for the whole of one, besides two seconds for each KiB.
     pub reply: Duration,
+    /// For the first byte of the first reply over h2 to go out. It does at once, however bad the line, if the peer has a window for any: who means to
+    /// read begins with one.
+    pub window: Duration,
     /// Without a request.
     pub idle: Duration,
     /// Of a connection.
@@ -200,7 +203,8 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         let s = Duration::from_secs;
-        Self { handshake: s(15), head: s(10), body: s(30), request: s(60), reply: s(15), idle: s(25), age: s(600), stop: s(4) }
+        let (window, idle) = (Duration::from_millis(4_500), s(25));
+        Self { handshake: s(15), head: s(10), body: s(30), request: s(60), reply: s(15), window, idle, age: s(600), stop: s(4) }
     }
 }
 

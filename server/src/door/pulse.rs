@@ -70,6 +70,8 @@ pub(super) struct Pulse {
     replied: AtomicU64,
     /// When the last kilobyte of replies was full that went out.
     taken_at: AtomicU64,
+    /// Whether any byte of a reply went out.
+    has_replied: AtomicBool,
     /// The replies that are under way.
     owed: Mutex<Vec<Due>>,
 }
@@ -91,7 +93,7 @@ impl Pulse {
     /// Of a connection on which something has been owed since `born`, the end of its handshake.
     pub(super) fn new(deadlines: Deadlines, speech: Speech, born: Instant, read: Arc<AtomicU64>) -> Self {
         let [quiet_since, head_since, pieces, asked, given_up, replied, taken_at] = [0; 7].map(AtomicU64::new);
-        let (in_flight, has_spoken) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (in_flight, has_spoken, has_replied) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
         Self {
             born,
             deadlines,
@@ -106,6 +108,7 @@ impl Pulse {
             given_up,
             replied,
             taken_at,
+            has_replied,
             owed: Mutex::default(),
         }
     }
@@ -170,7 +173,9 @@ impl Pulse {
     fn due(&self) -> Option<Instant> {
         let after = |since: u64, span: Duration| self.born + Duration::from_millis(since) + span;
         let taken = self.taken_at.load(Ordering::Relaxed);
-        let stalled = |due: &Due| after(due.made.max(taken), self.deadlines.reply).min(after(due.last, Duration::ZERO));
+        let has_no_window = self.speech == Speech::Http2 && !self.has_replied.load(Ordering::Relaxed);
+        let untaken = if has_no_window { self.deadlines.reply.min(self.deadlines.window) } else { self.deadlines.reply };
+        let stalled = |due: &Due| after(due.made.max(taken), untaken).min(after(due.last, Duration::ZERO));
         if let Some(due) = self.owed().iter().map(stalled).min() {
             return Some(due);
         }
@@ -198,7 +203,7 @@ impl Pulse {
                 return;
             }
             // A head that begins meanwhile is due sooner than what was due before it: look again in time for it.
-            let look_again = now + self.deadlines.head.min(self.deadlines.reply);
+            let look_again = now + self.deadlines.head.min(self.deadlines.reply).min(self.deadlines.window);
             sleep_until(due.map_or(look_again, |due| due.min(look_again))).await;
         }
     }
@@ -287,6 +292,9 @@ impl<S> Felt<S> {
             let out = buf.get(..count).unwrap_or(buf);
             count -= out.len();
             self.taken += if self.pulse.speech == Speech::Http2 { self.frames.replies(out) } else { out.len() };
+        }
+        if self.taken > 0 {
+            self.pulse.has_replied.store(true, Ordering::Relaxed);
         }
         self.pulse.written();
         if self.taken >= TAKEN_LEAST {
@@ -406,6 +414,25 @@ mod tests {
         let pulse = Pulse::new(deadlines, Speech::Http1, born, Arc::default());
         pulse.read(1);
         assert_eq!(pulse.due(), Some(born + deadlines.head));
+    }
+
+    #[tokio::test]
+    async fn a_window_of_nothing_is_known_from_a_line_that_is_slow() {
+        let deadlines = Deadlines::default();
+        let born = now();
+        let after = |pulse: &Pulse| pulse.due().unwrap().duration_since(born);
+        for (speech, frames, out, waits) in [
+            (Speech::Http2, "no reply's bytes", vec![0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88], deadlines.window),
+            (Speech::Http2, "a byte of a reply", vec![0, 0, 9, DATA, 0, 0, 0, 0, 1, 7], deadlines.reply),
+            (Speech::Http1, "a head's bytes", b"HTTP/1.1 200".to_vec(), deadlines.reply),
+        ] {
+            let pulse = Arc::new(Pulse::new(deadlines, speech, born, Arc::default()));
+            let owed = Owed::new(Bytes::from_static(&[7; 9000]), None, &pulse);
+            let mut felt = Felt::new(tokio::io::sink(), Arc::clone(&pulse));
+            tokio::io::AsyncWriteExt::write_all(&mut felt, &out).await.unwrap();
+            assert!(after(&pulse) >= waits && after(&pulse) < waits + Duration::from_secs(1), "{frames}: {:?}", after(&pulse));
+            drop(owed);
+        }
     }
 
     #[test]

@@ -306,6 +306,31 @@ async fn a_reply_that_is_not_taken_is_not_kept() {
     running.notice(&mut good).await;
 }
 
+/// Whoever grants no window at all is no slow line: there the first bytes of a reply are on their way at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_of_nothing_is_not_waited_for_like_a_slow_line() {
+    let site = bakery(95, 1 << 20);
+    let mut settings = site.settings();
+    let long = Duration::from_secs(600);
+    settings.deadlines = Deadlines { window: Duration::from_millis(300), reply: long, idle: long, ..settings.deadlines };
+    let running = site.start_with(&settings).await;
+    let ask = frame(HEADERS, END_HEADERS | END_STREAM, 1, &head("GET", b"/large.bin", &[]));
+    let mut held = begun(running.address(), running.spki, &setting(4, 0)).await;
+    held.write_all(&ask).await.unwrap();
+    let all = async { while hear(&mut held).await.is_some_and(|heard| heard.kind != GOAWAY) {} };
+    assert!(timeout(PATIENCE, all).await.is_ok());
+    assert_eq!(running.relay.counters().deadlines_passed.count(), 1);
+    // The control: a window of one byte, which went out, and the connection lives on.
+    let mut slow = begun(running.address(), running.spki, &setting(4, 1)).await;
+    slow.write_all(&ask).await.unwrap();
+    while hear(&mut slow).await.expect("the connection stands").kind != 0 {}
+    let mut again = begun(running.address(), running.spki, &setting(4, 0)).await;
+    again.write_all(&ask).await.unwrap();
+    while hear(&mut again).await.is_some_and(|heard| heard.kind != GOAWAY) {}
+    slow.write_all(&frame(PING, 0, 0, &[7; 8])).await.unwrap();
+    while hear(&mut slow).await.expect("and stands longer than one with no window").kind != PING {}
+}
+
 /// A ping is answered, for as long as they come: whoever pings takes nothing of a reply by that.
 #[tokio::test(flavor = "multi_thread")]
 async fn pings_do_not_stand_for_a_reply_that_is_not_taken() {
