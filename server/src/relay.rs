@@ -224,6 +224,7 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
         router: door.router(),
         tls: certificate.clone(),
         clock: Arc::clone(&world.clock),
+        slots: Arc::clone(&rooms.clock),
         deadlines: settings.deadlines,
         speaking: Arc::new(Semaphore::new(SPEAKING_MAX)),
         waiting: Semaphore::new(WAITING_MAX),

@@ -34,7 +34,7 @@ use super::listen::{Greeted, Wire};
 use super::pulse::{self, Felt, Owed, Pulse};
 use super::tls::Certificate;
 use super::{BODY_MAX, reply};
-use crate::clock::Clock;
+use crate::clock::{Clock, SlotClock};
 use crate::config::Deadlines;
 use crate::counters::Counters;
 use crate::gate::owing::{Held, Owing};
@@ -77,6 +77,8 @@ pub struct Hall {
     pub tls: Option<Arc<Certificate>>,
     /// What people call the time.
     pub clock: Arc<dyn Clock>,
+    /// The time by which turns are taken.
+    pub slots: Arc<SlotClock>,
     /// How long what may take.
     pub deadlines: Deadlines,
     /// Places of those who speak, and of those who wait for one.
@@ -117,9 +119,9 @@ async fn greet(hall: &Arc<Hall>, wire: Wire, seated: &Seated) {
             wire.is_greeted();
             tls.set_buffer_limit(Some(UNSENT_MAX));
             let speech = if stream.get_ref().1.alpn_protocol() == Some(b"h2") { Speech::Http2 } else { Speech::Http1 };
-            let since = pulse::now();
+            let began = pulse::now();
             if begins(hall, &mut stream).await
-                && let Some(_place) = may_speak(hall, seated).await
+                && let Some((_place, since)) = may_speak(hall, seated, began).await
             {
                 // In a room of its own: what waits for a first byte takes a third of what speaks.
                 Box::pin(speak(hall, stream, (speech, since, said), seated)).await;
@@ -141,15 +143,17 @@ async fn begins<S: AsyncBufRead + Unpin>(hall: &Hall, stream: &mut S) -> bool {
     }
 }
 
-/// A place among those who speak. Where there is none, one of the source that has most makes room, as where all places are taken.
-async fn may_speak(hall: &Hall, seated: &Seated) -> Option<OwnedSemaphorePermit> {
+/// A place among those who speak, and since when something is due of whoever has it. Where there is none, one of the source that speaks most makes
+/// room, as where all places are taken; that is waited for at the relay's cost.
+async fn may_speak(hall: &Hall, seated: &Seated, began: Instant) -> Option<(OwnedSemaphorePermit, Instant)> {
     let place = match Arc::clone(&hall.speaking).try_acquire_owned() {
-        Ok(place) => Some(place),
+        Ok(place) => Some((place, began)),
         Err(_) => {
             let bench = hall.waiting.try_acquire().ok();
-            let has_room = bench.is_some() && seated.make_room_to_speak(hall.clock.wall());
+            let has_room = bench.is_some() && seated.make_room_to_speak(hall.slots.now());
             let place = timeout(hall.deadlines.handshake, Arc::clone(&hall.speaking).acquire_owned());
-            if has_room { place.await.ok().and_then(Result::ok) } else { None }
+            let place = if has_room { place.await.ok().and_then(Result::ok) } else { None };
+            place.map(|place| (place, pulse::now()))
         }
     };
     match &place {

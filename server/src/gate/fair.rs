@@ -69,9 +69,10 @@ impl<Who: Copy + Eq + Hash> Turn<Who> {
         Self { number, asked: HashMap::new(), drawn: 0, before }
     }
 
-    /// Places kept for first cells that have not come yet.
-    fn kept(&self, places: u64) -> u64 {
-        self.before.min(places).saturating_sub(self.drawn)
+    /// Places kept for first cells that have not come yet, with so many milliseconds of the turn to go: in its second half fewer and fewer, since
+    /// those who came before may not come again.
+    fn kept(&self, places: u64, to_go: u64) -> u64 {
+        self.before.min(places).saturating_sub(self.drawn) * (to_go * 2).min(TURN_MS) / TURN_MS
     }
 
     /// Whether this is a first cell, and one of the `places` of this turn falls to it.
@@ -116,11 +117,12 @@ impl<Who: Copy + Eq + Hash> Share<Who> {
     fn minute(&self, now: Millis) -> MutexGuard<'_, Minute<Who>> {
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         let (number, turn) = (now.0 / MINUTE_MS, now.0 / TURN_MS);
-        if minute.turn.number != turn {
+        // Whoever read the clock a little sooner and waited for others is of this turn.
+        if minute.turn.number < turn {
             let before = if minute.turn.number + 1 == turn { minute.turn.asked.len() as u64 } else { 0 };
             minute.turn = Turn::begin(turn, before);
         }
-        if minute.number != number {
+        if minute.number < number {
             let before = if minute.number + 1 == number { std::mem::take(&mut minute.of) } else { HashMap::new() };
             let turn = std::mem::replace(&mut minute.turn, Turn::begin(0, 0));
             *minute = Minute::begin(number, before, turn);
@@ -147,7 +149,7 @@ impl<Who: Copy + Eq + Hash> Share<Who> {
         let before = minute.before.get(&who).copied().unwrap_or(0);
         let drawable = if minute.total < come_free(end) { places } else { 0 };
         let is_drawn = has_others && minute.turn.draws(who, drawable, chance);
-        let kept = if has_others { minute.turn.kept(places) } else { 0 };
+        let kept = if has_others { minute.turn.kept(places, end - at) } else { 0 };
         let (total, again) = (minute.total, minute.again);
         let used = minute.account(who);
         let is_light = before + *used < cap.div_ceil(LIGHT);

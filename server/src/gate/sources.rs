@@ -90,7 +90,7 @@ impl State {
 
     /// Asks one of `whose` to leave for a newcomer of theirs, by lot. False if all are spared, or too many left in this second.
     fn replace(&mut self, network: Source, (whose, cap): (Source, usize), lot: usize, now: Millis) -> bool {
-        if !self.turns.take(whose, (cap / TURNS_PART).max(1), lot, now) {
+        if !self.turns.take((whose, false), (cap / TURNS_PART).max(1), lot, now) {
             return false;
         }
         let spares = self.spares();
@@ -100,14 +100,14 @@ impl State {
     }
 }
 
-/// When the next of whose connections may leave for another of theirs.
+/// When the next of whose connections may leave for another of theirs; places to speak have turns of their own.
 #[derive(Default)]
-struct Turns(HashMap<Source, Millis>);
+struct Turns(HashMap<(Source, bool), Millis>);
 
 impl Turns {
     /// Whether one more of `whose` may, if `most` may in a second, about. They come free one by one, each at a moment that nobody can foretell:
     /// whoever knocks as each second begins would else take all of them.
-    fn take(&mut self, whose: Source, most: usize, lot: usize, now: Millis) -> bool {
+    fn take(&mut self, whose: (Source, bool), most: usize, lot: usize, now: Millis) -> bool {
         self.tend(now);
         let Entry::Vacant(free) = self.0.entry(whose) else { return false };
         let between = u64::try_from(2000 / most.max(1)).unwrap_or(2000);
@@ -180,6 +180,8 @@ pub struct Seated {
     sources: Arc<Sources>,
     /// Who took it.
     pub source: Source,
+    /// Of the address itself.
+    address: Source,
     /// Against whom it counts what strangers take up: the source, and of its part this connection; or this connection alone where the source is
     /// everybody.
     pub owes: Vec<Source>,
@@ -225,7 +227,7 @@ impl Sources {
         drop(state);
         let alone = self.any();
         let owes = if is_capped { vec![source, alone] } else { vec![alone] };
-        Some(Seated { sources: Arc::clone(self), source, owes, alone, replaces: full.is_some(), leave, standing })
+        Some(Seated { sources: Arc::clone(self), source, address: own, owes, alone, replaces: full.is_some(), leave, standing })
     }
 
     fn lot(&self) -> usize {
@@ -267,10 +269,13 @@ impl Sources {
     /// many. Devices of a line keep theirs, as long as they are not too many.
     #[must_use]
     pub fn make_room(&self, newcomer: &Seated, now: Millis) -> bool {
-        self.make_room_among(newcomer, |_| true, now)
+        self.make_room_among(newcomer, false, now)
     }
 
-    fn make_room_among(&self, newcomer: &Seated, counts: impl Fn(&Open) -> bool, now: Millis) -> bool {
+    /// The same among those who speak, or among all. Where it is the newcomer's own source that speaks most, one of its own address makes room, as
+    /// where that has all its places: neighbours must not be able to sit there for ever.
+    fn make_room_among(&self, newcomer: &Seated, to_speak: bool, now: Millis) -> bool {
+        let counts = |open: &Open| !to_speak || open.standing.is_speaking();
         let lot = self.lot();
         let mut state = self.state();
         let spares = state.spares();
@@ -294,8 +299,15 @@ impl Sources {
             return rivals().nth(lot % count).is_some_and(|(_, open)| drawn(open, lot / count));
         }
         let is_local = newcomer.owes.first() != Some(&newcomer.source);
-        let may_turn = is_local && state.turns.take(newcomer.source, LOCAL_TURNS, lot, now);
-        may_turn && state.open.get(&newcomer.source).is_some_and(|open| drawn(open, lot))
+        if is_local {
+            let may_turn = state.turns.take((newcomer.source, to_speak), LOCAL_TURNS, lot, now);
+            return may_turn && state.open.get(&newcomer.source).is_some_and(|open| drawn(open, lot));
+        }
+        let of_own = || state.staying(newcomer.source, newcomer.address).filter(may_leave);
+        let count = if to_speak { of_own().count() } else { 0 };
+        let may_turn = count > 0 && state.turns.take((newcomer.address, true), (self.cap / TURNS_PART).max(1), lot, now);
+        let of_own = || state.staying(newcomer.source, newcomer.address).filter(may_leave);
+        may_turn && of_own().nth(lot % count).inspect(|open| open.ask_to_leave()).is_some()
     }
 
     /// Asks those to leave who cost so many `bytes`, since memory is short, within bounds. How many were asked.
@@ -347,7 +359,7 @@ impl Seated {
     /// Asks one of those who speak to make room for this one, which wants to: see [`Sources::make_room`].
     #[must_use]
     pub fn make_room_to_speak(&self, now: Millis) -> bool {
-        self.sources.make_room_among(self, |open| open.standing.is_speaking(), now)
+        self.sources.make_room_among(self, true, now)
     }
 }
 
@@ -449,9 +461,14 @@ mod tests {
         let newcomer = seat(1);
         assert!(newcomer.make_room_to_speak(Millis(0)));
         assert_eq!((leaving(&silent), leaving(&crowd), leaving(&few)), (0, 1, 0));
-        assert!(!seat(2).make_room_to_speak(Millis(0)), "whose own have most makes nobody leave");
+        let neighbour = seat(2);
+        assert!(neighbour.make_room_to_speak(Millis(0)));
+        assert_eq!((leaving(&crowd), leaving(&few)), (2, 0), "whose own speak most takes the place of one of them");
+        assert!(!neighbour.make_room_to_speak(Millis(0)), "and not all at once");
+        let got = (1..=10_000).filter(|ms| neighbour.make_room_to_speak(Millis(*ms))).count();
+        assert!(got == 8 && leaving(&few) == 0, "{got}: until none of them is left");
         silent.iter().take(11).for_each(speaks);
-        assert!(!newcomer.make_room_to_speak(Millis(0)), "nor once it is they who have");
+        assert!(!newcomer.make_room_to_speak(Millis(0)) || leaving(&silent) == 1, "as it is for others");
     }
 
     #[test]

@@ -327,3 +327,17 @@ fn who_posted_is_forgotten_within_two_minutes_though_nobody_comes() {
     gate.tend(now.plus(2 * MINUTE), BootMillis(0), &[]);
     assert_eq!(gate.share.known(), 0);
 }
+
+/// Whoever read the clock and then waited for others to be looked at.
+#[test]
+fn a_moment_that_has_just_passed_begins_no_turn_or_minute_anew() {
+    let (all, chance) = (sources(102), SeededChance::new(3));
+    let share: Share<Source> = Share::new(3000);
+    let (late, rest) = all.split_first().unwrap();
+    let (first, rest) = rest.split_first().unwrap();
+    assert!(rest.iter().all(|one| share.take(*one, u64::MAX, Millis(MINUTE - 1000), &chance)));
+    assert!(share.take(*first, u64::MAX, Millis(MINUTE), &chance));
+    assert_eq!(share.known(), 102, "VOID: of this minute, of the one before, and who asked in this turn");
+    assert!(share.take(*late, u64::MAX, Millis(MINUTE - 1), &chance));
+    assert_eq!(share.known(), 104);
+}
