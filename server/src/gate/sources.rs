@@ -272,8 +272,8 @@ impl Sources {
         self.make_room_among(newcomer, false, now)
     }
 
-    /// The same among those who speak, or among all. Where it is the newcomer's own source that speaks most, one of its own address makes room, as
-    /// where that has all its places: neighbours must not be able to sit there for ever.
+    /// The same among those who speak, or among all. Where it is the newcomer's own source that speaks most, one of its own address makes room, or
+    /// of its network, as where that has all its places: neighbours must not be able to sit there for ever.
     fn make_room_among(&self, newcomer: &Seated, to_speak: bool, now: Millis) -> bool {
         let counts = |open: &Open| !to_speak || open.standing.is_speaking();
         let lot = self.lot();
@@ -303,11 +303,13 @@ impl Sources {
             let may_turn = state.turns.take((newcomer.source, to_speak), LOCAL_TURNS, lot, now);
             return may_turn && state.open.get(&newcomer.source).is_some_and(|open| drawn(open, lot));
         }
-        let of_own = || state.staying(newcomer.source, newcomer.address).filter(may_leave);
-        let count = if to_speak { of_own().count() } else { 0 };
-        let may_turn = count > 0 && state.turns.take((newcomer.address, true), (self.cap / TURNS_PART).max(1), lot, now);
-        let of_own = || state.staying(newcomer.source, newcomer.address).filter(may_leave);
-        may_turn && of_own().nth(lot % count).inspect(|open| open.ask_to_leave()).is_some()
+        // Where nobody of the address speaks, they are of the same network.
+        let speaking = |state: &State, whose| state.staying(newcomer.source, whose).filter(may_leave).count();
+        let own = [newcomer.address, newcomer.source].map(|whose| (whose, speaking(&state, whose)));
+        let Some((whose, count)) = own.into_iter().find(|(_, count)| to_speak && *count > 0) else { return false };
+        let may_turn = state.turns.take((whose, true), (self.cap / TURNS_PART).max(1), lot, now);
+        let mut of_own = state.staying(newcomer.source, whose).filter(may_leave);
+        may_turn && of_own.nth(lot % count).inspect(|open| open.ask_to_leave()).is_some()
     }
 
     /// Asks those to leave who cost so many `bytes`, since memory is short, within bounds. How many were asked.
@@ -467,8 +469,17 @@ mod tests {
         assert!(!neighbour.make_room_to_speak(Millis(0)), "and not all at once");
         let got = (1..=10_000).filter(|ms| neighbour.make_room_to_speak(Millis(*ms))).count();
         assert!(got == 8 && leaving(&few) == 0, "{got}: until none of them is left");
-        silent.iter().take(11).for_each(speaks);
-        assert!(!newcomer.make_room_to_speak(Millis(0)) || leaving(&silent) == 1, "as it is for others");
+    }
+
+    #[test]
+    fn one_of_the_same_network_makes_room_to_speak_where_nobody_of_the_address_does() {
+        let sources = Arc::new(Sources::new(100, Arc::new(SeededChance::new(18))));
+        let seat = |text: &str| sources.seat(ip(text), Millis(0)).unwrap();
+        let crowd: Vec<_> = (0..10).map(|_| seat("2001:db8:7:1::1")).collect();
+        crowd.iter().for_each(|seated| seated.standing.speak());
+        let newcomer = seat("2001:db8:7:2::1");
+        assert!(newcomer.make_room_to_speak(Millis(0)) && leaving(&crowd) == 1);
+        assert!(!newcomer.make_room_to_speak(Millis(0)), "and not all at once");
     }
 
     #[test]

@@ -133,8 +133,9 @@ impl Board {
             return Err(BoardError::Refused);
         }
         // One that was taken down is not kept: who raised it, and when, would lie there in the clear for months.
-        let is_taken_down =
-            fresh.is_taken_down(now) || fresh.void_before(now) > hung.void_before(now) && fresh.stands(now) == Some(false);
+        let is_taken_down = fresh.is_taken_down(now)
+            || hung.void_before(now).is_some_and(|before| fresh.void_before(now) > Some(before))
+                && fresh.stands(now) == Some(false);
         if is_taken_down {
             fresh.bulletin = [0; BULLETIN_LEN];
         }

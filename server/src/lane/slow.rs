@@ -159,11 +159,20 @@ impl SlowTrack {
         let mut epochs = self.ground.sealer.held(Lane::Slow, &self.line);
         let end = self.end(number, now);
         epochs.retain(|epoch| epoch.name.number == number && boot < epoch.death);
-        // To a day that is over nothing is written any more: it is shown for as long as its key lives. But not beside what was written under another:
-        // one of them would be filler sooner than the other, and so tell which slots were written.
+        // A day that was shown by one key's filler is not shown by another's later, with the same cells in it: those would tell which slots were
+        // written. So what a wrong clock began is left out where there is a key that fits. To a day that is over nothing is written any more: where it
+        // has none but such as die too soon, it is shown for as long as the last of them live.
         let is_over = number < self.timing.day(now);
-        let has_sound = epochs.iter().any(|epoch| !dies_too_soon(epoch, end));
-        epochs.retain(|epoch| !dies_too_soon(epoch, end) || is_over && !has_sound);
+        let outlives = |epoch: &Epoch| !dies_too_soon(epoch, end);
+        let fits = |epoch: &Epoch| outlives(epoch) && !dies_too_late(epoch, end);
+        let first_fit = epochs.iter().position(fits).unwrap_or(epochs.len());
+        if epochs.iter().any(outlives) {
+            let mut nth = 0..;
+            epochs.retain(|epoch| nth.next().is_some_and(|nth| outlives(epoch) && nth < first_fit) || fits(epoch));
+        } else {
+            let last = epochs.iter().map(|epoch| epoch.death).max();
+            epochs.retain(|epoch| is_over && last.is_some_and(|last| !dies_too_soon(epoch, last)));
+        }
         let mut written = BTreeMap::new();
         for epoch in &epochs {
             written.extend(self.written(epoch)?);

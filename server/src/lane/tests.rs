@@ -363,6 +363,36 @@ async fn what_was_written_while_the_clock_was_ahead_is_still_shown_once_it_was_s
     assert_eq!(shown(&world.line(), now.plus(4 * DAY)), first, "and when the other key is dead");
 }
 
+/// A clock that was hours behind at one start, and right at the next: what was begun meanwhile is left out, or the day would change from one key's
+/// filler to another's and keep its cells.
+#[tokio::test]
+async fn what_was_written_while_the_clock_was_behind_is_not_shown_beside_what_was_there() {
+    const BEHIND: u64 = 3 * HOUR;
+    let world = World::new(Arc::new(MemoryStore::new()));
+    let next = |now, after| {
+        (Timing::PRODUCTION.slow_slot(now) + after..).find(|slot| !porchlight_proto::time::is_safeguarding(*slot)).unwrap()
+    };
+    let line = world.line();
+    let slot = next(NOON, 1);
+    let day = porchlight_proto::time::day_of(slot);
+    assert_eq!(line.slow.write(slot, &Box::new([7; 1024]), &worker(1), NOON), SlotWrite::Written);
+    drop(line);
+    let wrong = Millis(NOON.0 - BEHIND);
+    world.clock.set_wall(wrong);
+    let line = world.line();
+    let other = next(wrong, 1);
+    assert_eq!(porchlight_proto::time::day_of(other), day, "VOID: of another day");
+    assert_eq!(line.slow.write(other, &Box::new([8; 1024]), &worker(1), wrong), SlotWrite::Written);
+    drop(line);
+    world.clock.set_wall(NOON);
+    world.clock.pass(HOUR);
+    let now = NOON.plus(HOUR);
+    let page = world.line().slow.page(day, now).unwrap();
+    let holds = |byte| page.chunks(1024).any(|shown| shown == [byte; 1024]);
+    assert!(holds(7) && !holds(8));
+    assert_eq!(world.line().slow.page(day, now).unwrap(), page);
+}
+
 /// A machine that its hoster halts for hours, and a line that keeps slots for fewer days from now on: what was acknowledged is still shown.
 #[tokio::test]
 async fn what_was_written_under_a_key_that_dies_too_late_is_shown_and_nothing_more_is_written_there() {
