@@ -19,7 +19,7 @@ use porchlight_proto::sign::SecretKey;
 use porchlight_proto::time::{Millis, Seconds, Timing};
 use porchlight_proto::visit::{Event, To};
 use porchlight_relay::config::{Mode, Settings};
-use porchlight_relay::{World, start};
+use porchlight_relay::{Relay, World, start};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use tempfile::TempDir;
@@ -296,6 +296,14 @@ impl Clock for Off {
     }
 }
 
+/// A relay of the line's, and where it is found.
+async fn one_relay(dir: &TempDir, root: &SecretKey) -> (Relay, RelayAddress) {
+    let relay = start(&settings(dir.path(), root, 0, "127.0.0.1:0"), &World::system().unwrap()).await.unwrap();
+    let gates = vec![Gate::parse("gate77").unwrap()];
+    let address = RelayAddress { url: relay.bound().to_string(), gates, pin: relay.spki().copied(), number: 0 };
+    (relay, address)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_desk_whose_clock_is_two_hours_off_receipts_and_answers() {
     for (hours, seed) in [(2, 95), (-2, 96)] {
@@ -303,9 +311,7 @@ async fn a_desk_whose_clock_is_two_hours_off_receipts_and_answers() {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let root = SecretKey::generate(&mut rng);
         let (dir, home) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let relay = start(&settings(dir.path(), &root, 0, "127.0.0.1:0"), &World::system().unwrap()).await.unwrap();
-        let gates = vec![Gate::parse("gate77").unwrap()];
-        let address = RelayAddress { url: relay.bound().to_string(), gates, pin: relay.spki().copied(), number: 0 };
+        let (relay, address) = one_relay(&dir, &root).await;
         let passphrase = Passphrase::new("a long night".into());
         // Three hours ago: what was signed is in force by every clock of the team.
         let now = Seconds(SystemClock.wall().seconds().0 - 3 * 3600);
@@ -356,9 +362,7 @@ async fn a_desk_goes_by_the_clock_of_a_relay_that_is_less_than_a_day_off_and_is_
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let root = SecretKey::generate(&mut rng);
         let (dir, home) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let relay = start(&settings(dir.path(), &root, 0, "127.0.0.1:0"), &World::system().unwrap()).await.unwrap();
-        let gates = vec![Gate::parse("gate77").unwrap()];
-        let address = RelayAddress { url: relay.bound().to_string(), gates, pin: relay.spki().copied(), number: 0 };
+        let (relay, address) = one_relay(&dir, &root).await;
         let passphrase = Passphrase::new("a long night".into());
         // Two days ago, so that the device is certified by either clock.
         let founded = Seconds(SystemClock.wall().seconds().0 - 48 * 3600);
