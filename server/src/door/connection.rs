@@ -66,7 +66,7 @@ const WINDOW: u32 = 65_536;
 /// twice what it may.
 pub const SPEAKING_MAX: usize = 2560;
 
-/// Those that may wait for it.
+/// Connections that may wait for a place, to speak or at all, that somebody else is asked to leave.
 pub const WAITING_MAX: usize = 128;
 
 /// What all connections share.
@@ -81,9 +81,9 @@ pub struct Hall {
     pub slots: Arc<SlotClock>,
     /// How long what may take.
     pub deadlines: Deadlines,
-    /// Places of those who speak, and of those who wait for one.
+    /// Places of those who speak.
     pub speaking: Arc<Semaphore>,
-    /// See there.
+    /// Places of those who wait for one of those.
     pub waiting: Semaphore,
     /// Room for bodies and replies.
     pub owing: Arc<Owing>,

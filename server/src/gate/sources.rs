@@ -88,15 +88,21 @@ impl State {
         all.filter(move |open| (whose == network || open.address == whose) && !open.standing.is_leaving())
     }
 
-    /// Asks one of `whose` to leave for a newcomer of theirs, by lot. False if all are spared, or too many left in this second.
-    fn replace(&mut self, network: Source, (whose, cap): (Source, usize), lot: usize, now: Millis) -> bool {
-        if !self.turns.take((whose, false), (cap / TURNS_PART).max(1), lot, now) {
+    /// Asks one of `whose` to leave for a newcomer of theirs, by lot among those who `may_leave`. False if nobody may, or the next turn of theirs
+    /// has not come yet.
+    fn replace(
+        &mut self,
+        network: Source,
+        (whose, cap): (Source, usize),
+        to_speak: bool,
+        may_leave: impl Fn(&&Open) -> bool,
+        (lot, now): (usize, Millis),
+    ) -> bool {
+        if !self.turns.take((whose, to_speak), (cap / TURNS_PART).max(1), lot, now) {
             return false;
         }
-        let spares = self.spares();
-        let may_leave = |open: &&Open| !(spares && open.standing.is_proven());
-        let count = self.staying(network, whose).filter(may_leave).count().max(1);
-        self.staying(network, whose).filter(may_leave).nth(lot % count).inspect(|open| open.ask_to_leave()).is_some()
+        let count = self.staying(network, whose).filter(&may_leave).count().max(1);
+        self.staying(network, whose).filter(&may_leave).nth(lot % count).inspect(|open| open.ask_to_leave()).is_some()
     }
 }
 
@@ -218,7 +224,9 @@ impl Sources {
         let is_capped = address.is_some_and(|ip| !ip.to_canonical().is_loopback());
         let caps = [(own, self.cap), (source, self.cap.saturating_mul(NETWORK))];
         let full = caps.into_iter().find(|(whose, cap)| is_capped && state.staying(source, *whose).count() >= *cap);
-        if full.is_some_and(|full| !state.replace(source, full, self.lot(), now)) {
+        let spares = state.spares();
+        let may_leave = |open: &&Open| !(spares && open.standing.is_proven());
+        if full.is_some_and(|full| !state.replace(source, full, false, may_leave, (self.lot(), now))) {
             return None;
         }
         let (leave, standing) = <(Arc<Notify>, Arc<Standing>)>::default();
@@ -304,12 +312,9 @@ impl Sources {
             return may_turn && state.open.get(&newcomer.source).is_some_and(|open| drawn(open, lot));
         }
         // Where nobody of the address speaks, they are of the same network.
-        let speaking = |state: &State, whose| state.staying(newcomer.source, whose).filter(may_leave).count();
-        let own = [newcomer.address, newcomer.source].map(|whose| (whose, speaking(&state, whose)));
-        let Some((whose, count)) = own.into_iter().find(|(_, count)| to_speak && *count > 0) else { return false };
-        let may_turn = state.turns.take((whose, true), (self.cap / TURNS_PART).max(1), lot, now);
-        let mut of_own = state.staying(newcomer.source, whose).filter(may_leave);
-        may_turn && of_own.nth(lot % count).inspect(|open| open.ask_to_leave()).is_some()
+        let speaks = |whose: &Source| to_speak && state.staying(newcomer.source, *whose).any(|open| may_leave(&open));
+        let own = [newcomer.address, newcomer.source].into_iter().find(speaks);
+        own.is_some_and(|whose| state.replace(newcomer.source, (whose, self.cap), true, may_leave, (lot, now)))
     }
 
     /// Asks those to leave who cost so many `bytes`, since memory is short, within bounds. How many were asked.
