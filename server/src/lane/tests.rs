@@ -1,3 +1,4 @@
+use porchlight_proto::limits::LANE_PAGE_MAX_CELLS;
 use porchlight_proto::line::{Gate, LineId};
 use porchlight_proto::sign::PublicKey;
 use porchlight_proto::time::{Millis, Timing};
@@ -117,6 +118,7 @@ async fn cells_of_any_grouping_are_read_page_by_page_in_order() {
         assert_eq!((page.first, numbers(&page)[0]), (after + 1, after + 1), "after {after}");
     }
     assert_eq!((line.up.page_of(life, next - 1).unwrap().first, line.up.page_of(life, next + 50).unwrap().first), (next, next));
+    assert_eq!(line.ground.counters.damaged_records.count(), 0, "a page that ends inside a record is no damage");
 }
 
 #[tokio::test]
@@ -236,6 +238,26 @@ async fn a_medium_that_refuses_is_said_and_an_unreadable_shelf_is_left_for_anoth
     assert_eq!(written(slot + 1, None), SlotWrite::Taken);
     let page = line.slow.page(Timing::PRODUCTION.day(NOON), NOON.plus(2 * 1_800_000)).unwrap();
     assert_eq!(page.chunks(1024).filter(|shown| *shown == [7; 1024]).count(), 2);
+}
+
+/// A disk that refuses for a while refuses more than a page holds. Found on a machine that was fast at being refused.
+#[tokio::test]
+async fn a_page_that_noise_fills_before_the_next_record_is_whole() {
+    let store = FaultyStore::new();
+    let world = World::new(Arc::clone(&store) as Arc<dyn Store>);
+    let line = world.line();
+    tokio::spawn(line.up.writer().unwrap().run(never()));
+    post(&line, 1..3).await;
+    let refused = LANE_PAGE_MAX_CELLS as u64 + 100;
+    for n in 0..refused {
+        store.is_full();
+        assert!(line.up.post(vec![cell(1_000 + n)]).await.is_err());
+    }
+    post(&line, 3..4).await;
+    let held = all(&line);
+    assert_eq!(held.iter().map(|(position, _)| *position).collect::<Vec<_>>(), (1..refused + 4).collect::<Vec<_>>());
+    assert_eq!([held[0], held[1], held[held.len() - 1]], [(1, 1), (2, 2), (refused + 3, 3)]);
+    assert_eq!(line.ground.counters.damaged_records.count(), 0, "nothing is lost, and nobody is sent to check the disk");
 }
 
 /// A write that failed may have left its records behind, in groups of its own; so may a process that was killed before it counted them.

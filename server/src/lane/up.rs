@@ -417,9 +417,12 @@ impl Run {
 
     fn take(&mut self, first: u64, bytes: &[u8]) {
         for (position, cell) in (first..).zip(bytes.chunks_exact(UP_CELL_LEN)) {
-            self.is_broken |= self.first.is_some() && position > self.next;
             if position < self.next || position >= self.end || !self.wants_more() {
                 continue;
+            }
+            if self.first.is_some() && position > self.next {
+                self.is_broken = true;
+                return;
             }
             // In a box from the first: an array would leave a copy on the stack, where nothing is wiped.
             let Ok(cell) = Box::<[u8]>::from(cell).try_into() else { continue };
