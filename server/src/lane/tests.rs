@@ -11,6 +11,8 @@ use crate::clock::{Clock, SetClock};
 use crate::seal::{Keyring, KeyringMedium};
 use crate::store::{FaultyStore, MemoryStore, RecordKey, SledStore, Store, StoreError};
 
+mod histories;
+
 const NOON: Millis = Millis(1_795_435_205_000);
 const HOUR: u64 = 3_600_000;
 
@@ -258,6 +260,22 @@ async fn a_page_that_noise_fills_before_the_next_record_is_whole() {
     assert_eq!(held.iter().map(|(position, _)| *position).collect::<Vec<_>>(), (1..refused + 4).collect::<Vec<_>>());
     assert_eq!([held[0], held[1], held[held.len() - 1]], [(1, 1), (2, 2), (refused + 3, 3)]);
     assert_eq!(line.ground.counters.damaged_records.count(), 0, "nothing is lost, and nobody is sent to check the disk");
+}
+
+#[tokio::test]
+async fn an_epoch_in_which_nothing_lies_yet_is_no_damage() {
+    let store = FaultyStore::new();
+    let world = World::new(Arc::clone(&store) as Arc<dyn Store>);
+    let line = Arc::new(world.line());
+    tokio::spawn(line.up.writer().unwrap().run(never()));
+    post(&line, 1..3).await;
+    world.clock.pass(5 * HOUR);
+    // A desk that was away asks while the first cell of this hour is on its way to the disk.
+    let (asks, life) = (Arc::clone(&line), line.floors_life());
+    store
+        .before_next_write(move || assert_eq!(asks.up.page_of(life, 0).unwrap(), up::Page { life, first: 3, cells: Vec::new() }));
+    post(&line, 3..4).await;
+    assert_eq!((all(&line), line.ground.counters.damaged_records.count()), (vec![(3, 3)], 0));
 }
 
 /// A write that failed may have left its records behind, in groups of its own; so may a process that was killed before it counted them.

@@ -321,11 +321,11 @@ impl Held {
         // Somebody who claims to hold what was never given out holds nothing that we know.
         let from = if after < next { after.saturating_add(1) } else { next };
         for epoch in epochs {
-            let end = epoch.first.saturating_add(epoch.count).min(next);
+            let (from, end) = (from.max(epoch.first), epoch.first.saturating_add(epoch.count).min(next));
             if end <= from {
                 continue;
             }
-            if let Some((first, cells)) = self.run(&epoch, from.max(epoch.first), end)? {
+            if let Some((first, cells)) = self.run(&epoch, from, end)? {
                 return Ok(Page { life, first, cells });
             }
         }
