@@ -11,6 +11,7 @@ use crate::clock::{Clock, SetClock};
 use crate::seal::{Keyring, KeyringMedium};
 use crate::store::{FaultyStore, MemoryStore, RecordKey, SledStore, Store, StoreError};
 
+mod days;
 mod histories;
 
 const NOON: Millis = Millis(1_795_435_205_000);
