@@ -9,9 +9,12 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::link::Open;
+
+/// What is waited before a connection is given up as silent.
+const LAST_LOOK: Duration = Duration::from_millis(50);
 
 /// When something was last heard on one connection. Clones are of the same connection.
 #[derive(Clone)]
@@ -32,11 +35,17 @@ impl Pulse {
     pub(super) async fn silence(&self, patience: Duration) {
         let asked = Instant::now();
         loop {
-            let until = self.heard_at().max(asked) + patience;
-            if until <= Instant::now() {
+            let heard = self.heard_at();
+            let until = heard.max(asked) + patience;
+            if until > Instant::now() {
+                sleep_until(until).await;
+                continue;
+            }
+            // Where the machine itself stood still, what came meanwhile has not been read yet.
+            sleep(LAST_LOOK).await;
+            if self.heard_at() == heard {
                 return;
             }
-            sleep_until(until).await;
         }
     }
 
