@@ -1,8 +1,7 @@
 //! `porchlight-relay`: reads a configuration, starts the relay, stops it at a signal.
 //!
 //! One line on stdout, `ready …`, when it accepts; everything else on stderr. SIGTERM and SIGINT stop it within five seconds, also where
-//! a disk does not answer, a second one at once; SIGHUP reads the certificate again. Exit codes: 0 stopped as asked, 1 the configuration or what it names cannot
-//! be used, or `doctor` found something bad, 2 a bug, 3 the address cannot be listened on.
+//! a disk does not answer, a second one at once; SIGHUP reads the certificate again. Exit codes: [`EXITS`], and docs/CLI.md.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use porchlight_relay::config::{Mode, Settings, Tls};
+use porchlight_relay::config::{Listen, Mode, Settings, Tls};
 use porchlight_relay::door::decoy::Decoy;
-use porchlight_relay::door::tls::{Certificate, Renewal, TlsError, Until, kept_pin, of_certificate, pin_text};
+use porchlight_relay::door::listen::find_socket;
+use porchlight_relay::door::tls::{Certificate, KeyKind, Renewal, TlsError, Until, kept_pin, leaf_of, pin_text};
 use porchlight_relay::process::confine::{Held, Reach, confine};
-use porchlight_relay::process::doctor::{Host, SOON_DAYS, Verdict, sealed};
+use porchlight_relay::process::doctor::{Finding, Host, SOON_DAYS, Verdict, sealed};
 use porchlight_relay::process::{fit, ranks, swap};
 use porchlight_relay::relay::{Trouble, forget_dead, identity};
 use porchlight_relay::store::holds_off_panics;
@@ -44,8 +44,12 @@ const USAGE: u8 = 1;
 const BUG: u8 = 2;
 const NETWORK: u8 = 3;
 
+const EXITS: &str = "Exit codes: 0 done, or stopped as asked; 1 the arguments, the configuration, what it names or this machine cannot be used, \
+                     doctor found something bad, or what was asked for cannot be written to standard output; 2 a bug of this program; 3 nothing can \
+                     be accepted at listen or admin_listen.";
+
 #[derive(Parser)]
-#[command(name = "porchlight-relay", version, about = "Stores sealed cells for a short time and knows no callers")]
+#[command(name = "porchlight-relay", version, about = "Stores sealed cells for a short time and knows no callers", after_help = EXITS)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -54,10 +58,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     /// Serve until SIGTERM or SIGINT.
+    #[command(after_help = EXITS)]
     Run(RunArguments),
     /// Say whether a configuration can be used, and with which pin. Makes nothing without --make-key.
+    #[command(after_help = EXITS)]
     CheckConfig(CheckArguments),
     /// Look at this host: swap, core dumps, keyring, clock, certificate, permissions, logs. Changes nothing.
+    #[command(after_help = EXITS)]
     Doctor(DoctorArguments),
 }
 
@@ -121,8 +128,8 @@ fn main() -> ExitCode {
         Ok(Arguments { verb: Verb::CheckConfig(arguments) }) => check(&arguments),
         Ok(Arguments { verb: Verb::Doctor(arguments) }) => examine(&arguments),
         Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            let is_told = error.print().and_then(|()| std::io::stdout().flush()).is_ok();
+            return if error.use_stderr() || !is_told { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
     match done {
@@ -147,19 +154,36 @@ fn close_ranks() -> Vec<&'static str> {
 }
 
 fn serve(arguments: &RunArguments) -> Result<(), Failure> {
+    let hangups = hold_hangups();
     let settings = arguments.config.settings()?;
     let world = World::system().map_err(|error| Failure(USAGE, format!("cannot tell which boot this is: {error}")))?;
-    let served = serve_with(arguments, settings.clone(), &world);
+    let served = serve_with(arguments, settings.clone(), &world, hangups);
     if served.is_err() {
         forget_dead(&settings, &world);
     }
     served
 }
 
-fn serve_with(arguments: &RunArguments, mut settings: Settings, world: &World) -> Result<(), Failure> {
+/// Holds each SIGHUP from here on for whoever listens once the relay serves: until it is caught, a hangup ends the process.
+///
+/// A runtime of this thread alone: more threads there may only be once the process is confined. What is caught by one is heard in any other.
+fn hold_hangups() -> std::io::Result<UnixSignal> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _entered = runtime.enter();
+    signal(SignalKind::hangup())
+}
+
+fn serve_with(
+    arguments: &RunArguments,
+    mut settings: Settings,
+    world: &World,
+    hangups: std::io::Result<UnixSignal>,
+) -> Result<(), Failure> {
     refuse_swap(arguments)?;
+    refuse_short_files()?;
     fit_connections(&mut settings)?;
     fit::look(&settings, &arguments.config.config).map_err(|error| Failure(USAGE, error.to_string()))?;
+    fit::owns_keyring(&settings).map_err(|error| Failure(USAGE, error.to_string()))?;
     match confine(&Reach::of(&settings)).map_err(|error| Failure(USAGE, error.to_string()))? {
         Held::Whole => {}
         Held::Partly => say("warning: this kernel's Landlock is old: the process is confined to its files, but not in every way"),
@@ -167,11 +191,12 @@ fn serve_with(arguments: &RunArguments, mut settings: Settings, world: &World) -
     }
     // As many as tokio would take by itself, whatever the environment says.
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure(USAGE, format!("cannot start threads: {error}")))?;
-    if !ranks::has_room_for_threads() {
+    if !ranks::has_room_for_threads(threads) {
         return Err(Failure(USAGE, "this account may have too few threads (ulimit -u, or TasksMax=600)".into()));
     }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure(USAGE, format!("cannot start threads: {error}")))?;
+    let ready = |relay: &Relay| ready(relay, hangups);
     let served = runtime.block_on(async { run(&settings, world, ready, stop_signal()).await });
     // Whoever still reads a file that does not answer, or says something to somebody who does not listen, is not waited for.
     runtime.shutdown_timeout(LEFT_OVER);
@@ -197,6 +222,13 @@ fn fit_connections(settings: &mut Settings) -> Result<(), Failure> {
     Ok(())
 }
 
+fn refuse_short_files() -> Result<(), Failure> {
+    ranks::too_short_files().map_or(Ok(()), |bytes| {
+        let text = format!("files may grow to {bytes} bytes here, which is too little (ulimit -f, or LimitFSIZE=infinity)");
+        Err(Failure(USAGE, text))
+    })
+}
+
 fn refuse_swap(arguments: &RunArguments) -> Result<(), Failure> {
     let names = swap::in_use().map_err(|error| Failure(USAGE, format!("cannot tell whether this machine swaps: {error}")))?;
     if names.is_empty() {
@@ -220,15 +252,15 @@ fn examine(arguments: &DoctorArguments) -> Result<(), Failure> {
     let settings = arguments.config.settings()?;
     let root = std::path::Path::new("/");
     let found = Host { root, settings: &settings, config: &arguments.config.config, logs: &arguments.logs }.examine();
-    let mut out = std::io::stdout();
-    for finding in &found {
+    let line = |finding: &Finding| {
         let verdict = match finding.verdict {
             Verdict::Fine => "fine    ",
             Verdict::Doubtful => "doubtful",
             Verdict::Bad => "BAD     ",
         };
-        let _ = writeln!(out, "{verdict} {}: {}", finding.what, finding.says);
-    }
+        format!("{verdict} {}: {}\n", finding.what, finding.says)
+    };
+    tell_all(&found.iter().map(line).collect::<String>())?;
     match found.iter().filter(|finding| finding.verdict == Verdict::Bad).count() {
         0 => Ok(()),
         count => {
@@ -238,24 +270,33 @@ fn examine(arguments: &DoctorArguments) -> Result<(), Failure> {
     }
 }
 
-fn ready(relay: &Relay) {
-    // Before anybody hears that it is ready: until it is caught, a hangup ends the process.
-    match signal(SignalKind::hangup()) {
+fn ready(relay: &Relay, hangups: std::io::Result<UnixSignal>) {
+    match hangups {
         Ok(hangups) => _ = tokio::spawn(renew(hangups, relay.certificate())),
         Err(_) => say("warning: SIGHUP cannot be caught: a renewed certificate wants a restart"),
     }
     if let Some(certificate) = relay.certificate() {
-        ending(&certificate.until()).iter().for_each(|text| say(text));
+        drawbacks(&certificate.until(), certificate.kind()).iter().for_each(|text| say(text));
         tokio::spawn(remind(certificate));
     }
     if let Some(spki) = relay.spki() {
         say(&format!("pin {}", pin_text(spki)));
+    }
+    if relay.forgotten_shelf_count() > 0 {
+        say(
+            "nothing that was stored under keys of before can be opened any more, and it was removed: so after a restart of the machine, or hours off",
+        );
     }
     // Whoever closed stdout does not want to know.
     let mut out = std::io::stdout();
     let _ = writeln!(out, "ready {}", relay.bound()).and_then(|()| out.flush());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tokio::spawn(tell(relay.trouble()));
+}
+
+/// What to say of a certificate that callers' browsers do not take, or soon will not.
+fn drawbacks(until: &Until, kind: KeyKind) -> Vec<String> {
+    ending(until).into_iter().chain(kind.warning().map(|text| format!("warning: {text}"))).collect()
 }
 
 /// What to say of a certificate that has ended or soon will.
@@ -343,9 +384,14 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
     }
     if now.has_lost_keyring && !before.has_lost_keyring {
         said.push(
-            "warning: somebody removed the keyring's file: once this relay stops, nothing that it holds can be opened. Have desks on watch \
-             fetch all, and give keyring_dir a place where nobody tidies up (/run/porchlight)"
+            "warning: somebody removed the keyring's file, or wrote over it: once this relay stops, nothing that it holds can be opened. Have \
+             desks on watch fetch all, and give keyring_dir a place where nobody tidies up (/run/porchlight)"
                 .into(),
+        );
+    }
+    if now.has_lost_data && !before.has_lost_data {
+        said.push(
+            "warning: data_dir was removed, moved or unmounted: posts are refused. Put it back where it was and restart the relay".into(),
         );
     }
     if now.has_damaged_board && !before.has_damaged_board {
@@ -362,6 +408,13 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
             now.is_full,
             "warning: the disk or quota_bytes is full, or nearly: posts are refused until cells die. Make room, or raise quota_bytes",
             "there is room again: posts are taken",
+        ),
+        (
+            before.is_scarce,
+            now.is_scarce,
+            "warning: half of the room that callers have is taken: what they send is let in at a slower rate, shared fairly, until cells die. \
+             Where this is no flood, make room on the disk or raise quota_bytes",
+            "there is room enough again: callers may send as fast as cap_per_minute says",
         ),
         (
             before.is_failing,
@@ -435,25 +488,45 @@ fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let usage = |error: &dyn std::error::Error| Failure(USAGE, error.to_string());
     fit::look(&settings, &arguments.config.config).map_err(|error| usage(&error))?;
     Decoy::load(&settings.decoy).map_err(|error| usage(&error))?;
-    let pin = match &settings.tls {
-        Tls::Front(spki) => *spki,
-        // The unit takes the key from beside there: the pin is the certificate's all the same.
-        Tls::Files { cert, key } if !key.exists() && sealed(key).exists() => {
-            say("the key is sealed (.cred) and was not tried: whether it is the certificate's, the start says");
-            Some(of_certificate(cert).map_err(|error| usage(&error))?.0)
-        }
-        Tls::SelfSigned if !arguments.make_key => kept_pin(&settings.data_dir.join("tls")).map_err(|error| usage(&error))?,
-        Tls::SelfSigned | Tls::Files { .. } => identity(&settings).map_err(|error| usage(&error))?.map(|identity| identity.spki),
-    };
+    if let Listen::Unix(path) = &settings.listen {
+        let cannot = |error| StartError::Listen("listen", format!("unix:{}", path.display()), error);
+        find_socket(path).map_err(|error| Failure(NETWORK, cannot(error).to_string()))?;
+    }
+    let (pin, said) = served(arguments, &settings).map_err(|error| usage(&error))?;
+    said.iter().for_each(|text| say(text));
     let pin = match (pin, &settings.tls) {
         (Some(spki), _) => pin_text(&spki),
         (None, Tls::SelfSigned) => "none yet: the first start makes the key, or --make-key now".into(),
         (None, _) => "unknown".into(),
     };
     let (lines, store) = (settings.lines.len(), settings.store);
+    tell_all(&format!("the configuration can be used\nlines {lines}\nstore {store:?}\npin {pin}\n"))
+}
+
+/// The pin of what would be served with, as far as it can be known; and what to say of its certificate, as `run` does.
+fn served(arguments: &CheckArguments, settings: &Settings) -> Result<(Option<[u8; 32]>, Vec<String>), TlsError> {
+    match &settings.tls {
+        Tls::Front(spki) => Ok((*spki, Vec::new())),
+        // The unit takes the key from beside there: the pin is the certificate's all the same.
+        Tls::Files { cert, key } if !key.exists() && sealed(key).exists() => {
+            say("the key is sealed (.cred) and was not tried: whether it is the certificate's, the start says");
+            leaf_of(cert).map(|leaf| (Some(leaf.spki), drawbacks(&leaf.until, leaf.kind)))
+        }
+        // It would not end, and its key is a common one.
+        Tls::SelfSigned if !arguments.make_key => Ok((kept_pin(&settings.data_dir.join("tls"))?, Vec::new())),
+        Tls::SelfSigned | Tls::Files { .. } => {
+            let identity = identity(settings)?;
+            let said = identity.as_ref().map(|identity| drawbacks(&identity.until, identity.kind));
+            Ok((identity.map(|identity| identity.spki), said.unwrap_or_default()))
+        }
+    }
+}
+
+/// Writes what was asked for to stdout, whole: whoever reads half of it, or nothing, must not be told that all is well.
+fn tell_all(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout();
-    let _ = writeln!(out, "the configuration can be used\nlines {lines}\nstore {store:?}\npin {pin}");
-    Ok(())
+    let told = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    told.map_err(|error| Failure(USAGE, format!("standard output cannot be written: {error}")))
 }
 
 /// Says something on stderr, if there is room for it within a moment: whoever should read may have stopped to.

@@ -1,8 +1,10 @@
 //! The relay as a whole: every room opened in order, the loops that keep it going, and its end.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::future::Future;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -143,6 +145,7 @@ pub struct Relay {
     others: JoinSet<()>,
     keys: KeyWatch,
     /// Held so that nobody else takes the directory.
+    forgotten_shelf_count: usize,
     _lock: File,
 }
 
@@ -153,12 +156,16 @@ pub struct Trouble {
     pub unreadable_shelf_count: usize,
     /// Records, or keys, were found altered or gone since the start. They were skipped.
     pub has_skipped: bool,
-    /// The keyring's file was removed by somebody: after the next start nothing that is held now can be opened.
+    /// The keyring's file was removed or overwritten by somebody: after the next start nothing that is held now can be opened.
     pub has_lost_keyring: bool,
     /// At the start some line's public file was altered or torn: its newest roster or its bulletin may be missing.
     pub has_damaged_board: bool,
     /// The disk, the quota or a line's part of it is full, or nearly: posts are refused until cells die.
     pub is_full: bool,
+    /// Room is scarce: what callers send is let in at a slower rate than the lines' caps, shared fairly, until cells die.
+    pub is_scarce: bool,
+    /// The data directory is not where it was: it was removed, moved or unmounted.
+    pub has_lost_data: bool,
     /// The store or the keyring refused something within the last minute.
     pub is_failing: bool,
     /// Dead keys and shelves that a disk refused to let go of. They are tried again each second.
@@ -185,7 +192,29 @@ struct Rooms {
     sources: Arc<Sources>,
     quota: Arc<Quota>,
     ballast: Ballast,
+    home: Home,
     counters: Arc<Counters>,
+}
+
+/// What says that a data directory is in use.
+const LOCK_FILE: &str = "lock";
+
+/// The data directory, as it was found at the start.
+struct Home {
+    lock: PathBuf,
+    was: (u64, u64),
+}
+
+impl Home {
+    fn of(data_dir: &Path, lock: &File) -> io::Result<Self> {
+        let found = lock.metadata()?;
+        Ok(Self { lock: data_dir.join(LOCK_FILE), was: (found.dev(), found.ino()) })
+    }
+
+    /// Whether something else is there now, or nothing.
+    fn is_lost(&self) -> bool {
+        std::fs::symlink_metadata(&self.lock).map_or(true, |found| (found.dev(), found.ino()) != self.was)
+    }
 }
 
 /// Starts a relay; it accepts when this returns. The clock tells slots, epochs and deaths; deadlines of connections are real time.
@@ -195,13 +224,15 @@ struct Rooms {
 /// [`StartError`].
 pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartError> {
     let lock = lock_data(&settings.data_dir)?;
+    let home = Home::of(&settings.data_dir, &lock).map_err(|error| StartError::Data(settings.data_dir.clone(), error))?;
     let kept = open_kept(settings, world)?;
+    let forgotten_shelf_count = kept.forgotten_shelf_count;
     let (identity, decoy) = (identity(settings)?, Decoy::load(&settings.decoy)?);
     let spki = match &settings.tls {
         Tls::Front(spki) => *spki,
         Tls::Files { .. } | Tls::SelfSigned => identity.as_ref().map(|identity| identity.spki),
     };
-    let rooms = Arc::new(open_rooms(settings, world, kept)?);
+    let rooms = Arc::new(open_rooms(settings, world, kept, home)?);
     let (stop, stopping) = watch::channel(false);
     let listener = Listener::bind(&settings.listen, Arc::clone(&rooms.is_short))
         .await
@@ -253,7 +284,20 @@ pub async fn start(settings: &Settings, world: &World) -> Result<Relay, StartErr
     let sources = Arc::clone(&rooms.sources);
     let accepting = accept(listener, hall, sources, settings.max_connections, Arc::clone(&rooms.clock));
     let accepting = tokio::spawn(stack::wiped_each_turn(accepting));
-    Ok(Relay { bound, spki, certificate, rooms, stop, accepting, close, keeping, others, keys, _lock: lock })
+    Ok(Relay {
+        bound,
+        spki,
+        certificate,
+        rooms,
+        stop,
+        accepting,
+        close,
+        keeping,
+        others,
+        keys,
+        forgotten_shelf_count,
+        _lock: lock,
+    })
 }
 
 /// Starts a relay, says that it accepts, and serves until `shutdown` is there.
@@ -303,6 +347,13 @@ impl Relay {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.rooms.counters
+    }
+
+    /// How many of the store's directories lay there at the start and were removed, since no key in the keyring opens anything in them: so after
+    /// every restart of the machine, and where their time was over.
+    #[must_use]
+    pub fn forgotten_shelf_count(&self) -> usize {
+        self.forgotten_shelf_count
     }
 
     /// Lets go of what has died, now and not within a second: for tests that move the clock.
@@ -397,7 +448,7 @@ impl Rooms {
             served.line.forget_below_floor();
         }
         // A medium that refuses may be full: what is held can be read again as soon as the ballast makes room for that.
-        if round.is_multiple_of(MEASURE_ROUNDS) || self.has_new_failures() {
+        if round.is_multiple_of(MEASURE_ROUNDS) || self.has_new_failures() || self.home.is_lost() {
             self.ballast.trim();
             self.quota.measure(&self.sealer);
         }
@@ -417,12 +468,16 @@ impl Rooms {
         let mut seen = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let calm_rounds = if failures == seen.0 { seen.1.saturating_add(1) } else { 0 };
         *seen = (failures, calm_rounds);
+        let (was_scarce, has_lost_data) = (self.trouble.borrow().is_scarce, self.home.is_lost());
         Trouble {
             unreadable_shelf_count: self.sealer.store().unreadable_count(),
             has_skipped: self.counters.damaged_records.count() > 0,
             has_lost_keyring: self.sealer.has_lost_keyring(),
             has_damaged_board: self.lines.iter().any(|served| served.line.board.is_damaged()),
-            is_full: self.quota.is_full() || self.lines.iter().any(|served| served.gate.is_full()),
+            // Where there is no directory there is no room either, and that is not what to look after.
+            is_full: !has_lost_data && (self.quota.is_full() || self.lines.iter().any(|served| served.gate.is_full())),
+            is_scarce: !has_lost_data && self.lines.iter().any(|served| served.gate.is_scarce(was_scarce)),
+            has_lost_data,
             is_failing: failures > 0 && calm_rounds < CALM_ROUNDS,
             unforgotten_count: self.sealer.unforgotten_count(),
             swaps: !self.swapped && swap::is_on(),
@@ -519,7 +574,7 @@ fn listen_text(listen: &Listen) -> String {
 fn lock_data(dir: &Path) -> Result<File, StartError> {
     let data = |error| StartError::Data(dir.to_path_buf(), error);
     files::make_private_dir(dir).map_err(data)?;
-    let file = files::private().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(data)?;
+    let file = files::private().write(true).create(true).truncate(false).open(dir.join(LOCK_FILE)).map_err(data)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(Errno::WOULDBLOCK) => Err(StartError::DataInUse(dir.to_path_buf())),
@@ -549,7 +604,17 @@ fn open_keyring(settings: &Settings, world: &World) -> Result<Keyring, KeyringEr
     Keyring::open(dir, &settings.data_dir, medium, world.boot_id, world.clock.boot(), world.chance.as_ref())
 }
 
-fn open_kept(settings: &Settings, world: &World) -> Result<(Arc<dyn Store>, Keyring), StartError> {
+/// What was kept from before, if anything was.
+struct Kept {
+    store: Arc<dyn Store>,
+    keyring: Keyring,
+    /// Shelves of which the keyring has no living key.
+    forgotten_shelf_count: usize,
+    /// Shelves that cells were counted on, and that are not there.
+    missing_shelf_count: usize,
+}
+
+fn open_kept(settings: &Settings, world: &World) -> Result<Kept, StartError> {
     let data = |error| StartError::Data(settings.data_dir.clone(), error);
     match settings.store {
         StoreKind::Memory => {
@@ -557,21 +622,28 @@ fn open_kept(settings: &Settings, world: &World) -> Result<(Arc<dyn Store>, Keyr
             if settings.data_dir.join("cells").exists() && seal::holds_keys(&old).map_err(data)? {
                 return Err(StartError::OldKeys(old));
             }
-            Ok((Arc::new(MemoryStore::new()), Keyring::in_memory(world.chance.as_ref())))
+            let (store, keyring) = (Arc::new(MemoryStore::new()), Keyring::in_memory(world.chance.as_ref()));
+            Ok(Kept { store, keyring, forgotten_shelf_count: 0, missing_shelf_count: 0 })
         }
         StoreKind::Sled => {
             // First of all: what has died is wiped here.
             let keyring = open_keyring(settings, world)?;
-            Ok((Arc::new(SledStore::open(&settings.data_dir.join("cells")).map_err(data)?), keyring))
+            let store = SledStore::open(&settings.data_dir.join("cells")).map_err(data)?;
+            let (held, known) = (store.shelf_ids(), keyring.shelves());
+            let counted: BTreeSet<_> = known.iter().filter(|(_, count)| **count > 0).map(|(shelf, _)| *shelf).collect();
+            let forgotten_shelf_count = held.iter().filter(|shelf| !known.contains_key(shelf)).count();
+            let missing_shelf_count = counted.difference(&held).count();
+            Ok(Kept { store: Arc::new(store), keyring, forgotten_shelf_count, missing_shelf_count })
         }
     }
 }
 
-fn open_rooms(settings: &Settings, world: &World, (store, keyring): (Arc<dyn Store>, Keyring)) -> Result<Rooms, StartError> {
+fn open_rooms(settings: &Settings, world: &World, kept: Kept, home: Home) -> Result<Rooms, StartError> {
+    let Kept { store, keyring, missing_shelf_count, .. } = kept;
     let data = |error| StartError::Data(settings.data_dir.clone(), error);
     let chance = &world.chance;
     let (clock, counters) = (Arc::new(SlotClock::start(Arc::clone(&world.clock))), Arc::new(Counters::default()));
-    counters.damaged_records.add(keyring.damaged_count() as u64);
+    counters.damaged_records.add((keyring.damaged_count() + missing_shelf_count) as u64);
     let sealer = Arc::new(Sealer::new(keyring, store, Arc::clone(chance)));
     let quota = Quota::new(settings.quota_bytes);
     let ballast = Ballast::new(&settings.data_dir);
@@ -597,5 +669,20 @@ fn open_rooms(settings: &Settings, world: &World, (store, keyring): (Arc<dyn Sto
     let swapped = swap::is_on();
     let (memory, enough) = (Arc::clone(&world.memory), AtomicU64::new(MEMORY_ENOUGH));
     let is_short = Arc::default();
-    Ok(Rooms { memory, enough, is_short, swapped, trouble, failures, sealer, clock, lines, sources, quota, ballast, counters })
+    Ok(Rooms {
+        memory,
+        enough,
+        is_short,
+        swapped,
+        trouble,
+        failures,
+        sealer,
+        clock,
+        lines,
+        sources,
+        quota,
+        ballast,
+        home,
+        counters,
+    })
 }

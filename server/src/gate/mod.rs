@@ -203,6 +203,12 @@ impl LineGate {
         self.room.is_full()
     }
 
+    /// Whether room is so scarce that callers' cells come at a slower rate than the line's cap, or `was` a moment ago.
+    #[must_use]
+    pub fn is_scarce(&self, was: bool) -> bool {
+        self.room.is_scarce(self.quota.free_for(Whose::Callers), self.cap.into(), was)
+    }
+
     /// Counts a cell that the medium has.
     pub fn stored(&self) {
         self.counters.cells_stored.add(1);

@@ -1,7 +1,8 @@
 //! A line's room in the store: a part for its callers and a part for its devices, so that neither can leave the other without.
 //!
 //! A cap per minute alone does not keep room: at the usual one a flood fills any disk within days, and what it leaves then falls to whoever asks
-//! first. So once half of the callers' part is taken the cap shrinks with what is left, and that is shared out fairly like the cap itself
+//! first. So once half of the callers' part (or of what the
+//! medium has, if that is less) is taken the cap shrinks with what is left, and that is shared out fairly like the cap itself
 //! ([`super::fair`]): under a flood that never ends some room always stays.
 
 use std::collections::BTreeMap;
@@ -79,13 +80,27 @@ impl Room {
         }
     }
 
+    /// How many cells of callers there could be, and how many more there may be, if the medium has so many bytes left for callers: a medium that has
+    /// less than was promised is a smaller room.
+    fn room(&self, free_bytes: u64) -> (u64, u64) {
+        let ([most, _], [held, _]) = (self.most, self.state().held);
+        let most = most.min(held.saturating_add(free_bytes / self.cell_cost));
+        (most, most.saturating_sub(held))
+    }
+
     /// How many cells of callers may come in a minute now, if the cap lets them and the medium has so many bytes left for callers.
     #[must_use]
     pub fn rate(&self, free_bytes: u64) -> u64 {
-        let ([most, _], [held, _]) = (self.most, self.state().held);
-        let free = most.saturating_sub(held).min(free_bytes / self.cell_cost);
+        let (most, free) = self.room(free_bytes);
         let last_minutes = self.life_minutes / LAST;
-        if free >= most / 2 || last_minutes < SHORT_MINUTES { u64::MAX } else { free.div_ceil(last_minutes) }
+        if free > most / 2 || last_minutes < SHORT_MINUTES { u64::MAX } else { free.div_ceil(last_minutes) }
+    }
+
+    /// Whether fewer than `cap` cells a minute may come, since room is scarce. What `was` so is so until there is clearly more room.
+    #[must_use]
+    pub fn is_scarce(&self, free_bytes: u64, cap: u64, was: bool) -> bool {
+        let (most, free) = self.room(free_bytes);
+        self.rate(free_bytes) < cap || (was && free < most / 8 * 5)
     }
 
     /// Learns what the lane holds, by up epoch.
@@ -152,8 +167,21 @@ mod tests {
     #[test]
     fn room_is_scarce_where_the_medium_has_less_than_was_promised() {
         let room = Room::new(1 << 30, COST, 259_200);
-        assert_eq!((room.rate(u64::MAX), room.rate(1 << 29)), (u64::MAX, u64::MAX));
-        assert_eq!(room.rate((1 << 28) - COST), ((1 << 16) - 1_u64).div_ceil(2160));
+        let small = 1000 * COST;
+        assert_eq!((room.rate(u64::MAX), room.rate(small)), (u64::MAX, u64::MAX), "a small room that is empty is no scarce one");
+        assert!(room.take(Whose::Callers, 7, 999) && room.rate(small) == u64::MAX, "half of what there is is free");
+        assert!(!room.is_scarce(small, 3_000, false));
+        assert!(room.take(Whose::Callers, 7, 1));
+        assert_eq!((room.rate(u64::MAX), room.rate(small)), (u64::MAX, 1), "a thousand more within the half of three days");
+        assert!(room.is_scarce(small, 3_000, false) && !room.is_scarce(small, 1, false));
+        let more = 1_500 * COST;
+        assert_eq!(
+            (room.is_scarce(more, 3_000, true), room.is_scarce(more, 3_000, false)),
+            (true, false),
+            "it is not said twice in a minute"
+        );
+        assert!(!room.is_scarce(2 * more, 3_000, true));
+        assert_eq!(room.rate(0), 0);
     }
 
     #[test]

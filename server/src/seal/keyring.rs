@@ -12,7 +12,7 @@
 //! ```
 //! `check` covers all but `count`, which changes with every group of cells. Kind 9 is a line's reserved positions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -40,6 +40,7 @@ pub const SLOTS: usize = 8192;
 
 const MAGIC: &[u8; 8] = b"PLKEYS01";
 const HEADER_LEN: usize = 64;
+const LIFE_AT: u64 = 24;
 const SLOT_LEN: usize = 160;
 const FILE_LEN: usize = HEADER_LEN + SLOTS * SLOT_LEN;
 const COUNT_AT: usize = 80;
@@ -183,11 +184,25 @@ impl Keyring {
         self.damaged_count
     }
 
-    /// Whether its file has no name any more: somebody removed it (systemd does so in /dev/shm, when an account's last session ends), and after
-    /// the next start nothing that is held now can be opened.
+    /// Whether its file is gone or spoilt (systemd removes what lies in /dev/shm when an account's last session ends; somebody may have written
+    /// over it): after the next start nothing that is held now can be opened.
     #[must_use]
-    pub fn is_nameless(&self) -> bool {
-        self.file.as_ref().is_some_and(|file| file.metadata().is_ok_and(|told| told.nlink() == 0))
+    pub fn is_lost(&self) -> bool {
+        let Some(file) = &self.file else { return false };
+        let is_there = file.metadata().is_ok_and(|told| told.nlink() > 0 && told.len() == FILE_LEN as u64);
+        let mut life = [0; 8];
+        let is_same = file.read_exact_at(&mut life, LIFE_AT).is_ok() && u64::from_be_bytes(life) == self.life;
+        !(is_there && is_same)
+    }
+
+    /// The shelves that living keys are for, and how many cells were counted on each.
+    #[must_use]
+    pub fn shelves(&self) -> BTreeMap<ShelfId, u64> {
+        let mut shelves = BTreeMap::new();
+        for Held { epoch, .. } in self.epochs.iter().flatten() {
+            *shelves.entry(epoch.place.shelf).or_default() += epoch.count;
+        }
+        shelves
     }
 
     pub(super) fn life(&self) -> u64 {

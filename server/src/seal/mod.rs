@@ -316,9 +316,9 @@ impl Sealer {
         self.keyring().unwiped_count() + self.unremoved().len()
     }
 
-    /// Whether somebody removed the keyring's file: what is held now cannot be opened after the next start.
+    /// Whether somebody removed or overwrote the keyring's file: what is held now cannot be opened after the next start.
     pub fn has_lost_keyring(&self) -> bool {
-        self.keyring().is_nameless()
+        self.keyring().is_lost()
     }
 
     /// Removes the records of an epoch whose key is dead.

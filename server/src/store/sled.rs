@@ -12,7 +12,7 @@
 //! - Small caches; a shelf is opened at its first use and closed when it has rested.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -82,6 +82,12 @@ impl SledStore {
             store.shelf(id);
         }
         Ok(store)
+    }
+
+    /// The shelves there are, open or not.
+    #[must_use]
+    pub fn shelf_ids(&self) -> BTreeSet<ShelfId> {
+        self.shelves().keys().copied().collect()
     }
 
     fn listed(&self) -> io::Result<Vec<ShelfId>> {

@@ -570,18 +570,24 @@ async fn a_relay_that_finds_a_reason_not_to_start_has_wiped_the_keys_that_died()
     assert!(keyring() + 64 < before, "VOID or late: {} bytes of {before} are left", keyring());
 }
 
-/// Whoever tidies up may take the keyring's file from under a relay that runs; at the next start all would be gone without a word.
+/// Whoever tidies up may take the keyring's file from under a relay that runs, or write over it; at the next start all would be gone without a word.
 #[tokio::test]
-async fn a_keyring_whose_file_was_removed_is_said_while_something_can_be_done() {
-    let site = site(49);
-    let running = site.start().await;
-    running.relay.tend().await;
-    assert_eq!(*running.relay.trouble().borrow(), Trouble::default());
-    std::fs::remove_file(site.path("keys/keyring")).unwrap();
-    running.relay.tend().await;
-    assert!(running.relay.trouble().borrow().has_lost_keyring);
-    let mut client = running.client(Http::Two).await;
-    assert_eq!(running.post(&mut client, &site.line.post()).await.outcome, UpOutcome::Stored, "it goes on");
+async fn a_keyring_whose_file_was_removed_or_spoilt_is_said_while_something_can_be_done() {
+    for spoil in [
+        (|keyring: &Path| std::fs::remove_file(keyring).unwrap()) as fn(&Path),
+        |keyring| std::fs::File::options().write(true).open(keyring).unwrap().set_len(1000).unwrap(),
+        |keyring| std::fs::write(keyring, vec![7; usize::try_from(keyring.metadata().unwrap().len()).unwrap()]).unwrap(),
+    ] {
+        let site = site(49);
+        let running = site.start().await;
+        running.relay.tend().await;
+        assert_eq!(*running.relay.trouble().borrow(), Trouble::default());
+        spoil(&site.path("keys/keyring"));
+        running.relay.tend().await;
+        assert!(running.relay.trouble().borrow().has_lost_keyring);
+        let mut client = running.client(Http::Two).await;
+        assert_eq!(running.post(&mut client, &site.line.post()).await.outcome, UpOutcome::Stored, "it goes on");
+    }
 }
 
 #[tokio::test]

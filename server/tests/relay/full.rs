@@ -235,3 +235,72 @@ async fn a_full_quota_refuses_until_cells_die() {
     assert!(stored_count > 100);
     process.stop().await;
 }
+
+/// A disk that is smaller than the quota promises is a small room, and no room that somebody has filled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_disk_on_which_nothing_lies_turns_nobody_away() {
+    assert!(rustix::process::geteuid().is_root(), "this test mounts a small tmpfs in a namespace of its own: run it as root");
+    let mut site = site(61);
+    site.more = "cap_per_minute = 1000000".into();
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let disk = Cramped::start(&site, "160m");
+    let mut client = disk.process.client().await;
+    for nth in 0..300 {
+        assert_eq!(post(&mut client, &site.line.post()).await, UpOutcome::Stored, "cell {nth}");
+    }
+    disk.process.signal(rustix::process::Signal::TERM);
+    let (_, heard) = disk.process.ended().await;
+    assert!(!heard.iter().any(|said| said.contains("half of the room")), "{heard:?}");
+}
+
+/// Where callers are let in at a slower rate, somebody has to hear of it long before the room is full.
+#[tokio::test(flavor = "multi_thread")]
+async fn room_that_grows_scarce_is_said_before_it_is_full() {
+    let mut site = site(62);
+    site.top += "quota_bytes = 8388608\n";
+    site.more = "cap_per_minute = 1000000".into();
+    std::fs::write(site.path("relay.toml"), site.text()).unwrap();
+    let process = Process::start(&site.path("relay.toml"));
+    let mut client = process.client().await;
+    let mut stored_count = 0;
+    // Then stamps are asked for, and less and less is let in.
+    while post(&mut client, &site.line.post()).await == UpOutcome::Stored {
+        stored_count += 1;
+    }
+    process.hear("half of the room");
+    println!("{stored_count} cells were taken before the rate fell");
+    assert!(stored_count > 100);
+    process.stop().await;
+}
+
+/// Whoever moves the directory, or unmounts what it lies on, hears that and not that a disk is full.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_that_is_gone_is_called_gone() {
+    let site = site(63);
+    let process = Process::start(&site.path("relay.toml"));
+    let mut client = process.client().await;
+    assert_eq!(post(&mut client, &site.line.post()).await, UpOutcome::Stored);
+    std::fs::rename(site.path("data"), site.path("elsewhere")).unwrap();
+    process.hear("removed, moved or unmounted");
+    assert_eq!(post(&mut client, &site.line.post()).await, UpOutcome::Full);
+    let heard: Vec<String> = process.said.try_iter().collect();
+    assert!(!heard.iter().any(|said| said.contains("is full")), "{heard:?}");
+    process.signal(rustix::process::Signal::KILL);
+}
+
+/// What somebody took away while the relay was stopped is said when it starts, and not when a desk asks for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_gone_at_the_start_is_said_then() {
+    for (gone, says) in [("data/cells", "altered or lost"), ("keys/keyring", "under keys of before")] {
+        let site = site(64);
+        let process = Process::start(&site.path("relay.toml"));
+        let mut client = process.client().await;
+        assert_eq!(post(&mut client, &site.line.post()).await, UpOutcome::Stored);
+        process.stop().await;
+        let gone = site.path(gone);
+        if gone.is_dir() { std::fs::remove_dir_all(gone) } else { std::fs::remove_file(gone) }.unwrap();
+        let process = Process::start(&site.path("relay.toml"));
+        process.hear(says);
+        process.stop().await;
+    }
+}
