@@ -305,6 +305,7 @@ impl FileTable {
         let epoch_s = check_epoch(self.epoch_s)?;
         let lines = check_lines(&self.line)?;
         let store = self.store.unwrap_or(StoreKind::Sled);
+        let admin_listen = self.admin_listen.as_deref().map(|text| check_admin(text, &listen)).transpose()?;
         let settings = Settings {
             listen,
             tls,
@@ -314,7 +315,7 @@ impl FileTable {
             quota_bytes: check_quota(self.quota_bytes, store, lines.len())?,
             epoch_s,
             decoy,
-            admin_listen: self.admin_listen.as_deref().map(check_admin).transpose()?,
+            admin_listen,
             max_connections: at_least_one("max_connections", self.max_connections, 8192)?,
             max_per_address: at_least_one("max_per_address", self.max_per_address, 256)?,
             lines,
@@ -440,7 +441,7 @@ fn check_path(key: &str, path: Option<&Path>, hint: &str) -> Result<(), ConfigEr
 
 fn check_listen(text: &str, base: &Path) -> Result<Listen, ConfigError> {
     if let Some(path) = text.strip_prefix("unix:") {
-        return if path.is_empty() { wrong("listen", "give a path after unix:") } else { Ok(Listen::Unix(base.join(path))) };
+        return check_socket(path, base);
     }
     if text == "systemd" {
         return Ok(Listen::Handed);
@@ -450,6 +451,23 @@ fn check_listen(text: &str, base: &Path) -> Result<Listen, ConfigError> {
         Err(_) => wrong(
             "listen",
             "is neither an address with a port, like \"0.0.0.0:443\"; nor unix:PATH; nor systemd, for a socket that is handed over",
+        ),
+    }
+}
+
+/// The longest path that a socket may have on Linux (`sun_path`, less the zero at its end).
+const SOCKET_BYTES_MAX: usize = 107;
+
+fn check_socket(path: &str, base: &Path) -> Result<Listen, ConfigError> {
+    let whole = base.join(path);
+    match whole.as_os_str().len() {
+        _ if path.is_empty() => wrong("listen", "give a path after unix:"),
+        ..=SOCKET_BYTES_MAX => Ok(Listen::Unix(whole)),
+        _ => wrong(
+            "listen",
+            format!(
+                "unix: with a path of more than {SOCKET_BYTES_MAX} bytes, this file's own directory counted, is no socket's: shorten it"
+            ),
         ),
     }
 }
@@ -519,12 +537,22 @@ fn check_decoy(
     }
 }
 
-fn check_admin(text: &str) -> Result<SocketAddr, ConfigError> {
+fn check_admin(text: &str, listen: &Listen) -> Result<SocketAddr, ConfigError> {
     match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() && has_taken(listen, &address) => {
+            wrong("admin_listen", "is where listen accepts already: give it another port")
+        }
         Ok(address) if address.ip().is_loopback() => Ok(address),
         Ok(_) => wrong("admin_listen", "must be a loopback address, like \"127.0.0.1:9100\": counters are not for strangers"),
         Err(_) => wrong("admin_listen", "is not an address with a port, like \"127.0.0.1:9100\""),
     }
+}
+
+/// Whether an address cannot be had by the side of what is listened on: every address of a machine is its own loopback as well.
+fn has_taken(listen: &Listen, address: &SocketAddr) -> bool {
+    let Listen::Tcp(taken) = listen else { return false };
+    let all = taken.ip().is_unspecified() && (taken.is_ipv6() || address.is_ipv4());
+    taken.port() != 0 && taken.port() == address.port() && (all || taken.ip() == address.ip())
 }
 
 fn check_epoch(value: Option<u64>) -> Result<u32, ConfigError> {
@@ -538,12 +566,18 @@ fn check_epoch(value: Option<u64>) -> Result<u32, ConfigError> {
 const MEMORY_USUAL: u64 = 128 << 20;
 const MEMORY_MAX: u64 = 256 << 20;
 
+/// Bytes that no machine has for a relay: whoever says more has slipped.
+const QUOTA_MAX: u64 = 1 << 50;
+
 fn check_quota(value: Option<u64>, store: StoreKind, line_count: usize) -> Result<u64, ConfigError> {
     let (usual, most) = match store {
-        StoreKind::Sled => (8 << 30, u64::MAX),
+        StoreKind::Sled => (8 << 30, QUOTA_MAX),
         StoreKind::Memory => (MEMORY_USUAL, MEMORY_MAX),
     };
     match value.unwrap_or(usual) {
+        quota if quota > most && store == StoreKind::Sled => {
+            wrong("quota_bytes", format!("is above {QUOTA_MAX} (1 PiB), which no disk here has: {usual} is usual"))
+        }
         quota if quota > most => wrong(
             "quota_bytes",
             "store = \"memory\" takes 268435456 (256 MiB) at most: with the relay's own it must fit into what the unit allows",

@@ -87,6 +87,21 @@ fn what_is_not_for_production_is_allowed_with_a_warning_that_names_it() {
 }
 
 #[test]
+fn what_just_fits_is_taken() {
+    let at = |listen: &str, more: &str| parse(&(TOP.replace("127.0.0.1:0", listen) + more + &gates(""))).map(|_| ());
+    let admin =
+        |listen: &str, admin: &str| at(listen, &format!("admin_listen = \"{admin}\"\n{TLS}")).map_err(|error| error.to_string());
+    // Below /etc/porchlight/ these are 107 bytes.
+    at(&format!("unix:{}", "s".repeat(91)), "").unwrap();
+    at("127.0.0.1:0", &format!("quota_bytes = {}\n{TLS}", 1_u64 << 50)).unwrap();
+    for (listen, beside) in
+        [("127.0.0.1:0", "127.0.0.1:0"), ("127.0.0.1:9100", "127.0.0.2:9100"), ("127.0.0.1:9100", "127.0.0.1:9101")]
+    {
+        assert_eq!(admin(listen, beside), Ok(()), "{beside} by the side of {listen}");
+    }
+}
+
+#[test]
 fn a_wrong_configuration_is_refused_with_its_key() {
     let whole = gates("");
     let public = TOP.replace("127.0.0.1:0", "192.0.2.1:443");
@@ -120,8 +135,28 @@ fn a_wrong_configuration_is_refused_with_its_key() {
         ("a short pin", format!("{socket}[tls]\nspki = \"00\"\n{whole}"), "tls.spki: must be 64"),
         ("a public admin", format!("{TOP}admin_listen = \"0.0.0.0:1\"\n{TLS}{whole}"), "admin_listen: must be a loopback"),
         ("an admin that is no address", format!("{TOP}admin_listen = \"x\"\n{TLS}{whole}"), "admin_listen: is not an address"),
+        (
+            "an admin where it listens",
+            TOP.replace("127.0.0.1:0", "127.0.0.1:9100") + "admin_listen = \"127.0.0.1:9100\"\n" + TLS + &whole,
+            "admin_listen: is where listen accepts already",
+        ),
+        (
+            "an admin where it listens among all addresses",
+            TOP.replace("127.0.0.1:0", "[::]:9100") + "admin_listen = \"127.0.0.1:9100\"\ndecoy_dir = \"site\"\n" + CERT + &whole,
+            "admin_listen: is where listen accepts already",
+        ),
+        (
+            "a socket of too long a path",
+            TOP.replace("127.0.0.1:0", &format!("unix:{}", "s".repeat(92))) + &whole,
+            "listen: unix: with a path of more than 107 bytes",
+        ),
         ("an epoch too short", format!("{TOP}epoch_s = 1\n{TLS}{whole}"), "epoch_s: must be 2"),
         ("a quota too small", format!("{TOP}quota_bytes = 1\n{TLS}{whole}"), "quota_bytes: must be at least"),
+        (
+            "a quota that no disk has",
+            format!("{TOP}quota_bytes = 9223372036854775807\n{TLS}{whole}"),
+            "quota_bytes: is above 1125899906842624 (1 PiB)",
+        ),
         ("no connections", format!("{TOP}max_connections = 0\n{TLS}{whole}"), "max_connections: must be at least 1"),
         ("no connections each", format!("{TOP}max_per_address = 0\n{TLS}{whole}"), "max_per_address: must be at least 1"),
         ("a line twice", format!("{TOP}{TLS}{whole}{whole}"), "line[1].id: stands here twice"),

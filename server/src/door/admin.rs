@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{Served, reply};
-use crate::counters::Counters;
+use crate::counters::{Counters, Gauge, Grain};
 use crate::seal::Sealer;
 
 /// What is read together.
@@ -31,13 +31,14 @@ impl Meters {
     fn text(&self) -> String {
         let cells: u64 = self.lines.iter().map(|served| served.line.up.cell_count()).sum();
         let store = self.sealer.store();
-        let bad = u64::try_from(store.unreadable_count()).unwrap_or(u64::MAX);
-        let now = [
-            ("cells_held", " Cells for desks held now.", cells),
-            ("store_bytes", " Bytes the store takes on its medium.", store.bytes()),
-            ("shelves_unreadable", " Shelves of the store in quarantine.", bad),
-        ];
-        self.counters.text(&now)
+        let [bad, undead] = [store.unreadable_count(), self.sealer.unforgotten_count()].map(|count| count as u64);
+        let gauge = |name, help, grain, count| Gauge { name, help, grain, count };
+        self.counters.text(&[
+            gauge("cells_held", "Cells for desks held now.", Grain::Acts, cells),
+            gauge("store_bytes", "Bytes the store takes on its medium.", Grain::Bytes, store.bytes()),
+            gauge("shelves_unreadable", "Shelves of the store in quarantine.", Grain::States, bad),
+            gauge("unforgotten", "Dead keys and shelves that the medium has not let go of.", Grain::States, undead),
+        ])
     }
 }
 
@@ -71,4 +72,25 @@ async fn answer(meters: Arc<Meters>, request: Request<Incoming>) -> Result<Respo
     let is_asked = request.method() == Method::GET && request.uri().path() == "/metrics";
     let text = if is_asked { tokio::task::spawn_blocking(move || meters.text()).await.ok() } else { None };
     Ok(text.map_or_else(|| reply::missing(&Bytes::new()), reply::metrics))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chance::SystemChance;
+    use crate::seal::Keyring;
+    use crate::store::{EpochId, Place, RecordKey, ShelfId, SledStore, Store};
+
+    #[test]
+    fn one_shelf_that_cannot_be_read_is_shown_as_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place { shelf: ShelfId([1; 16]), epoch: EpochId([2; 8]) };
+        let store = Arc::new(SledStore::open(dir.path()).unwrap());
+        let sealer = Sealer::new(Keyring::in_memory(&SystemChance), Arc::clone(&store) as Arc<dyn Store>, Arc::new(SystemChance));
+        std::fs::write(dir.path().join(place.shelf.to_string()), b"no shelf").unwrap();
+        store.read(place, RecordKey(0), 1000).unwrap_err();
+        let meters = Meters { counters: Arc::default(), lines: Vec::new(), sealer: Arc::new(sealer) };
+        let text = meters.text();
+        assert!(text.contains("\nporchlight_shelves_unreadable 1\n"), "{text}");
+    }
 }

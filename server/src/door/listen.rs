@@ -186,14 +186,27 @@ fn hold_to_bounds(listener: impl AsFd) -> io::Result<()> {
     Ok(sockopt::set_socket_recv_buffer_size(&listener, IN)?)
 }
 
+/// Whether there is a socket at the path; nothing needs to be.
+///
+/// # Errors
+///
+/// If something else lies there, or it cannot be looked at.
+pub fn find_socket(path: &Path) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+        Ok(found) if found.file_type().is_socket() => Ok(true),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "something that is no socket lies there: give listen another path, or move that away",
+        )),
+    }
+}
+
 /// Removes a socket that a killed relay left behind; refuses anything else, and a socket that somebody still serves.
 async fn clear_socket(path: &Path) -> io::Result<()> {
-    let kind = match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found?.file_type(),
-    };
-    if !kind.is_socket() {
-        return Err(io::ErrorKind::AlreadyExists.into());
+    if !find_socket(path)? {
+        return Ok(());
     }
     if UnixStream::connect(path).await.is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());

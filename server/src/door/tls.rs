@@ -15,23 +15,39 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
-use rustls::{CertificateError, ServerConfig};
-use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
+use rustls::{InconsistentKeys, ServerConfig};
+use x509_parser::oid_registry::{
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
+};
+use x509_parser::prelude::{ASN1Time, FromDer, SubjectPublicKeyInfo, X509Certificate, X509Version};
 
 use crate::files;
 
+/// Certificate and key, as the configuration names them, and where the relay keeps those that it made.
+const NAMED: [&str; 2] = ["tls.cert", "tls.key"];
+const KEPT: [&str; 2] = ["data_dir/tls/cert.pem", "data_dir/tls/key.pem"];
+
 /// Why there is no certificate to serve with.
+///
+/// Names the key of the configuration, and neither its value nor what the file holds: either may be a private key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A PEM file cannot be read or holds nothing of the kind.
-    ///
-    /// Names the key of the configuration, and neither its value nor what the file holds: either may be a private key.
+    /// A PEM file cannot be read.
     #[error("{0}: {said}", said = pem_text(.1))]
     Pem(&'static str, #[source] pem::Error),
-    /// Certificate and key do not fit, or are of a kind that is not spoken.
+    /// A PEM file holds something else than it should.
+    #[error("{0}: {1}")]
+    Holds(&'static str, #[source] Instead),
+    /// The certificate's file, and the key's, each hold what they should, and not of one another.
+    #[error("{0}: is the certificate of another key than {1}: name the two that belong together")]
+    Apart(&'static str, &'static str),
+    /// Something else is wrong with certificate or key.
     #[error("tls: this certificate and key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
+    /// What the relay once made for itself was altered: what is wrong, and what to do.
+    #[error("{0}. {1}")]
+    Altered(#[source] Box<Self>, &'static str),
     /// The self-signed certificate could not be made.
     #[error("tls: cannot make a self-signed certificate: {0}")]
     Making(#[from] rcgen::Error),
@@ -40,10 +56,44 @@ pub enum TlsError {
     Keeping(#[source] io::Error),
 }
 
+/// What a file holds in place of a certificate or a key to serve with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Instead {
+    /// A key under a passphrase.
+    #[error("the key is encrypted, and nobody can type its passphrase here: give it without (openssl pkey -in OLD -out NEW)")]
+    EncryptedKey,
+    /// A certificate where a key should be.
+    #[error("there is a certificate in the file, and no key: are cert and key swapped?")]
+    Certificate,
+    /// A key where a certificate should be.
+    #[error("there is a key in the file, and no certificate: are cert and key swapped?")]
+    Key,
+    /// What is sent to whoever issues a certificate.
+    #[error("there is a request for a certificate in the file: name the certificate that was issued for it")]
+    Request,
+    /// Neither.
+    #[error("there is neither a certificate nor a key in the file: it must be PEM")]
+    Nothing,
+    /// A key that no handshake can be done with.
+    #[error(
+        "the key is damaged, or of a kind that is not taken: RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519. Use P-256"
+    )]
+    UnusableKey,
+    /// Something that no certificate looks like.
+    #[error("the certificate is damaged, or none for a website")]
+    UnusableCertificate,
+    /// One of X.509 version 1.
+    #[error(
+        "the certificate is of X.509 version 1, which nobody takes any more: make one of version 3 (openssl req -x509 -addext \
+         subjectAltName=DNS:NAME)"
+    )]
+    OldCertificate,
+}
+
 fn pem_text(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => format!("cannot read the file: {error}"),
-        pem::Error::NoItemsFound => "there is nothing of the kind in the file".into(),
         _ => "the file is damaged: it must be PEM".into(),
     }
 }
@@ -57,8 +107,62 @@ pub struct Identity {
     pub spki: [u8; 32],
     /// When the certificate ends.
     pub until: Until,
+    /// What its key is.
+    pub kind: KeyKind,
     /// SHA-256 of the certificate and its chain.
     print: [u8; 32],
+}
+
+/// What a certificate says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub spki: [u8; 32],
+    /// When it ends.
+    pub until: Until,
+    /// What its key is.
+    pub kind: KeyKind,
+}
+
+/// Which browsers take a certificate's key. The native programs take each that a relay does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// RSA, P-256, P-384: all of them.
+    Common,
+    /// P-521: Firefox and Safari, and none that is made of Chromium.
+    P521,
+    /// Ed25519 and whatever is rarer: none that is common.
+    Rare,
+}
+
+impl KeyKind {
+    /// What to tell an operator of it, if anything.
+    #[must_use]
+    pub const fn warning(self) -> Option<&'static str> {
+        match self {
+            Self::Common => None,
+            Self::P521 => Some(
+                "the certificate's key is P-521, which Chrome and its kin do not take: callers who have one see an error. Use P-256; desks and \
+                 cards then need the new pin",
+            ),
+            Self::Rare => Some(
+                "the certificate's key is Ed25519 or rarer, which common browsers do not take: callers see an error. Use P-256; desks and cards \
+                 then need the new pin",
+            ),
+        }
+    }
+
+    fn of(key: &SubjectPublicKeyInfo<'_>) -> Self {
+        if key.algorithm.algorithm == OID_PKCS1_RSAENCRYPTION {
+            return Self::Common;
+        }
+        let curve = key.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok());
+        match curve.filter(|_| key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY) {
+            Some(curve) if curve == OID_EC_P256 || curve == OID_NIST_EC_P384 => Self::Common,
+            Some(curve) if curve == OID_NIST_EC_P521 => Self::P521,
+            _ => Self::Rare,
+        }
+    }
 }
 
 /// When a certificate ends.
@@ -126,11 +230,17 @@ impl Certificate {
         self.held.read().unwrap_or_else(PoisonError::into_inner).until
     }
 
+    /// What its key is.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).kind
+    }
+
     /// Reads the files again. Connections that are open keep what they have.
     ///
     /// # Errors
     ///
-    /// [`TlsError::Pem`], [`TlsError::Unusable`]; the old certificate stays in use.
+    /// As [`of_files`]; the old certificate stays in use.
     pub fn renew(&self) -> Result<Renewal, TlsError> {
         let Some((cert, key)) = &self.files else { return Ok(Renewal::Nothing) };
         let _renewing = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,38 +265,98 @@ pub fn pin_text(spki: &[u8; 32]) -> String {
 ///
 /// # Errors
 ///
-/// [`TlsError::Pem`], [`TlsError::Unusable`].
+/// [`TlsError::Pem`], [`TlsError::Holds`], [`TlsError::Apart`], [`TlsError::Unusable`].
 pub fn of_files(cert: &Path, key: &Path) -> Result<Identity, TlsError> {
-    let wrong = |name| move |error| TlsError::Pem(name, error);
-    for (name, path) in [("tls.cert", cert), ("tls.key", key)] {
-        // A pipe would be waited for, by whoever handed it over.
-        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(TlsError::Pem(name, pem::Error::Io(io::Error::other("is no file"))));
-        }
-    }
-    let chain: Vec<_> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(wrong("tls.cert"))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(wrong("tls.key"))?;
-    let (spki, until) = read(&chain)?;
-    let print = kdf::digest(&chain.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat());
-    Ok(Identity { config: Arc::new(config(chain, secret)?), spki, until, print })
+    identity(NAMED, cert, key)
 }
 
-/// The pin of a certificate's file and when it ends, without its key: that may be sealed.
+fn identity(names: [&'static str; 2], cert: &Path, key: &Path) -> Result<Identity, TlsError> {
+    let chain = chain(names[0], cert)?;
+    let Leaf { spki, until, kind } = leaf(names[0], &chain)?;
+    let secret = private_key(names[1], key)?;
+    let print = kdf::digest(&chain.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat());
+    Ok(Identity { config: Arc::new(config(names, chain, secret)?), spki, until, kind, print })
+}
+
+/// What a certificate's file says, without its key: that may be sealed.
 ///
 /// # Errors
 ///
-/// [`TlsError::Pem`], [`TlsError::Unusable`].
-pub fn of_certificate(cert: &Path) -> Result<([u8; 32], Until), TlsError> {
-    let chain: Vec<_> =
-        CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(|error| TlsError::Pem("tls.cert", error))?;
-    read(&chain)
+/// [`TlsError::Pem`], [`TlsError::Holds`].
+pub fn leaf_of(cert: &Path) -> Result<Leaf, TlsError> {
+    leaf(NAMED[0], &chain(NAMED[0], cert)?)
 }
 
-/// What the first of a chain says: SHA-256 of its SubjectPublicKeyInfo, and when it ends.
-fn read(chain: &[CertificateDer<'_>]) -> Result<([u8; 32], Until), TlsError> {
-    let leaf = chain.first().ok_or(TlsError::Pem("tls.cert", pem::Error::NoItemsFound))?;
-    let (_, read) = X509Certificate::from_der(leaf).map_err(|_| rustls::Error::from(CertificateError::BadEncoding))?;
-    Ok((kdf::digest(read.public_key().raw), Until(read.validity().not_after)))
+/// The pin of a certificate's file and when it ends.
+///
+/// # Errors
+///
+/// As [`leaf_of`].
+pub fn of_certificate(cert: &Path) -> Result<([u8; 32], Until), TlsError> {
+    leaf_of(cert).map(|leaf| (leaf.spki, leaf.until))
+}
+
+/// The certificates of a file: one at least.
+fn chain(name: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    wait_for_no_pipe(name, path)?;
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| TlsError::Pem(name, error))?;
+    if chain.is_empty() {
+        let labels = labels(path);
+        let instead = match () {
+            () if labels.contains("CERTIFICATE REQUEST") => Instead::Request,
+            () if labels.contains("PRIVATE KEY") => Instead::Key,
+            () => Instead::Nothing,
+        };
+        return Err(TlsError::Holds(name, instead));
+    }
+    Ok(chain)
+}
+
+fn private_key(name: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    wait_for_no_pipe(name, path)?;
+    let error = match PrivateKeyDer::from_pem_file(path) {
+        Ok(key) => return Ok(key),
+        Err(error @ pem::Error::Io(_)) => return Err(TlsError::Pem(name, error)),
+        Err(error) => error,
+    };
+    let labels = labels(path);
+    let instead = match error {
+        // The older way says so in lines of its own, which are no base64.
+        _ if labels.contains("ENCRYPTED") => Instead::EncryptedKey,
+        pem::Error::NoItemsFound if labels.contains("PRIVATE KEY") => Instead::UnusableKey,
+        pem::Error::NoItemsFound if labels.contains("CERTIFICATE") => Instead::Certificate,
+        pem::Error::NoItemsFound => Instead::Nothing,
+        error => return Err(TlsError::Pem(name, error)),
+    };
+    Err(TlsError::Holds(name, instead))
+}
+
+/// A pipe would be waited for, by whoever handed it over.
+fn wait_for_no_pipe(name: &'static str, path: &Path) -> Result<(), TlsError> {
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(TlsError::Pem(name, pem::Error::Io(io::Error::other("is no file"))));
+    }
+    Ok(())
+}
+
+/// The lines of a PEM file that say what it holds, for a look and never for a message.
+fn labels(path: &Path) -> String {
+    let all = std::fs::read(path).unwrap_or_default();
+    let is_label = |line: &&str| line.starts_with("-----BEGIN ") || line.starts_with("Proc-Type:");
+    String::from_utf8_lossy(&all).lines().filter(is_label).collect::<Vec<_>>().join("\n")
+}
+
+/// What the first of a chain says.
+fn leaf(name: &'static str, chain: &[CertificateDer<'_>]) -> Result<Leaf, TlsError> {
+    let holds = |instead| TlsError::Holds(name, instead);
+    let first = chain.first().ok_or(holds(Instead::Nothing))?;
+    let (_, read) = X509Certificate::from_der(first).map_err(|_| holds(Instead::UnusableCertificate))?;
+    if read.version() != X509Version::V3 {
+        return Err(holds(Instead::OldCertificate));
+    }
+    let key = read.public_key();
+    Ok(Leaf { spki: kdf::digest(key.raw), until: Until(read.validity().not_after), kind: KeyKind::of(key) })
 }
 
 /// The identity kept in `dir`, made at the first call: the pin stays the same as long as the directory does.
@@ -207,10 +377,9 @@ pub fn self_signed(dir: &Path, host: &str) -> Result<Identity, TlsError> {
         is_new = true;
     }
     if is_new || !cert.exists() {
-        let text = std::fs::read_to_string(&key).map_err(TlsError::Keeping)?;
-        files::replace(&cert, certificate(&KeyPair::from_pem(&text)?, host)?.as_bytes()).map_err(TlsError::Keeping)?;
+        files::replace(&cert, certificate(&kept_pair(&key)?, host)?.as_bytes()).map_err(TlsError::Keeping)?;
     }
-    let identity = of_files(&cert, &key)?;
+    let identity = kept(&cert, &key)?;
     files::replace(&dir.join("pin"), format!("{}\n", pin_text(&identity.spki)).as_bytes()).map_err(TlsError::Keeping)?;
     Ok(identity)
 }
@@ -226,10 +395,37 @@ pub fn kept_pin(dir: &Path) -> Result<Option<[u8; 32]>, TlsError> {
         return Ok(None);
     }
     if cert.exists() {
-        return of_files(&cert, &key).map(|identity| Some(identity.spki));
+        return kept(&cert, &key).map(|identity| Some(identity.spki));
     }
-    let text = std::fs::read_to_string(&key).map_err(TlsError::Keeping)?;
-    Ok(Some(kdf::digest(&KeyPair::from_pem(&text)?.subject_public_key_info())))
+    Ok(Some(kdf::digest(&kept_pair(&key)?.subject_public_key_info())))
+}
+
+fn kept(cert: &Path, key: &Path) -> Result<Identity, TlsError> {
+    identity(KEPT, cert, key).map_err(altered)
+}
+
+fn kept_pair(key: &Path) -> Result<KeyPair, TlsError> {
+    let bytes = std::fs::read(key).map_err(TlsError::Keeping)?;
+    let unusable = |_| altered(TlsError::Holds(KEPT[1], Instead::UnusableKey));
+    KeyPair::from_pem(&String::from_utf8_lossy(&bytes)).map_err(unusable)
+}
+
+/// What to do about what the relay made itself: no line of a configuration names it.
+fn altered(error: TlsError) -> TlsError {
+    let what_to_do = match &error {
+        // It may be whole where it cannot be read.
+        TlsError::Pem(_, pem::Error::Io(_)) => return error,
+        TlsError::Pem(name, _) | TlsError::Holds(name, _) if *name == KEPT[1] => {
+            "Put back a copy of it. Without one remove it, and the next start makes another: desks and cards then need the new pin"
+        }
+        TlsError::Pem(..) | TlsError::Holds(..) => "Remove it: the next start makes another of the same key, and the pin stays",
+        TlsError::Apart(..) => {
+            "Remove the certificate, and the next start makes one of this key: if that is not the one that was there, desks and cards then need \
+             the new pin"
+        }
+        _ => return error,
+    };
+    TlsError::Altered(Box::new(error), what_to_do)
 }
 
 fn kept_files(dir: &Path) -> [PathBuf; 2] {
@@ -249,11 +445,21 @@ pub fn host_of(address: &SocketAddr) -> String {
     if address.ip().is_loopback() || address.ip().is_unspecified() { "localhost".into() } else { address.ip().to_string() }
 }
 
-fn config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, TlsError> {
+fn config(
+    [cert_name, key_name]: [&'static str; 2],
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
     let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions)?;
-    let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|error| match error {
+        // So it says of each key that it does not take.
+        rustls::Error::General(_) => TlsError::Holds(key_name, Instead::UnusableKey),
+        rustls::Error::InvalidCertificate(_) => TlsError::Holds(cert_name, Instead::UnusableCertificate),
+        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::Apart(cert_name, key_name),
+        error => error.into(),
+    })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -261,80 +467,4 @@ fn config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> R
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rustls::NamedGroup;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn the_self_signed_identity_stays_and_its_key_is_private() {
-        let dir = tempfile::tempdir().unwrap();
-        let tls = dir.path().join("tls");
-        assert_eq!(kept_pin(&tls).unwrap(), None);
-        assert!(!tls.exists(), "asking makes nothing");
-        let first = self_signed(&tls, "localhost").unwrap();
-        assert_eq!(kept_pin(&tls).unwrap(), Some(first.spki));
-        assert_eq!(self_signed(&tls, "localhost").unwrap().spki, first.spki);
-        std::fs::remove_file(tls.join("key.pem")).unwrap();
-        assert_eq!(kept_pin(&tls).unwrap(), None);
-        let first = {
-            let other = self_signed(&tls, "localhost").unwrap();
-            assert_ne!(other.spki, first.spki, "a new key has a certificate of its own");
-            other
-        };
-        std::fs::remove_file(tls.join("cert.pem")).unwrap();
-        assert_eq!(kept_pin(&tls).unwrap(), Some(first.spki), "of the key alone");
-        assert_eq!(self_signed(&tls, "localhost").unwrap().spki, first.spki, "a new certificate of the old key");
-        let mode = |name: &str| std::fs::metadata(tls.join(name)).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode("key.pem"), 0o600);
-        assert_eq!(std::fs::read_to_string(tls.join("pin")).unwrap(), format!("{}\n", pin_text(&first.spki)));
-    }
-
-    #[test]
-    fn a_renewed_certificate_is_taken_and_another_key_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let (tls, other) = (dir.path().join("tls"), dir.path().join("other"));
-        let identity = self_signed(&tls, "localhost").unwrap();
-        let files = (tls.join("cert.pem"), tls.join("key.pem"));
-        let held = Certificate::new(identity.clone(), Some(files.clone()));
-        std::fs::remove_file(&files.0).unwrap();
-        assert!(matches!(held.renew(), Err(TlsError::Pem(..))), "no file");
-        assert!(Arc::ptr_eq(&held.config(), &identity.config));
-        assert_eq!(Certificate::new(identity.clone(), None).until().to_string(), "4096-01-01");
-        self_signed(&tls, "localhost").unwrap();
-        assert!(matches!(held.renew().unwrap(), Renewal::Done(until) if !until.is_over()));
-        assert!(matches!(held.renew().unwrap(), Renewal::Same(_)), "nobody has renewed it since");
-        let renewed = held.config();
-        assert!(!Arc::ptr_eq(&renewed, &identity.config));
-        self_signed(&other, "localhost").unwrap();
-        for name in ["cert.pem", "key.pem"] {
-            std::fs::copy(other.join(name), tls.join(name)).unwrap();
-        }
-        assert_eq!(held.renew().unwrap(), Renewal::OtherKey);
-        assert!(Arc::ptr_eq(&held.config(), &renewed));
-        assert_eq!(Certificate::new(identity, None).renew().unwrap(), Renewal::Nothing);
-    }
-
-    #[test]
-    fn the_hybrid_group_is_preferred() {
-        let groups = aws_lc_rs::default_provider().kx_groups;
-        assert_eq!(groups.first().map(|group| group.name()), Some(NamedGroup::X25519MLKEM768));
-    }
-
-    #[test]
-    fn what_is_no_certificate_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let empty = dir.path().join("empty.pem");
-        std::fs::write(&empty, "nothing").unwrap();
-        assert!(matches!(of_files(&empty, &empty), Err(TlsError::Pem(..))));
-        // A key that lost its line ends: what it holds is in the parser's error, and not in ours.
-        std::fs::write(&empty, "-----BEGIN PRIVATE KEY----- k3v9q2\n-----END PRIVATE KEY-----\n").unwrap();
-        assert_eq!(of_files(&empty, &empty).err().unwrap().to_string(), "tls.cert: the file is damaged: it must be PEM");
-        let nowhere = of_files(&dir.path().join("k3v9q2"), &empty).err().unwrap().to_string();
-        assert!(nowhere.starts_with("tls.cert: cannot read the file: No such file"), "{nowhere}");
-        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
-        self_signed(&one, "localhost").unwrap();
-        self_signed(&other, "localhost").unwrap();
-        assert!(matches!(of_files(&one.join("cert.pem"), &other.join("key.pem")), Err(TlsError::Unusable(_))));
-    }
-}
+mod tests;

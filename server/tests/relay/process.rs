@@ -104,7 +104,7 @@ fn what_run_refuses_check_config_refuses_with_the_same_words_and_makes_nothing()
         std::fs::create_dir(site.path("site")).unwrap();
         ["site/index.html", "site/404.html", "outside"].iter().for_each(|name| std::fs::write(site.path(name), "x").unwrap());
     }
-    let mistakes: [Mistake; 5] = [
+    let mistakes: [Mistake; 6] = [
         ("a keyring on a disk", "", |_| {}, "is not on a file system in RAM"),
         (
             "a file of the decoy elsewhere",
@@ -123,6 +123,15 @@ fn what_run_refuses_check_config_refuses_with_the_same_words_and_makes_nothing()
                 symlink("../elsewhere", site.path("data/cells")).unwrap();
             },
             "data_dir: cells is a link that leads out of data_dir",
+        ),
+        (
+            "a pipe in the place of a file",
+            "keyring_on_disk = true\n",
+            |site| {
+                std::fs::create_dir(site.path("data")).unwrap();
+                rustix::fs::mkfifoat(rustix::fs::CWD, site.path("data/lock"), rustix::fs::Mode::RWXU).unwrap();
+            },
+            "data_dir: lock is no file",
         ),
         (
             "no page for what is not there",
@@ -152,6 +161,47 @@ fn what_run_refuses_check_config_refuses_with_the_same_words_and_makes_nothing()
                 assert_eq!(files_under(site.dir.path()), before, "{name}");
             }
         }
+    }
+}
+
+#[test]
+fn something_else_where_its_socket_should_be_is_told_before_the_start() {
+    let mut site = site(61);
+    site.top = site.top.replace("127.0.0.1:0", "unix:relay.sock");
+    std::fs::write(site.path("relay.toml"), site.text().replace("self_signed = true", "")).unwrap();
+    std::fs::write(site.path("relay.sock"), "no socket").unwrap();
+    for verb in ["check-config", "run"] {
+        let output = output(verb, &site.path("relay.toml"), &["--dev"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout), (Some(3), vec![]), "{verb}: {said}");
+        assert!(said.contains("relay.sock: something that is no socket lies there"), "{verb}: {said}");
+    }
+    assert_eq!(std::fs::read_to_string(site.path("relay.sock")).unwrap(), "no socket", "it is somebody's");
+}
+
+/// Whoever keeps the pin in a file on a full disk has none.
+#[test]
+fn what_cannot_be_written_to_stdout_is_no_success() {
+    let site = site(62);
+    for verb in ["check-config", "doctor"] {
+        let mut command = Command::new(BINARY);
+        command.args([verb, "--dev", "--config"]).arg(site.path("relay.toml"));
+        command.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap());
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{verb}: {said}");
+        assert!(said.contains("standard output cannot be written: "), "{verb}: {said}");
+    }
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(Command::new(BINARY).arg("--help").stdout(full).status().unwrap().code(), Some(1));
+}
+
+#[test]
+fn each_verbs_help_says_the_exit_codes() {
+    for verb in [&[][..], &["run"], &["check-config"], &["doctor"]] {
+        let output = Command::new(BINARY).args(verb).arg("--help").output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains("Exit codes: 0 done"), "{verb:?}: {said}");
     }
 }
 
@@ -293,6 +343,33 @@ async fn a_stop_ends_long_polls_and_silent_connections_and_a_hangup_stops_nothin
     assert_eq!(status.code(), Some(0));
     assert_eq!(said, [""; 0], "nothing more to say");
     drop(silent);
+}
+
+/// The relay waits for its configuration, which comes through a pipe: whoever opened that for writing knows how far it is.
+#[test]
+fn a_hangup_before_it_is_ready_is_heard_when_it_is() {
+    let site = site(61);
+    let config = site.path("relay.toml");
+    std::fs::remove_file(&config).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &config, rustix::fs::Mode::RWXU).unwrap();
+    let text = site.text();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "echo $$ > \"$3\"; exec \"$1\" run --dev --config \"$2\"", "sh", BINARY])
+        .arg(&config)
+        .arg(site.path("pid"));
+    let pid = site.path("pid");
+    let writer = std::thread::spawn(move || {
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(&config).unwrap();
+        let pid = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::HUP).unwrap();
+        std::io::Write::write_all(&mut pipe, text.as_bytes()).unwrap();
+    });
+    let mut process = Process::spawn(command);
+    writer.join().unwrap();
+    process.hear("SIGHUP changes nothing here");
+    process.signal(Signal::TERM);
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ use crate::support::*;
 use porchlight_proto::api::UpOutcome;
 use porchlight_relay::process::confine::{Held, Reach, confine};
 use rustix::process::{Pid, Signal, kill_process};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
 fn status(pid: u32, key: &str) -> String {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -168,10 +169,9 @@ const BUG_TEXT: &str = "porchlight-relay: stopped by a bug in this program; noth
 /// An account that nobody else of this machine has, so that a limit of its threads is the relay's alone.
 const ACCOUNT: &str = "64123";
 
-/// Needs root, to run the relay under an account that may have one thread only: tokio panics where the system gives it none. With some, and
-/// not enough for the store, it does not start.
+/// Needs root, to run the relay under an account that may have few threads: tokio panics where the system gives it none.
 #[test]
-fn a_panic_says_one_fixed_line_and_ends_with_two() {
+fn it_does_not_start_where_it_may_have_too_few_threads() {
     assert!(rustix::process::geteuid().is_root(), "this test runs the relay under another account: run it as root");
     let mut site = site(78);
     let program = site.path("relay");
@@ -185,18 +185,58 @@ fn a_panic_says_one_fixed_line_and_ends_with_two() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups", "prlimit", threads]).arg(&program);
         command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
-        command.env("RUST_BACKTRACE", "full").env("RUST_LIB_BACKTRACE", "1").env("RUST_LOG", "trace");
         command
     };
     // The control: the same with room for threads starts and serves.
     let mut process = Process::spawn(command("--nproc=500:500"));
     process.signal(Signal::TERM);
     assert_eq!(process.child.wait().unwrap().code(), Some(0), "VOID: with room for threads it runs");
-    let refused = command("--nproc=12:12").stdin(Stdio::null()).output().unwrap();
+    for few in ["--nproc=1:1", "--nproc=2:2", "--nproc=12:12"] {
+        let refused = command(few).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), b"".as_slice()), "{few}: {said}");
+        assert!(
+            said.ends_with("porchlight-relay: this account may have too few threads (ulimit -u, or TasksMax=600)\n"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn it_does_not_start_where_files_must_stay_short() {
+    let site = site(87);
+    let command = |limit: &str| {
+        let mut command = Command::new("prlimit");
+        command.arg(limit).arg(BINARY).args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
+        command
+    };
+    let refused = command("--fsize=1024000:1024000").output().unwrap();
     let said = String::from_utf8(refused.stderr).unwrap();
     assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), b"".as_slice()), "{said}");
-    assert!(said.ends_with("porchlight-relay: this account may have too few threads (ulimit -u, or TasksMax=600)\n"), "{said}");
-    let panicked = command("--nproc=1:1").stdin(Stdio::null()).output().unwrap();
+    assert!(said.contains("files may grow to 1024000 bytes here") && said.contains("ulimit -f"), "{said}");
+    // The keyring's is longer.
+    let mut process = Process::spawn(command("--fsize=1024000:unlimited"));
+    process.signal(Signal::TERM);
+    assert_eq!(process.child.wait().unwrap().code(), Some(0), "what it may raise it raises");
+}
+
+/// tokio panics where the system gives it no pair of sockets.
+#[test]
+fn a_panic_says_one_fixed_line_and_ends_with_two() {
+    let site = site(78);
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml")).stdin(Stdio::null());
+    command.env("RUST_BACKTRACE", "full").env("RUST_LIB_BACKTRACE", "1").env("RUST_LOG", "trace");
+    // What is refused to a thread is refused to what it starts.
+    let panicked = std::thread::spawn(move || {
+        let refused = SeccompAction::Errno(libc::EMFILE.unsigned_abs());
+        let rules = BTreeMap::from([(libc::SYS_socketpair, Vec::new())]);
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, std::env::consts::ARCH.try_into().unwrap());
+        let filter: BpfProgram = filter.unwrap().try_into().unwrap();
+        apply_filter(&filter).unwrap();
+        command.output().unwrap()
+    });
+    let panicked = panicked.join().unwrap();
     let said = String::from_utf8(panicked.stderr).unwrap();
     assert_eq!((panicked.status.code(), panicked.stdout.as_slice()), (Some(2), b"".as_slice()), "{said}");
     // What it says of its configuration before comes from the start that it did not get through.
@@ -299,7 +339,9 @@ async fn the_counters_are_rounded_say_nothing_of_anybody_and_are_for_this_machin
     println!("{} numbers, {:?}", shown.len(), shown.get("porchlight_cells_stored_total"));
     assert_eq!(shown["porchlight_cells_stored_total"], 130, "137, with two digits");
     assert_eq!(shown["porchlight_cells_held"], 130);
-    assert!(shown["porchlight_store_bytes"] > 0 && shown["porchlight_connections_total"] < 20);
+    assert_eq!(shown["porchlight_store_bytes"], 0, "what 137 posts take does not show");
+    assert!(shown["porchlight_connections_total"] < 20);
+    assert_eq!(["shelves_unreadable", "unforgotten"].map(|name| shown[&format!("porchlight_{name}")]), [0, 0]);
     for (name, number) in &shown {
         let digits = number.to_string();
         assert!(
@@ -428,9 +470,7 @@ async fn a_certificate_that_has_ended_or_soon_will_is_said() {
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.not_after = not_after;
         std::fs::write(site.path("cert.pem"), params.self_signed(&pair).unwrap().pem()).unwrap();
-        let mut command = Command::new(BINARY);
-        command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
-        said_at_the_start(command)
+        said_of_a_certificate(&site)
     };
     let said = said_of(rcgen::date_time_ymd(2020, 2, 29));
     assert!(said.iter().any(|line| line.contains("the certificate ended on 2020-02-29")), "{said:?}");
@@ -442,6 +482,29 @@ async fn a_certificate_that_has_ended_or_soon_will_is_said() {
     );
     let said = said_of(in_days(23));
     assert!(!said.iter().any(|line| line.contains("certificate")), "{said:?}");
+    for (algorithm, says) in
+        [(&rcgen::PKCS_ED25519, "common browsers do not take"), (&rcgen::PKCS_ECDSA_P521_SHA512, "P-521, which Chrome")]
+    {
+        let pair = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(site.path("cert.pem"), params.self_signed(&pair).unwrap().pem()).unwrap();
+        std::fs::write(site.path("key.pem"), pair.serialize_pem()).unwrap();
+        let said = said_of_a_certificate(&site);
+        assert!(said.iter().any(|line| line.contains(says)), "{says}: {said:?}");
+    }
+}
+
+/// What `run` says of the certificate when it starts, and `check-config` before, which takes it all the same.
+fn said_of_a_certificate(site: &Site) -> Vec<String> {
+    let of_it = |said: &mut Vec<String>| said.retain(|line| line.contains("certificate"));
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--dev", "--config"]).arg(site.path("relay.toml"));
+    let mut said = said_at_the_start(command);
+    let checked = output("check-config", &site.path("relay.toml"), &["--dev"]);
+    let mut before: Vec<String> = String::from_utf8(checked.stderr).unwrap().lines().map(str::to_owned).collect();
+    [&mut said, &mut before].into_iter().for_each(of_it);
+    assert_eq!((checked.status.code(), &before), (Some(0), &said), "check-config says what run says");
+    said
 }
 
 /// What a relay says until it serves or ends; then it is stopped.
