@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{SeekFrom, seek};
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::swap;
 use crate::config::{Listen, Settings, StoreKind, Tls};
 use crate::door::tls::of_certificate;
-use crate::files::nearest;
+use crate::files::{is_no_file, nearest};
 use crate::seal;
 
 /// How a finding stands.
@@ -61,6 +61,10 @@ const TIME_SIGNS: [&str; 6] = [
     "run/ntpsec/ntpd.pid",
     "run/openntpd/ntpd.sock",
 ];
+
+/// Who owns what systemd maps to an account that exists while the unit runs, and the accounts that it takes for that (DynamicUser).
+const NOBODY: u32 = 65_534;
+const DYNAMIC: std::ops::RangeInclusive<u32> = 61_184..=65_519;
 
 /// A host as the doctor sees it.
 pub struct Host<'a> {
@@ -157,6 +161,9 @@ impl Host<'_> {
     fn certificate(&self) -> Option<Finding> {
         let Tls::Files { cert, .. } = &self.settings.tls else { return None };
         let what = "tls.cert";
+        if is_no_file(cert) {
+            return Some(finding(what, Verdict::Bad, "is no file: name one that holds PEM".into()));
+        }
         let (verdict, says) = match of_certificate(cert) {
             Ok((_, until)) if until.is_over() => (Verdict::Bad, format!("ended on {until}: browsers turn away")),
             Ok((_, until)) if until.days() < LAST_DAYS => (Verdict::Bad, format!("ends on {until}: renew it now, with its key")),
@@ -184,8 +191,24 @@ impl Host<'_> {
             }
             Tls::SelfSigned | Tls::Front(_) => {}
         }
-        found.extend(files.into_iter().map(|(what, path, refused)| private(what, &path, refused)));
+        let trusted = self.trusted();
+        found.extend(files.into_iter().map(|(what, path, refused)| {
+            // A configuration, and a certificate's key, may be somebody else's who writes them.
+            let taken = if ["data_dir", "keyring_dir"].contains(&what) { strangers(&path, &trusted) } else { None };
+            taken.map_or_else(|| private(what, &path, refused), |says| finding(what, Verdict::Bad, says))
+        }));
         found
+    }
+
+    /// The accounts that may own what is the relay's: root's, that of whoever asks, and the relay's own, which data_dir belongs to, or will.
+    fn trusted(&self) -> Vec<u32> {
+        let mut trusted = vec![0, rustix::process::geteuid().as_raw()];
+        let owner = fs::metadata(nearest(&self.settings.data_dir)).map(|found| found.uid());
+        trusted.extend(owner.iter());
+        if owner.is_ok_and(|owner| owner == NOBODY) {
+            trusted.extend(DYNAMIC);
+        }
+        trusted
     }
 
     /// A log that holds a gate's path holds who knocked there and when.
@@ -209,11 +232,13 @@ impl Host<'_> {
         if journal.exists() {
             search.below(&journal);
         }
-        self.logs.iter().for_each(|logs| search.below(logs));
+        for logs in self.logs {
+            if search.is_named_for_a_gate(logs) { search.hits.push(logs.clone()) } else { search.below(logs) }
+        }
         if let Some(first) = search.hits.first() {
             let says = format!(
-                "{} of {} say which gate was knocked at: callers' visits are written down. Take the gate's paths out of the web server's logs \
-                 (deploy/nginx.conf), then delete these files",
+                "{} in {} say which gate was knocked at, by what they hold or by their name: callers' visits are written down. Take the gate's \
+                 paths out of the web server's logs (deploy/nginx.conf), then delete these files",
                 search.hits.len(),
                 first.parent().unwrap_or(first).display()
             );
@@ -266,9 +291,18 @@ impl Search {
         }
     }
 
+    /// Whether a gate is a word of a file's or a directory's own name.
+    fn is_named_for_a_gate(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let mut words = name.split(|byte| !byte.is_ascii_alphanumeric());
+        words.any(|word| self.gates.iter().any(|gate| gate.strip_prefix(b"/") == Some(word)))
+    }
+
     fn entry(&mut self, entry: &DirEntry) {
         let path = entry.path();
         match entry.file_type() {
+            // Neither it nor what lies in it is named: the gate would be said again.
+            _ if self.is_named_for_a_gate(&path) => self.hits.push(path),
             Ok(kind) if kind.is_dir() => self.below(&path),
             Ok(kind) if kind.is_file() => self.file(path),
             // A link to a directory could lead back here, and one to a pipe would never end.
@@ -341,6 +375,26 @@ fn sealed_key(what: &'static str, key: &Path) -> Finding {
     }
     // What is not there is not named: somebody may have given the key itself for its path.
     finding(what, Verdict::Doubtful, "neither the file that it names nor one beside it that ends in .cred is there yet".into())
+}
+
+/// What is wrong if others than these accounts could put something else in its place: whoever owns it, or a directory above it, and everybody
+/// where a directory above lets them, and keeps nobody from what is not theirs (the sticky bit).
+fn strangers(path: &Path, trusted: &[u32]) -> Option<String> {
+    let is_strangers = |found: &fs::Metadata| !trusted.contains(&found.uid());
+    if let Some(found) = fs::metadata(path).ok().filter(is_strangers) {
+        return Some(format!("{} belongs to another account ({}): chown it to the relay's", path.display(), found.uid()));
+    }
+    // Above where it is named, and where it leads to if it is a link.
+    let named = path.parent().and_then(|above| nearest(above).canonicalize().ok());
+    let real = path.canonicalize().ok().and_then(|real| Some(real.parent()?.to_path_buf()));
+    let is_open =
+        |dir: &&Path| fs::metadata(dir).is_ok_and(|found| is_strangers(&found) || found.permissions().mode() & 0o1002 == 0o002);
+    let dir = [&named, &real].into_iter().flatten().flat_map(|dir| dir.ancestors()).find(is_open)?;
+    Some(format!(
+        "{} lies in {}, where others could put something else in its place: choose another directory, or give that one to root (chown, chmod o-w)",
+        path.display(),
+        dir.display()
+    ))
 }
 
 /// Whether the bits of `refused` are off; what is not there yet is made the right way.
@@ -578,6 +632,42 @@ mod tests {
                     fs::set_permissions(root.join("keys"), fs::Permissions::from_mode(0o1777)).unwrap();
                 }),
             ),
+            (
+                "a keyring directory of another account's",
+                "keyring_dir",
+                Verdict::Bad,
+                Box::new(|root: &Path| {
+                    fs::create_dir_all(root.join("keys")).unwrap();
+                    std::os::unix::fs::chown(root.join("keys"), Some(64_124), None).unwrap();
+                }),
+            ),
+            (
+                "data below a directory that everybody may write to",
+                "data_dir",
+                Verdict::Bad,
+                Box::new(|root: &Path| {
+                    fs::create_dir_all(root.join("open/deep")).unwrap();
+                    fs::set_permissions(root.join("open"), fs::Permissions::from_mode(0o777)).unwrap();
+                    std::os::unix::fs::symlink(root.join("open/deep"), root.join("data")).unwrap();
+                }),
+            ),
+            (
+                "data below a directory of another account's",
+                "data_dir",
+                Verdict::Bad,
+                Box::new(|root: &Path| {
+                    fs::create_dir_all(root.join("theirs/deep")).unwrap();
+                    std::os::unix::fs::chown(root.join("theirs"), Some(64_124), None).unwrap();
+                    std::os::unix::fs::symlink(root.join("theirs/deep"), root.join("data")).unwrap();
+                }),
+            ),
+            (
+                "a log that is named for a gate",
+                "logs",
+                Verdict::Bad,
+                Box::new(write("var/log/nginx/site-k3v9q2_access.log.1", "GET / 200\n")),
+            ),
+            ("logs in a directory that is named for a gate", "logs", Verdict::Bad, Box::new(write("var/log/k3v9q2/a.log", ""))),
             ("an open key", "tls.key", Verdict::Bad, Box::new(open("data/tls/key.pem"))),
         ];
         for (name, what, expected, change) in faults {
@@ -588,6 +678,57 @@ mod tests {
             assert_eq!(verdict(&sound, what), Verdict::Fine, "{what}");
         }
         assert_eq!(verdict(&sound, "keyring"), Verdict::Bad, "the keyring of this test lies where the data lies");
+    }
+
+    /// Needs root, to give directories away.
+    #[test]
+    fn directories_may_be_the_relays_own_whoever_asks() {
+        let give = |data: u32, keys: u32| {
+            host(move |root| {
+                for (name, owner) in [("data", data), ("keys", keys)] {
+                    fs::create_dir(root.join(name)).unwrap();
+                    fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o700)).unwrap();
+                    std::os::unix::fs::chown(root.join(name), Some(owner), None).unwrap();
+                }
+            })
+        };
+        for (name, data, keys, wanted) in [
+            ("an account of its own", 64_123, 64_123, Verdict::Fine),
+            ("root's keyring_dir", 64_123, 0, Verdict::Fine),
+            ("what systemd maps to an account", NOBODY, NOBODY, Verdict::Fine),
+            ("what systemd maps in part", NOBODY, *DYNAMIC.start(), Verdict::Fine),
+            ("two accounts", 64_123, 64_124, Verdict::Bad),
+            ("an account that systemd maps nothing to", NOBODY, 1000, Verdict::Bad),
+            ("an account of systemd's that nothing is mapped to", 0, *DYNAMIC.start(), Verdict::Bad),
+        ] {
+            let found = give(data, keys);
+            assert_eq!((verdict(&found, "data_dir"), verdict(&found, "keyring_dir")), (Verdict::Fine, wanted), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_for_a_gate_is_found_and_the_gate_is_not_said_again() {
+        let found = host(|root| {
+            fs::rename(root.join("var/log/nginx"), root.join("var/log/k3v9q2")).unwrap();
+            fs::write(root.join("var/log/k3v9q2/access.log"), "GET /k3v9q2/v1/notice\n").unwrap();
+            fs::write(root.join("var/log/k3v9q2.gz"), "x").unwrap();
+        });
+        let logs = found.iter().find(|finding| finding.what == "logs").unwrap();
+        assert!(logs.says.starts_with("2 in ") && !logs.says.contains("k3v9q2"), "{}", logs.says);
+        let part = host(|root| fs::write(root.join("var/log/ak3v9q2.log"), "").unwrap());
+        assert_eq!(verdict(&part, "logs"), Verdict::Fine, "part of a word: a short gate may be one of another");
+    }
+
+    #[test]
+    fn a_certificate_that_is_a_pipe_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let cert = dir.path().join("cert.pem");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &cert, rustix::fs::Mode::RWXU).unwrap();
+        let text = TEXT.replace("self_signed = true", "cert = \"cert.pem\"\nkey = \"key.pem\"");
+        let settings = Settings::parse(&text, Path::new("relay.toml"), dir.path(), Mode::Dev).unwrap();
+        let found = Host { root: dir.path(), settings: &settings, config: &dir.path().join("relay.toml"), logs: &[] }.examine();
+        let found = found.iter().find(|finding| finding.what == "tls.cert").unwrap();
+        assert_eq!((found.verdict, found.says.as_str()), (Verdict::Bad, "is no file: name one that holds PEM"));
     }
 
     #[test]

@@ -5,14 +5,18 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
 
 use crate::config::{Settings, StoreKind, Tls};
 use crate::files;
-use crate::seal::{KeyringError, KeyringMedium, lies_in_ram};
+use crate::seal::{KEYRING_FILE, KeyringError, KeyringMedium, lies_in_ram};
 
-/// What the relay looks for in data_dir.
-const OWN: [&str; 5] = ["cells", "public", "tls", "lock", "ballast"];
+/// What the relay looks for in data_dir, beside what each line says in public.
+const DIRS: [&str; 3] = ["cells", "public", "tls"];
+const FILES: [&str; 4] = ["lock", "ballast", "tls/cert.pem", "tls/key.pem"];
 
 /// Why the relay could not use what the configuration names.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +28,17 @@ pub enum Unfit {
     /// Something of the relay's own lies elsewhere, where the confined relay reaches nothing: its path below data_dir.
     #[error("data_dir: {0} is a link that leads out of data_dir, or to nothing: name as data_dir where everything lies")]
     LeadsOut(PathBuf),
+    /// Something else lies where a directory or a file of the relay's own has its place: its path below data_dir, and which of the two.
+    #[error("data_dir: {0} is no {1}: move it away, and the relay makes its own")]
+    Kind(PathBuf, &'static str),
+    /// A pipe or the like where a file is to be read: the key that names it. Not its path: somebody may have given the key itself.
+    #[error("{0}: is no file: name one that holds PEM")]
+    NoFile(&'static str),
+    /// Whoever owns keyring_dir could put a keyring of their own there.
+    #[error(
+        "keyring_dir {0} belongs to another account, which could put keys of its own there: chown it to the account that the relay runs under"
+    )]
+    Owner(PathBuf),
     /// Strangers would read it: the key that names it.
     #[error("decoy_dir: {0} lies in it, and strangers read whatever lies there: give the site a directory of its own")]
     Served(&'static str),
@@ -57,9 +72,45 @@ pub fn look(settings: &Settings, config: &Path) -> Result<(), Unfit> {
             return Err(Unfit::Served(name));
         }
     }
+    if let Tls::Files { cert, key } = &settings.tls
+        && let Some((name, _)) = [("tls.cert", cert), ("tls.key", key)].into_iter().find(|(_, path)| files::is_no_file(path))
+    {
+        return Err(Unfit::NoFile(name));
+    }
+    let keys = keyring.join(KEYRING_FILE);
+    if files::is_no_file(&keys) {
+        return Err(KeyringError::Io(keys, io::Error::other("is no file")).into());
+    }
     // A link into the keyring's directory is one that the confined relay can follow.
     let homes = [data.as_path(), keyring.as_path()];
-    OWN.iter().try_for_each(|name| stays(data, Path::new(name), &homes))
+    for name in DIRS.map(Path::new) {
+        stays(data, name, &homes)?;
+        if fs::metadata(data.join(name)).is_ok_and(|found| !found.is_dir()) {
+            return Err(Unfit::Kind(name.to_path_buf(), "directory"));
+        }
+    }
+    let said = settings.lines.iter().map(|line| Path::new("public").join(HEXLOWER.encode(line.id.as_bytes())));
+    for name in FILES.map(PathBuf::from).into_iter().chain(said) {
+        stays(data, &name, &homes)?;
+        if files::is_no_file(&data.join(&name)) {
+            return Err(Unfit::Kind(name, "file"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether keyring_dir, if it is there yet, is this account's own, or root's. Not for `check-config`, which root runs as well.
+///
+/// # Errors
+///
+/// [`Unfit::Owner`].
+pub fn owns_keyring(settings: &Settings) -> Result<(), Unfit> {
+    let (dir, own) = (&settings.keyring_dir, rustix::process::geteuid().as_raw());
+    let is_strangers = |found: fs::Metadata| ![0, own].contains(&found.uid());
+    if settings.store == StoreKind::Sled && fs::metadata(dir).is_ok_and(is_strangers) {
+        return Err(Unfit::Owner(dir.clone()));
+    }
+    Ok(())
 }
 
 /// Whether it and what lies in it are where they seem to be.
@@ -116,7 +167,8 @@ mod tests {
         }
         symlink("inner", dir.path().join("data/public")).unwrap();
         symlink("../outside", dir.path().join("data/not-ours")).unwrap();
-        symlink("../keys", dir.path().join("data/lock")).unwrap();
+        fs::write(dir.path().join("keys/lock"), "").unwrap();
+        symlink("../keys/lock", dir.path().join("data/lock")).unwrap();
         let config = dir.path().join("relay.toml");
         look(&settings, &config).unwrap();
         for (link, target) in
@@ -129,6 +181,80 @@ mod tests {
             fs::remove_file(link).unwrap();
         }
         look(&settings, &config).unwrap();
+    }
+
+    /// A path below data_dir, what is made there, and what is said.
+    type Kind<'a> = (&'a str, fn(&Path), &'a str);
+
+    fn pipe(path: &Path) {
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap();
+    }
+
+    #[test]
+    fn what_lies_in_the_place_of_something_else_is_named_and_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("relay.toml");
+        let root = porchlight_proto::sign::PublicKey::from_bytes([7; 32]);
+        let id = HEXLOWER.encode(porchlight_proto::line::LineId::from_root(&root).as_bytes());
+        let line = format!("[[line]]\nid = \"{id}\"\nroot = \"{}\"\ngates = [\"k3v9q2\"]\n", HEXLOWER.encode(&[7; 32]));
+        let with_line =
+            format!("listen = \"127.0.0.1:0\"\ndata_dir = \"data\"\nkeyring_dir = \"keys\"\n[tls]\nself_signed = true\n{line}");
+        let settings = Settings::parse(&with_line, Path::new("relay.toml"), dir.path(), Mode::Dev).unwrap();
+        let public = format!("public/{id}");
+        let file: fn(&Path) = |path| fs::write(path, "").unwrap();
+        let directory: fn(&Path) = |path| fs::create_dir(path).unwrap();
+        let kinds: [Kind<'_>; 9] = [
+            ("cells", file, "data_dir: cells is no directory"),
+            ("public", file, "data_dir: public is no directory"),
+            ("tls", pipe, "data_dir: tls is no directory"),
+            ("lock", pipe, "data_dir: lock is no file"),
+            ("lock", directory, "data_dir: lock is no file"),
+            ("ballast", pipe, "data_dir: ballast is no file"),
+            ("ballast", directory, "data_dir: ballast is no file"),
+            ("tls/key.pem", pipe, "data_dir: tls/key.pem is no file"),
+            (&public, pipe, "is no file"),
+        ];
+        for (name, make, says) in kinds {
+            let path = dir.path().join("data").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            make(&path);
+            let said = look(&settings, &config).unwrap_err().to_string();
+            assert!(said.contains(says) && said.contains(name), "{name}: {said}");
+            fs::remove_dir_all(dir.path().join("data")).unwrap();
+        }
+        fs::create_dir(dir.path().join("keys")).unwrap();
+        pipe(&dir.path().join("keys/keyring"));
+        let said = look(&settings, &config).unwrap_err().to_string();
+        assert!(said.contains("keys/keyring: is no file"), "{said}");
+        fs::remove_dir_all(dir.path().join("keys")).unwrap();
+        look(&settings, &config).unwrap();
+    }
+
+    #[test]
+    fn a_certificate_that_is_a_pipe_is_refused_by_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let text =
+            "listen = \"127.0.0.1:0\"\ndata_dir = \"data\"\nkeyring_dir = \"keys\"\n[tls]\ncert = \"a.pem\"\nkey = \"b.pem\"\n";
+        let settings = Settings::parse(text, Path::new("relay.toml"), dir.path(), Mode::Dev).unwrap();
+        for (name, says) in [("a.pem", "tls.cert: is no file"), ("b.pem", "tls.key: is no file")] {
+            pipe(&dir.path().join(name));
+            let said = look(&settings, &dir.path().join("relay.toml")).unwrap_err().to_string();
+            assert!(said.starts_with(says) && !said.contains(name), "{said}");
+            fs::remove_file(dir.path().join(name)).unwrap();
+        }
+    }
+
+    /// Needs root, to give a directory away.
+    #[test]
+    fn a_keyring_directory_is_ones_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = |more: &str| owns_keyring(&settings(dir.path(), more, Mode::Dev));
+        own("").unwrap();
+        fs::create_dir(dir.path().join("keys")).unwrap();
+        own("").unwrap();
+        std::os::unix::fs::chown(dir.path().join("keys"), Some(64_124), None).unwrap();
+        assert!(matches!(own(""), Err(Unfit::Owner(_))));
+        own("store = \"memory\"\n").unwrap();
     }
 
     #[test]

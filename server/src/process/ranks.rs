@@ -1,4 +1,4 @@
-//! No core dumps, no tracing by others, no memory written to a disk, no file for others, room for connections and threads.
+//! No core dumps, no tracing by others, no memory written to a disk, no file for others, room for connections, threads and long files.
 
 use std::sync::Mutex;
 use std::thread;
@@ -17,6 +17,10 @@ const KEPT_BACK: u64 = 512;
 const THREADS: usize = 16;
 const STACK_BYTES: usize = 64 * 1024;
 
+/// Bytes that a file must be able to grow to. Whoever writes beyond the limit is ended by a signal without a word, and how long a shelf's file
+/// gets depends on what callers send.
+const FILE_LEAST: u64 = 1 << 30;
+
 /// Closes the ranks, and gives back what could not be closed, as sentences for an operator.
 #[must_use]
 pub fn close() -> Vec<&'static str> {
@@ -30,8 +34,10 @@ pub fn close() -> Vec<&'static str> {
     }
     // What libraries make is nobody else's either.
     umask(Mode::RWXG | Mode::RWXO);
-    let files = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
+    for limited in [Resource::Nofile, Resource::Fsize] {
+        let limit = getrlimit(limited);
+        let _ = setrlimit(limited, Rlimit { current: limit.maximum, ..limit });
+    }
     open
 }
 
@@ -43,14 +49,21 @@ pub fn room_for_connections() -> (u64, usize) {
     (files, usize::try_from(files.saturating_sub(KEPT_BACK)).unwrap_or(usize::MAX))
 }
 
-/// Whether this account may have as many threads as the relay needs, of whatever limit: starts them all, and lets them go.
+/// The limit of a file's length, where it is too low.
 #[must_use]
-pub fn has_room_for_threads() -> bool {
+pub fn too_short_files() -> Option<u64> {
+    getrlimit(Resource::Fsize).current.filter(|bytes| *bytes < FILE_LEAST)
+}
+
+/// Whether this account may have as many threads as the relay needs, of whatever limit, beside `workers` of the runtime's, which panics where it
+/// gets none: starts them all, and lets them go.
+#[must_use]
+pub fn has_room_for_threads(workers: usize) -> bool {
     let until_all_are_there = Mutex::new(());
     thread::scope(|scope| {
         let _closed = until_all_are_there.lock();
         let waits = || drop(until_all_are_there.lock());
-        (0..THREADS).all(|_| thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, waits).is_ok())
+        (0..THREADS + workers).all(|_| thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, waits).is_ok())
     })
 }
 
