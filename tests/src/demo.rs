@@ -20,9 +20,8 @@ use self::scenes::Stage;
 use self::trouble::{Trouble, While};
 use crate::clock::Start;
 use crate::leash::Leash;
-use crate::program::Program;
 use crate::say;
-use crate::verify::{needs, page_core};
+use crate::verify::{needs, page_core, programs};
 
 /// What happens when the exchange is over.
 #[derive(Clone, Copy, PartialEq)]
@@ -51,8 +50,7 @@ fn build() -> Result<(), Trouble> {
     needs::provide(&needs::of_demo(), &leash).map_err(Trouble::Lacking)?;
     let start = Start::now();
     say::aside("Building the relay and the command (a few minutes the first time) ...");
-    let programs = Program::typed("cargo build --locked -p porchlight-relay -p porchlight --bins");
-    for program in [page_core(), programs] {
+    for program in [page_core(), programs()] {
         let status = program.run(&leash).during(&program.to_string())?;
         if !status.success() {
             leash.release();

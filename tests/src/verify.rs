@@ -90,6 +90,7 @@ fn steps(leash: &Leash) -> Vec<Step> {
         ),
         run("licences, bans, sources", Program::typed("cargo deny --offline --locked check licenses bans sources")),
         run("the second implementation's own checks", Program::shell(SECOND_CHECKS)),
+        run("the programs that the tests start", programs()),
         run("tests", tests(leash)),
         run(
             "the page's core: its size, no machine's names, the same from any folder",
@@ -112,6 +113,12 @@ fn steps(leash: &Leash) -> Vec<Step> {
 /// Builds the callers' page's core, which the relay's own build then takes in.
 pub(crate) fn page_core() -> Program {
     Program::typed("cargo build -q --locked -p porchlight-web-core --target wasm32v1-none --profile wasm")
+}
+
+/// Builds the relay and the command as the tests from outside do (`tests/end_to_end/site.rs`), for which there is then nothing to compile
+/// beside tests that go by the clock.
+pub(crate) fn programs() -> Program {
+    Program::typed("cargo build --locked -p porchlight-relay -p porchlight --bins")
 }
 
 fn run(name: &'static str, program: Program) -> Step {

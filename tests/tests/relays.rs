@@ -150,7 +150,9 @@ async fn two_relays_hold_one_line_and_losing_one_loses_nothing() {
     let back = start(&settings(dirs[0].path(), &root, 0, &listens[0]), &world).await.unwrap();
     let third = visit.write(&letter("a third"), To::Desk).unwrap();
     let mut is_receipted = false;
+    let at_last = until();
     while !is_receipted || back.counters().lane_pages.count() < 2 {
+        assert!(clock.elapsed() < at_last, "receipted: {is_receipted}; of the relay that is back too little was read");
         tokio::select! {
             news = visit.next(until()) => is_receipted |= matches!(news, Some(News::Event(Event::Receipt(To::Desk, seq))) if seq == third),
             _ = duty.next(until()) => {}

@@ -498,16 +498,22 @@ impl ServerCertVerifier for Pin {
     }
 }
 
-/// Copies a directory and all that is in it.
+/// Copies a directory and all that is in it. What goes meanwhile is not copied: a relay that runs forgets and tidies up.
 pub(crate) fn copy(from: &Path, to: &Path) {
+    let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
     std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
+    let entries = std::fs::read_dir(from);
+    if entries.as_ref().is_err_and(is_gone) {
+        return;
+    }
+    for entry in entries.unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             copy(&entry.path(), &target);
         } else {
-            std::fs::copy(entry.path(), target).unwrap();
+            let copied = std::fs::copy(entry.path(), target);
+            assert!(copied.as_ref().is_ok() || copied.as_ref().is_err_and(is_gone), "{copied:?}");
         }
     }
 }

@@ -230,6 +230,8 @@ export class Her {
       this.taps += 1;
       if (await this.browser.waitAtMost(CLICK_MS, isOpen).catch(() => false)) return;
       const met = await this.browser.evaluate(clickMet);
+      // A click that came late opens a shelf late.
+      if (met && (await this.browser.waitAtMost(CLICK_MS, isOpen).catch(() => false))) return;
       assert.ok(tries < 3 && !met, `${this.browser.name}: ${selector} opens no shelf; the click met ${JSON.stringify(met)}`);
       console.log(`${this.browser.name}: ${selector} was tapped again`);
     }

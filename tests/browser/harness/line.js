@@ -103,15 +103,17 @@ export class Relay {
 export class Line {
   /**
    * Makes and publishes a line, on a relay that runs.
-   * @param {{pace?: keyof typeof PACES, options?: string[], through?: (relay: string) => Promise<string>, make?: () => Promise<Relay>}} [how]
-   *   `options` are further ones of `line init`; `through` is told the relay's HOST:PORT and gives the one on the card; `make` makes the relay
+   * @param {{pace?: keyof typeof PACES, upBeat?: number, options?: string[], through?: (relay: string) => Promise<string>, make?: () => Promise<Relay>}} [how]
+   *   `upBeat` in milliseconds, if not the pace's own; `options` are further ones of `line init`; `through` is told the relay's HOST:PORT
+   *   and gives the one on the card; `make` makes the relay
    * @returns {Promise<Line>}
    */
-  static async found({ pace = "quick", options = [], through = async (relay) => relay, make = () => Relay.make() } = {}) {
+  static async found({ pace = "quick", upBeat = 0, options = [], through = async (relay) => relay, make = () => Relay.make() } = {}) {
     const relay = await make();
     const line = new Line(relay, `https://${await through(relay.address)}`);
     writeFileSync(`${relay.dir}/passphrase`, randomBytes(16).toString("hex"), { mode: 0o600 });
-    const [init] = await line.desk("line init", "--relay", line.origin, "--relay-pin", relay.pin, ...PACES[pace], ...options);
+    const paced = PACES[pace].map((word, nth, all) => (upBeat && all[nth - 1] === "--up-beat-ms" ? String(upBeat) : word));
+    const [init] = await line.desk("line init", "--relay", line.origin, "--relay-pin", relay.pin, ...paced, ...options);
     line.gate = init.gates[0];
     line.card = init.card;
     appendFileSync(`${relay.dir}/relay.toml`, `\n${readFileSync(`${relay.dir}/line/relay.toml`)}`);

@@ -156,6 +156,7 @@ impl<'a> Stage<'a> {
         self.tell.scene("She is there while the desk answers");
         let program = self.on_her_network("caller read --wait 120s");
         let mut visit = Live::start("her visit", &program, self.house.path("read.log"), self.leash)?;
+        visit.hear("her page to open", PATIENCE, |line| event(line, "opened"))?;
         self.tell.did(Who::She, "has the page open. It downloads what everyone downloads, and posts a dummy every half second");
         // An answer written before the desk has heard of her page would go onto the carousel as well.
         thread::sleep(ARRIVED);

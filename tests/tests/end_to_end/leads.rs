@@ -82,7 +82,7 @@ fn a_second_lead_goes_on_when_the_first_is_gone() {
     for dir in ["bo", "dan"] {
         assert!(site.at(dir, &["desk", "show", &caller.id]).ends(0).stdout.contains("여보세요"), "{dir}");
     }
-    site.at("chin", &["desk", "sync", "--wait", "5s"]).ends(3);
+    site.at("chin", &["desk", "sync", "--wait", "20s"]).ends(3);
     let answered = site.at("dan", &["desk", "answer", &caller.id, "--text", "우리는 여기 있어요", "--wait", "60s"]).ends(0);
     crate::carousel::sleep_until(answered.events("answered")[0]["readable_from"].as_u64().unwrap() + 100);
     let read = caller.run(&["caller", "read", "--fast-beats"]).ends(0).events("answer");

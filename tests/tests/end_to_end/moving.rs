@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::site::{Plan, Site};
+use crate::site::{PATIENCE, Plan, Site};
 
 /// Somebody at an address who counts who comes, and says nothing.
 fn who_counts() -> (u16, Arc<AtomicUsize>) {
@@ -21,6 +21,14 @@ fn who_counts() -> (u16, Arc<AtomicUsize>) {
     (port, come)
 }
 
+fn wait_for_more(come: &AtomicUsize, than: usize) {
+    let until = Instant::now() + PATIENCE;
+    while come.load(Ordering::SeqCst) <= than {
+        assert!(Instant::now() < until, "nobody comes");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Whoever sits at the address of a relay that was seized must not go on learning where desks are, and when somebody works there.
 #[test]
 fn a_relay_that_is_gone_from_the_card_is_left_alone() {
@@ -28,9 +36,7 @@ fn a_relay_that_is_gone_from_the_card_is_left_alone() {
     let (port, come) = who_counts();
     site.desk(&["line", "move", "1", "--to", &format!("https://127.0.0.1:{port}"), "--relay-pin", &"ab".repeat(32)]).ends(0);
     let mut watch = site.watch();
-    while come.load(Ordering::SeqCst) == 0 {
-        std::thread::yield_now();
-    }
+    wait_for_more(&come, 0);
     site.desk(&["line", "move", "1", "--gone"]).ends(0);
     // Each by somebody else: of one whom nobody has answered a desk keeps only so many letters.
     let exchange = |text: &str| {
@@ -52,9 +58,7 @@ fn a_relay_that_is_gone_from_the_card_is_left_alone() {
     // The control: it is looked for as soon as it is back.
     site.desk(&["line", "move", "1", "--to", &format!("https://127.0.0.1:{port}"), "--relay-pin", &"ab".repeat(32)]).ends(0);
     exchange("at last");
-    while come.load(Ordering::SeqCst) == known {
-        std::thread::yield_now();
-    }
+    wait_for_more(&come, known);
     watch.signal("TERM");
     assert!(watch.ended().success());
 }

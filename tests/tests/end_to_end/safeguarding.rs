@@ -91,7 +91,7 @@ fn a_stolen_lead_is_out_when_the_root_has_spoken_and_the_rest_go_on() {
     };
     assert!((0..300).any(|_| told()), "the generation was never raised");
     watches.into_iter().for_each(end);
-    site.at("bo", &["desk", "sync", "--wait", "1s"]).ends(3);
+    site.at("bo", &["desk", "sync", "--wait", "20s"]).ends(3);
     let refused = site.at("bo", &["line", "rotate"]);
     assert_ne!(refused.code, Some(0), "{}", refused.stdout);
 

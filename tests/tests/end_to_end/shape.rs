@@ -69,6 +69,24 @@ impl Verdict {
     }
 }
 
+/// From so many samples of each kind on, none are taken a second time.
+const MANY: usize = 200;
+
+/// Fails if kinds are told apart, of a few samples only if others that are taken then are told apart, too.
+///
+/// Chance alone tells something apart in one run of some hundreds, and a machine that had other work in the middle of one kind of samples
+/// shows in when pages were fetched. What there is to see is seen every time. Of many samples one such moment is little.
+fn none_is_told_apart(wanted: usize, mut judge: impl FnMut() -> Vec<String>) {
+    for nth in 1.. {
+        let told = judge();
+        if told.is_empty() {
+            return;
+        }
+        println!("told apart: {}", told.join("; "));
+        assert!(nth < 2 && wanted < MANY, "told apart {nth} times: {told:?}");
+    }
+}
+
 /// A published line, and where its relay is.
 fn site(pace: &[&str]) -> (Site, (SocketAddr, Running)) {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

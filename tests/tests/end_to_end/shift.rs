@@ -371,7 +371,7 @@ fn a_night_of_forty_callers_two_hand_overs_and_a_lost_laptop() {
         rows
     };
     assert_eq!(letters(&third.stdout), letters(&before), "letters of the night at the lost laptop");
-    night.site.at("third", &["desk", "sync", "--wait", "1s"]).ends(3);
+    night.site.at("third", &["desk", "sync", "--wait", "20s"]).ends(3);
     // One letter went past the desk, and is nobody's business there.
     let told = text(&mailbox.hear_event("letter")["id"]).to_owned();
     let shown = night.site.at("safe", &["safeguard", "show", &told]).ends(0);

@@ -28,9 +28,11 @@ pub fn program(name: &str) -> PathBuf {
         if folder.ends_with("release") {
             cargo.arg("--release");
         }
-        // What cargo told this test about its own package would misinform the cargo started here.
+        // What cargo told this test about its own package would misinform the cargo started here. How things are built stays, or all
+        // that `cargo verify` has built just before would be built anew.
+        let kept = ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_INCREMENTAL"];
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_")) {
-            if !name.to_string_lossy().starts_with("CARGO_NET") && name != "CARGO_HOME" && name != "CARGO_TARGET_DIR" {
+            if !name.to_string_lossy().starts_with("CARGO_NET") && kept.iter().all(|kept| name != *kept) {
                 cargo.env_remove(name);
             }
         }

@@ -108,7 +108,7 @@ fn a_second_worker_joins_answers_and_is_revoked() {
     caller.run(&["caller", "write", "--text", "after the loss", "--fast-beats"]).ends(0);
     site.desk(&["desk", "sync", "--wait", "20s"]);
     assert!(site.desk(&["desk", "show", &caller.id]).ends(0).stdout.contains("after the loss"));
-    second(&site, &["desk", "sync", "--wait", "5s"]).ends(3);
+    second(&site, &["desk", "sync", "--wait", "20s"]).ends(3);
     assert!(!second(&site, &["desk", "show", &caller.id]).ends(0).stdout.contains("after the loss"));
     let warned = second(&site, &["line", "show"]).ends(0);
     assert!(warned.stderr.contains("revoked"), "{}", warned.stderr);

@@ -42,17 +42,18 @@ fn write(caller: &Caller, letter: &str, proxy: &Proxy) {
     assert!(in_box <= 1 && receipts == 1, "{ran:?}");
 }
 
-/// Reads until so many different answers were shown, none of them twice in one visit.
-pub fn read(caller: &Caller, wanted: usize) -> BTreeSet<String> {
+/// Reads until these answers were shown, none of them twice in one visit.
+pub fn read(caller: &Caller, wanted: &BTreeSet<String>) -> BTreeSet<String> {
     let mut read = BTreeSet::new();
     for _ in 0..60 {
         let ran = caller.run(&["caller", "read", "--wait", "5s"]);
-        assert!(matches!(ran.code, Some(0 | 6)), "{ran:?}");
         let answers = ran.events("answer");
+        // 3: the time was over before all of the slow track was read.
+        assert!(matches!(ran.code, Some(0 | 6)) || ran.code == Some(3) && answers.is_empty(), "{ran:?}");
         let ids: BTreeSet<&str> = answers.iter().map(|answer| text(&answer["id"])).collect();
         assert_eq!(ids.len(), answers.len(), "shown twice: {ran:?}");
         read.extend(answers.iter().map(|answer| text(&answer["text"]).to_owned()));
-        if read.len() >= wanted {
+        if read.is_superset(wanted) {
             break;
         }
     }
@@ -112,10 +113,12 @@ pub fn a_visit_that_is_reset_after_any_record_delivers_its_letter_once() {
         all.len(),
         began.elapsed()
     );
-    assert!(2 * reset > all.len(), "hardly any visit was reset");
+    // The visit that was counted may have had to wait longer than others, and then the last records are none of theirs.
+    assert!(3 * reset > all.len(), "VOID: hardly any visit was reset");
     for (caller, _) in &callers {
         site.desk(&["desk", "answer", &caller.id, "--text", "one answer", "--wait", "60s"]).ends(0);
-        assert_eq!(read(caller, 1), BTreeSet::from(["one answer".to_owned()]));
+        let answer = BTreeSet::from(["one answer".to_owned()]);
+        assert_eq!(read(caller, &answer), answer);
     }
     (0..=all.len()).for_each(|_| drop(watch.hear_event("letter")));
     watch.signal("TERM");
@@ -157,7 +160,8 @@ pub fn a_desk_whose_connections_are_reset_after_any_record_receives_and_answers_
         began.elapsed()
     );
     assert!(proxy.resets() > 2);
-    assert_eq!(read(&caller, answers.len()), answers.into_iter().collect());
+    let answers = BTreeSet::from_iter(answers);
+    assert_eq!(read(&caller, &answers), answers);
     assert_eq!(shown(&site, &caller), sorted(letters));
     watch.signal("TERM");
     assert!(watch.ended().success());
