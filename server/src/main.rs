@@ -284,7 +284,7 @@ fn ready(relay: &Relay, hangups: std::io::Result<UnixSignal>) {
     }
     if relay.forgotten_shelf_count() > 0 {
         say(
-            "nothing that was stored under keys of before can be opened any more, and it was removed: so after a restart of the machine, or hours off",
+            "what was stored before has no key any more, or some of it, and was removed: so after a restart of the machine, or hours off",
         );
     }
     // Whoever closed stdout does not want to know.

@@ -291,7 +291,7 @@ async fn a_data_directory_that_is_gone_is_called_gone() {
 /// What somebody took away while the relay was stopped is said when it starts, and not when a desk asks for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_gone_at_the_start_is_said_then() {
-    for (gone, says) in [("data/cells", "altered or lost"), ("keys/keyring", "under keys of before")] {
+    for (gone, says) in [("data/cells", "altered or lost"), ("keys/keyring", "has no key any more")] {
         let site = site(64);
         let process = Process::start(&site.path("relay.toml"));
         let mut client = process.client().await;
