@@ -117,8 +117,13 @@ fn web_account() -> (String, String, u32) {
     }
 }
 
+/// One that nobody else here is given for as long as this process lives: bound, and never listened on. The website can, since it says that it would
+/// share.
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    Box::leak(Box::new(socket)).local_addr().unwrap().port()
 }
 
 fn mode(text: &str) -> std::fs::Permissions {

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::site::{Machine, PACE, PATIENCE, program};
+use crate::site::{Machine, PACE, PATIENCE, free_address, program};
 
 /// What a page's words in capitals stand for, as a regular expression.
 const NAMES: [(&str, &str); 18] = [
@@ -179,7 +178,7 @@ fn rehearse(page: &str, least: usize) {
     let machine = Machine::new();
     machine.write("pass", "open sesame\n");
     let keys = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_address().port();
     let known = [("PORT", port.to_string()), ("KEYS", keys.path().display().to_string())].into();
     let mut rehearsal = Rehearsal { machine, running: Vec::new(), known };
     for step in &steps {

@@ -15,14 +15,14 @@ mod tap;
 
 use std::collections::BTreeSet;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use odds::Sample;
 use tap::{Notes, Record};
 
-use crate::site::{Plan, Running, Site};
+use crate::site::{Plan, Running, Site, free_address};
 
 /// Samples of each kind: `SHAPE_VISITS`, else 20.
 fn samples_wanted() -> usize {
@@ -89,7 +89,7 @@ fn none_is_told_apart(wanted: usize, mut judge: impl FnMut() -> Vec<String>) {
 
 /// A published line, and where its relay is.
 fn site(pace: &[&str]) -> (Site, (SocketAddr, Running)) {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = free_address();
     let (site, relay) = Site::published(Plan { through: Some((free, free)), usual_pace: true, init: pace, ..Plan::default() });
     (site, (free, relay))
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 /// Far longer than anything here should take, so that a busy machine fails nothing.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -226,6 +227,15 @@ impl Drop for Running {
     }
 }
 
+/// An address that nobody else here is given for as long as this process lives: bound, and never listened on. A relay can listen there, and again
+/// after a kill, since it says that it would share.
+pub fn free_address() -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    Box::leak(Box::new(socket)).local_addr().unwrap()
+}
+
 /// A relay's place and a line on it. The desk's machine is the relay's; callers bring their own.
 pub struct Site {
     pub machine: Machine,
@@ -252,7 +262,7 @@ impl Site {
         let memory = Path::new("/dev/shm");
         let keys = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         // Free now: a relay that is killed must come back at the address that the card names.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = free_address();
         let (seen, address) = plan.through.unwrap_or((free, free));
         let keyring = keys.path().display();
         let top = format!("listen = \"{address}\"\ndata_dir = \"data\"\nkeyring_dir = \"{keyring}\"\n{}\n", plan.top);

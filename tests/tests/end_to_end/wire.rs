@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::site::{Plan, Running, Site};
+use crate::site::{Plan, Running, Site, free_address};
 
 const DESKS: [&str; 3] = ["desk", "second", "third"];
 /// Devices open connections and hand in what is missing at first: that is not counted.
@@ -48,7 +48,7 @@ fn stand_between(listener: TcpListener, relay: SocketAddr, counted: Arc<Counted>
 #[ignore = "a figure, by name: it takes a minute and a half of real time"]
 fn bytes_of_a_device_in_an_hour() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let relay = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let relay = free_address();
     let (seen, counted) = (listener.local_addr().unwrap(), Arc::new(Counted::default()));
     stand_between(listener, relay, Arc::clone(&counted));
     let (site, _relay) = Site::published(Plan { through: Some((seen, relay)), usual_pace: true, ..Plan::default() });
