@@ -239,8 +239,9 @@ impl Sealer {
             return Err(SealError::Dead);
         }
         let read = self.store.read(epoch.place, from, limit).map_err(|error| self.note(epoch, error));
-        // Only now: a disk may take its time, and the key's may be over meanwhile.
-        let key = self.keyring().key(epoch, now).ok_or(SealError::Dead).inspect_err(|_| self.bury(epoch))?;
+        // Only now: a disk may take its time, and the key's may be over meanwhile. A statement of its own, which lets go of the keyring.
+        let key = self.keyring().key(epoch, now);
+        let key = key.ok_or(SealError::Dead).inspect_err(|_| self.bury(epoch))?;
         let records = read?;
         let mut opened = Opened { last: records.last().map(|record| record.key), ..Opened::default() };
         for record in records {

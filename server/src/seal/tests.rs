@@ -372,3 +372,20 @@ fn keys_die_on_time_though_the_disk_hangs_and_their_records_go_when_it_lets_them
         assert_eq!(store.read(dead.place, RecordKey(1), 100).unwrap(), Vec::new());
     }
 }
+
+/// Found by reading: the reader waited for the keyring that it held itself, and with it everybody and every key that was to die.
+#[test]
+fn a_key_that_dies_while_something_is_read_with_it_holds_up_nobody() {
+    let store = FaultyStore::new();
+    let sealer = Arc::new(over(&store));
+    let (now, death) = (BootMillis(0), BootMillis(HOUR));
+    let epoch = sealer.begin(name(1), 1, now, death).unwrap();
+    sealer.append(&epoch, &[(RecordKey(1), b"cell")], 1, now).unwrap();
+    let meanwhile = Arc::clone(&sealer);
+    store.before_next_read(move || assert_eq!(meanwhile.expire_keys(death), 1));
+    let (told, hears) = std::sync::mpsc::channel();
+    let reading = Arc::clone(&sealer);
+    std::thread::spawn(move || told.send(matches!(reading.read(&epoch, RecordKey(1), 100, now), Err(SealError::Dead))));
+    assert_eq!(hears.recv_timeout(std::time::Duration::from_secs(30)), Ok(true), "it waits for what it holds itself");
+    assert_eq!((sealer.expire(death).unwrap(), sealer.unforgotten_count()), (0, 0), "and everybody goes on");
+}

@@ -15,6 +15,7 @@ pub(crate) struct FaultyStore {
     keeps: AtomicBool,
     holds_on: AtomicBool,
     before_write: Mutex<Option<Act>>,
+    before_read: Mutex<Option<Act>>,
     /// Held by a test: then removing hangs.
     pub(crate) hangs: Mutex<()>,
 }
@@ -28,6 +29,7 @@ impl FaultyStore {
             keeps: false.into(),
             holds_on: false.into(),
             before_write: Mutex::default(),
+            before_read: Mutex::default(),
             hangs: Mutex::default(),
         })
     }
@@ -57,6 +59,11 @@ impl FaultyStore {
         *self.before_write.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
     }
 
+    /// What happens once the next reading has come, and before anything is read.
+    pub(crate) fn before_next_read(&self, act: impl FnOnce() + Send + 'static) {
+        *self.before_read.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
+    }
+
     fn next(&self) -> Result<(), StoreError> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
@@ -76,6 +83,10 @@ impl Store for FaultyStore {
     }
 
     fn read(&self, place: Place, from: RecordKey, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let act = self.before_read.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(act) = act {
+            act();
+        }
         self.next()?;
         self.inner.read(place, from, limit)
     }
