@@ -19,6 +19,19 @@ pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
         .try_for_each(|above| sync_dir(if above.as_os_str().is_empty() { Path::new(".") } else { above }))
 }
 
+/// Makes `dir` alone, for the owner alone, unless it is there: what is missing above it was taken away, and is not made anew somewhere else.
+///
+/// # Errors
+///
+/// What the file system says.
+pub(crate) fn make_private_leaf(dir: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => dir.parent().map_or(Ok(()), sync_dir),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Options that create a file for the owner alone.
 pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();

@@ -35,6 +35,15 @@ pub struct SlowTrack {
     timing: Timing,
     ground: Ground,
     days: Mutex<BTreeMap<u32, Day>>,
+    /// Days as they are given out until the next slot begins: one copy, however many take it, and nobody waits for a slot that is being written.
+    pages: Mutex<BTreeMap<u32, Page>>,
+}
+
+struct Page {
+    /// Slots shown.
+    begun: u64,
+    death: BootMillis,
+    bytes: Bytes,
 }
 
 struct Day {
@@ -45,14 +54,18 @@ struct Day {
     writers: BTreeMap<u64, Hand>,
     /// The slots that have been shown: what has begun does not change.
     shown: Vec<u8>,
-    /// The day as it is given out until the next slot begins: one copy, however many take it.
-    page: Bytes,
 }
 
 impl SlowTrack {
     /// Takes up the days that the keyring still opens. Their slots are read at the first use.
     pub(super) fn open(settings: &LineSettings, ground: &Ground) -> Self {
-        let track = Self { line: settings.id, timing: settings.timing, ground: ground.clone(), days: Mutex::default() };
+        let track = Self {
+            line: settings.id,
+            timing: settings.timing,
+            ground: ground.clone(),
+            days: Mutex::default(),
+            pages: Mutex::default(),
+        };
         for epoch in ground.sealer.held(Lane::Slow, &settings.id) {
             // Days of another pace are other days (SPEC §9).
             if epoch.name.unit != u32::from(settings.timing.slow_s) {
@@ -64,6 +77,10 @@ impl SlowTrack {
 
     fn days(&self) -> MutexGuard<'_, BTreeMap<u32, Day>> {
         self.days.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pages(&self) -> MutexGuard<'_, BTreeMap<u32, Page>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a slot of the next day's length, and returns when the medium has it. What a device wrote that has been put out since is written
@@ -121,6 +138,11 @@ impl SlowTrack {
         }
         let first = u64::from(number) * SLOTS_PER_DAY;
         let begun = (self.timing.slow_slot(now) + 1).saturating_sub(first).min(SLOTS_PER_DAY);
+        let boot = self.ground.clock.boot();
+        let is_current = |page: &&Page| page.begun == begun && boot < page.death;
+        if let Some(page) = self.pages().get(&number).filter(is_current) {
+            return Some(page.bytes.clone());
+        }
         let mut days = self.days();
         let Ok(day) = self.day(&mut days, number, now) else {
             self.ground.counters.store_failures.add(1);
@@ -128,9 +150,6 @@ impl SlowTrack {
         };
         let seed = *day.epochs.first()?;
         let shown = u64::try_from(day.shown.len() / DOWN_CELL_LEN).unwrap_or(0);
-        if shown == begun && !day.page.is_empty() {
-            return Some(day.page.clone());
-        }
         for slot in first.saturating_add(shown)..first.saturating_add(begun) {
             let cell = match day.written.get(&slot) {
                 Some(cell) => cell.clone(),
@@ -138,10 +157,12 @@ impl SlowTrack {
             };
             day.shown.extend_from_slice(cell.as_slice());
         }
-        let mut page = day.shown.clone();
-        page.resize(DAY_LEN, 0);
-        day.page = Bytes::from(page);
-        Some(day.page.clone())
+        let mut bytes = day.shown.clone();
+        bytes.resize(DAY_LEN, 0);
+        let bytes = Bytes::from(bytes);
+        let death = day.epochs.iter().map(|epoch| epoch.death).min()?;
+        self.pages().insert(number, Page { begun: begun.max(shown), death, bytes: bytes.clone() });
+        Some(bytes)
     }
 
     /// The day, taken up from the store or begun.
@@ -181,7 +202,7 @@ impl SlowTrack {
         if epochs.last().is_none_or(|epoch| dies_too_late(epoch, end)) {
             epochs.push(self.begin(number, now)?);
         }
-        Ok(Day { epochs, written, writers: BTreeMap::new(), shown: Vec::new(), page: Bytes::new() })
+        Ok(Day { epochs, written, writers: BTreeMap::new(), shown: Vec::new() })
     }
 
     /// Begins an epoch of a day, after all that are held of it, whether or not they are shown: the later counts.
@@ -229,6 +250,8 @@ impl SlowTrack {
     /// Lets go of days that do not exist any more.
     pub(super) fn tend(&self, now: Millis) {
         let oldest = self.timing.day(now).saturating_sub(u32::from(self.timing.slow_days) - 1);
+        let boot = self.ground.clock.boot();
+        self.pages().retain(|number, page| *number >= oldest && boot < page.death);
         let mut days = self.days();
         days.retain(|number, _| *number >= oldest);
         // Who wrote what has been shown is nobody's business any more.

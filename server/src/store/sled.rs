@@ -272,7 +272,7 @@ impl Shelf {
 
 impl Open {
     fn at(path: &Path) -> sled::Result<Self> {
-        crate::files::make_private_dir(path)?;
+        crate::files::make_private_leaf(path)?;
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None).print_profile_on_drop(false);
         drop_half_snapshots(path)?;
         let db = open_when_let_go(&config)?;
@@ -495,6 +495,18 @@ mod tests {
             store.forget(place, &[other]).unwrap();
             assert_eq!((store.unreadable_count(), store.listed().unwrap()), (0, vec![other.shelf]));
         }
+    }
+
+    #[test]
+    fn a_home_that_was_taken_away_is_not_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("cells");
+        let (store, place) = one_record(&home);
+        let other = Place { shelf: ShelfId([3; 16]), ..place };
+        fs::rename(&home, dir.path().join("elsewhere")).unwrap();
+        let refused = store.append(other, &[Record { key: RecordKey(0), sealed: vec![7; 100] }]);
+        assert!(matches!(refused, Err(StoreError::Medium(_))), "{refused:?}");
+        assert!(!home.exists());
     }
 
     #[test]
