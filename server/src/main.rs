@@ -271,10 +271,6 @@ fn examine(arguments: &DoctorArguments) -> Result<(), Failure> {
 }
 
 fn ready(relay: &Relay, hangups: std::io::Result<UnixSignal>) {
-    match hangups {
-        Ok(hangups) => _ = tokio::spawn(renew(hangups, relay.certificate())),
-        Err(_) => say("warning: SIGHUP cannot be caught: a renewed certificate wants a restart"),
-    }
     if let Some(certificate) = relay.certificate() {
         drawbacks(&certificate.until(), certificate.kind()).iter().for_each(|text| say(text));
         tokio::spawn(remind(certificate));
@@ -291,6 +287,11 @@ fn ready(relay: &Relay, hangups: std::io::Result<UnixSignal>) {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "ready {}", relay.bound()).and_then(|()| out.flush());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    // What was held since the start is answered now.
+    match hangups {
+        Ok(hangups) => _ = tokio::spawn(renew(hangups, relay.certificate())),
+        Err(_) => say("warning: SIGHUP cannot be caught: a renewed certificate wants a restart"),
+    }
     tokio::spawn(tell(relay.trouble()));
 }
 
@@ -419,8 +420,8 @@ fn changes(before: &Trouble, now: &Trouble) -> Vec<String> {
         (
             before.is_failing,
             now.is_failing,
-            "warning: the disk or the keyring refuses to be written or read: posts may be refused meanwhile, and what lies there waits. Check both",
-            "the disk and the keyring have worked for a minute",
+            "warning: the disk or the keyring refuses to be written or read, or does not answer: posts may be refused meanwhile, and what lies there waits. Check both",
+            "the disk and the keyring have refused nothing for a minute",
         ),
         (
             before.unforgotten_count > 0,

@@ -67,6 +67,12 @@ const MEMORY_SWAY: u64 = 32 << 20;
 /// Rounds without a failure after which the store counts as sound again.
 const CALM_ROUNDS: u32 = 60;
 
+/// Rounds without damage after which new damage is said again: a day of them.
+const DAY_ROUNDS: u32 = 86_400;
+
+/// Longer than this no disk takes for a group of cells, or for a round of tending.
+const STUCK_MS: u64 = 10_000;
+
 /// Why the relay does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -154,7 +160,7 @@ pub struct Relay {
 pub struct Trouble {
     /// Shelves of the store that cannot be read and were set aside. What they held is not served, the rest is.
     pub unreadable_shelf_count: usize,
-    /// Records, or keys, were found altered or gone since the start. They were skipped.
+    /// Records, or keys, were found altered or gone within the last day. They were skipped.
     pub has_skipped: bool,
     /// The keyring's file was removed or overwritten by somebody: after the next start nothing that is held now can be opened.
     pub has_lost_keyring: bool,
@@ -166,7 +172,7 @@ pub struct Trouble {
     pub is_scarce: bool,
     /// The data directory is not where it was: it was removed, moved or unmounted.
     pub has_lost_data: bool,
-    /// The store or the keyring refused something within the last minute.
+    /// The store or the keyring refused something within the last minute, or has not answered for a while.
     pub is_failing: bool,
     /// Dead keys and shelves that a disk refused to let go of. They are tried again each second.
     pub unforgotten_count: usize,
@@ -184,8 +190,13 @@ struct Rooms {
     /// Whether the machine swapped when the relay started: then whoever started it was told.
     swapped: bool,
     trouble: watch::Sender<Trouble>,
-    /// Failures counted at the last look, and the rounds since there were new ones.
-    failures: Mutex<(u64, u32)>,
+    failures: Recent,
+    skipped: Recent,
+    /// Failures counted when the medium was last measured.
+    measured_failures: AtomicU64,
+    /// When what may wait for a disk was begun, in milliseconds since boot and one; 0 if it is not under way.
+    tending_since: AtomicU64,
+    has_lost_data: AtomicBool,
     sealer: Arc<Sealer>,
     clock: Arc<SlotClock>,
     lines: Vec<Arc<Served>>,
@@ -194,6 +205,20 @@ struct Rooms {
     ballast: Ballast,
     home: Home,
     counters: Arc<Counters>,
+}
+
+/// How many of something were counted at the last look, and the rounds since there were new ones.
+#[derive(Default)]
+struct Recent(Mutex<(u64, u32)>);
+
+impl Recent {
+    /// Whether there were new ones within so many looks.
+    fn is_recent(&self, count: u64, rounds: u32) -> bool {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let calm_rounds = if count == seen.0 { seen.1.saturating_add(1) } else { 0 };
+        *seen = (count, calm_rounds);
+        count > 0 && calm_rounds < rounds
+    }
 }
 
 /// What says that a data directory is in use.
@@ -213,7 +238,11 @@ impl Home {
 
     /// Whether something else is there now, or nothing.
     fn is_lost(&self) -> bool {
-        std::fs::symlink_metadata(&self.lock).map_or(true, |found| (found.dev(), found.ino()) != self.was)
+        match std::fs::symlink_metadata(&self.lock) {
+            Ok(found) => (found.dev(), found.ino()) != self.was,
+            // A disk that fails is another matter.
+            Err(error) => [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()),
+        }
     }
 }
 
@@ -364,6 +393,7 @@ impl Relay {
                 rooms.relieve();
                 rooms.tend_memory();
                 rooms.tend(0);
+                rooms.tell();
             });
         })
         .await;
@@ -399,6 +429,7 @@ impl KeyWatch {
                 if looks.is_multiple_of(LOOKS) {
                     looks = 0;
                     stack::wiped(|| rooms.tend_memory());
+                    rooms.tell();
                 }
             }
         };
@@ -439,6 +470,12 @@ impl Rooms {
     }
 
     fn tend(&self, round: u32) {
+        self.tending_since.store(self.clock.boot().0 + 1, Ordering::Relaxed);
+        self.tend_disk(round);
+        self.tending_since.store(0, Ordering::Relaxed);
+    }
+
+    fn tend_disk(&self, round: u32) {
         // What stays is tried again and said, apart from failures to write what came.
         if let Ok(count) = self.sealer.expire(self.clock.boot()) {
             self.counters.epochs_forgotten.add(count as u64);
@@ -448,37 +485,50 @@ impl Rooms {
             served.line.forget_below_floor();
         }
         // A medium that refuses may be full: what is held can be read again as soon as the ballast makes room for that.
-        if round.is_multiple_of(MEASURE_ROUNDS) || self.has_new_failures() || self.home.is_lost() {
+        let is_lost = self.home.is_lost();
+        self.has_lost_data.store(is_lost, Ordering::Relaxed);
+        let failures = self.counters.store_failures.count();
+        let has_new_failures = self.measured_failures.swap(failures, Ordering::Relaxed) != failures;
+        if round.is_multiple_of(MEASURE_ROUNDS) || has_new_failures || is_lost {
             self.ballast.trim();
             self.quota.measure(&self.sealer);
         }
         if round % REST_ROUNDS == REST_ROUNDS - 1 {
             self.sealer.store().rest();
         }
+    }
+
+    /// Looks for what an operator should hear about. Waits for no disk: whoever has to say that one does not answer must not wait for it.
+    fn tell(&self) {
         let trouble = self.look();
         self.trouble.send_if_modified(|held| std::mem::replace(held, trouble) != trouble);
     }
 
-    fn has_new_failures(&self) -> bool {
-        self.counters.store_failures.count() != self.failures.lock().unwrap_or_else(PoisonError::into_inner).0
+    /// Whether something has been on its way to the disk, or from there, for longer than a disk may take.
+    fn is_stuck(&self) -> bool {
+        let tending_ms = match self.tending_since.load(Ordering::Relaxed) {
+            0 => 0,
+            since => self.clock.boot().0.saturating_sub(since),
+        };
+        tending_ms > STUCK_MS || self.lines.iter().any(|served| served.line.up.writing_ms() > STUCK_MS)
     }
 
     fn look(&self) -> Trouble {
-        let failures = self.counters.store_failures.count();
-        let mut seen = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let calm_rounds = if failures == seen.0 { seen.1.saturating_add(1) } else { 0 };
-        *seen = (failures, calm_rounds);
-        let (was_scarce, has_lost_data) = (self.trouble.borrow().is_scarce, self.home.is_lost());
+        let is_failing = self.failures.is_recent(self.counters.store_failures.count(), CALM_ROUNDS);
+        let has_skipped = self.skipped.is_recent(self.counters.damaged_records.count(), DAY_ROUNDS);
+        let has_lost_data = self.has_lost_data.load(Ordering::Relaxed);
+        // Each is asked, so that each knows whether it was so.
+        let is_scarce = self.lines.iter().filter(|served| served.gate.is_scarce()).count() > 0;
         Trouble {
             unreadable_shelf_count: self.sealer.store().unreadable_count(),
-            has_skipped: self.counters.damaged_records.count() > 0,
+            has_skipped,
             has_lost_keyring: self.sealer.has_lost_keyring(),
             has_damaged_board: self.lines.iter().any(|served| served.line.board.is_damaged()),
             // Where there is no directory there is no room either, and that is not what to look after.
             is_full: !has_lost_data && (self.quota.is_full() || self.lines.iter().any(|served| served.gate.is_full())),
-            is_scarce: !has_lost_data && self.lines.iter().any(|served| served.gate.is_scarce(was_scarce)),
+            is_scarce: !has_lost_data && is_scarce,
             has_lost_data,
-            is_failing: failures > 0 && calm_rounds < CALM_ROUNDS,
+            is_failing: is_failing || self.is_stuck(),
             unforgotten_count: self.sealer.unforgotten_count(),
             swaps: !self.swapped && swap::is_on(),
         }
@@ -665,7 +715,10 @@ fn open_rooms(settings: &Settings, world: &World, kept: Kept, home: Home) -> Res
         lines.push(Arc::new(Served { line, gate }));
     }
     let sources = Arc::new(Sources::new(settings.max_per_address, Arc::clone(chance)));
-    let (trouble, failures) = (watch::Sender::new(Trouble::default()), Mutex::default());
+    let trouble = watch::Sender::new(Trouble::default());
+    let (failures, skipped) = (Recent::default(), Recent::default());
+    let [measured_failures, tending_since] = [0, 0].map(AtomicU64::new);
+    let has_lost_data = AtomicBool::new(false);
     let swapped = swap::is_on();
     let (memory, enough) = (Arc::clone(&world.memory), AtomicU64::new(MEMORY_ENOUGH));
     let is_short = Arc::default();
@@ -676,6 +729,10 @@ fn open_rooms(settings: &Settings, world: &World, kept: Kept, home: Home) -> Res
         swapped,
         trouble,
         failures,
+        skipped,
+        measured_failures,
+        tending_since,
+        has_lost_data,
         sealer,
         clock,
         lines,

@@ -4,6 +4,7 @@
 //! callers, the *quota* of the medium. A device shows a *token*; its team cells have a cap and a room of their own.
 //! Everything here is in memory and forgotten within the hour.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use porchlight_proto::api::UpPost;
@@ -30,7 +31,7 @@ use self::calls::Calls;
 use self::fair::Share;
 use self::load::Load;
 use self::quota::{Quota, Whose};
-use self::room::Room;
+use self::room::{Medium, Room};
 use self::sources::Source;
 use self::stamps::{SPENT_MAX, Stamps};
 use self::tokens::Nonces;
@@ -68,6 +69,8 @@ pub struct LineGate {
     /// What devices have under way.
     pub calls: Arc<Calls>,
     room: Room,
+    /// Whether it was scarce when somebody last looked.
+    was_scarce: AtomicBool,
     quota: Arc<Quota>,
     noise: Mutex<Noise>,
     chance: Arc<dyn Chance>,
@@ -101,6 +104,7 @@ impl LineGate {
             nonces: Nonces::default(),
             calls: Arc::default(),
             room,
+            was_scarce: AtomicBool::new(false),
             quota,
             noise: Mutex::new(Noise { minute: u64::MAX, calm: 0, cap: 0 }),
             chance,
@@ -138,7 +142,7 @@ impl LineGate {
 
     /// Cells of callers that the line takes in a minute.
     fn rate(&self) -> u64 {
-        self.room.rate(self.quota.free_for(Whose::Callers)).min(self.cap.into())
+        self.room.rate(self.medium()).min(self.cap.into())
     }
 
     /// Whether a caller's cell may go on to the lane.
@@ -203,10 +207,17 @@ impl LineGate {
         self.room.is_full()
     }
 
-    /// Whether room is so scarce that callers' cells come at a slower rate than the line's cap, or `was` a moment ago.
+    /// Whether room is so scarce that callers' cells come at a slower rate than the line's cap, or was so at the last look, and is not clearly more
+    /// now.
     #[must_use]
-    pub fn is_scarce(&self, was: bool) -> bool {
-        self.room.is_scarce(self.quota.free_for(Whose::Callers), self.cap.into(), was)
+    pub fn is_scarce(&self) -> bool {
+        let is_scarce = self.room.is_scarce(self.medium(), self.cap.into(), self.was_scarce.load(Ordering::Relaxed));
+        self.was_scarce.store(is_scarce, Ordering::Relaxed);
+        is_scarce
+    }
+
+    fn medium(&self) -> Medium {
+        Medium { free: self.quota.free_for(Whose::Callers), taken: self.quota.taken() }
     }
 
     /// Counts a cell that the medium has.

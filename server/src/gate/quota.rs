@@ -70,6 +70,12 @@ impl Quota {
         within.min(self.free.load(Ordering::Relaxed).saturating_sub(since).saturating_sub(free_min))
     }
 
+    /// Bytes that the store takes, whoever they are of and whether or not anybody can open them.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.measured.load(Ordering::Relaxed).saturating_add(self.since.load(Ordering::Relaxed))
+    }
+
     /// Whether `bytes` more may be spent; they count as spent if so.
     #[must_use]
     pub fn take(&self, bytes: u64, whose: Whose) -> bool {

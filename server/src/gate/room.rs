@@ -17,6 +17,15 @@ const LAST: u64 = 2;
 /// Cells that live for less than twice as many minutes make room by themselves.
 const SHORT_MINUTES: u64 = 5;
 
+/// What the medium has, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Medium {
+    /// Left for callers.
+    pub free: u64,
+    /// Taken by the store.
+    pub taken: u64,
+}
+
 /// The room of one line.
 pub struct Room {
     /// Cells, of callers and of devices.
@@ -80,27 +89,27 @@ impl Room {
         }
     }
 
-    /// How many cells of callers there could be, and how many more there may be, if the medium has so many bytes left for callers: a medium that has
-    /// less than was promised is a smaller room.
-    fn room(&self, free_bytes: u64) -> (u64, u64) {
-        let ([most, _], [held, _]) = (self.most, self.state().held);
-        let most = most.min(held.saturating_add(free_bytes / self.cell_cost));
-        (most, most.saturating_sub(held))
-    }
-
-    /// How many cells of callers may come in a minute now, if the cap lets them and the medium has so many bytes left for callers.
+    /// How many cells of callers may come in a minute now, if the cap lets them.
     #[must_use]
-    pub fn rate(&self, free_bytes: u64) -> u64 {
-        let (most, free) = self.room(free_bytes);
+    pub fn rate(&self, medium: Medium) -> u64 {
+        let (most, free) = self.reckoned(medium);
         let last_minutes = self.life_minutes / LAST;
-        if free > most / 2 || last_minutes < SHORT_MINUTES { u64::MAX } else { free.div_ceil(last_minutes) }
+        if free >= most / 2 && free > 0 || last_minutes < SHORT_MINUTES { u64::MAX } else { free.div_ceil(last_minutes) }
     }
 
     /// Whether fewer than `cap` cells a minute may come, since room is scarce. What `was` so is so until there is clearly more room.
     #[must_use]
-    pub fn is_scarce(&self, free_bytes: u64, cap: u64, was: bool) -> bool {
-        let (most, free) = self.room(free_bytes);
-        self.rate(free_bytes) < cap || (was && free < most / 8 * 5)
+    pub fn is_scarce(&self, medium: Medium, cap: u64, was: bool) -> bool {
+        let (most, free) = self.reckoned(medium);
+        self.rate(medium) < cap || (was && free < most / 8 * 5)
+    }
+
+    /// How many cells of callers there can be at most, and how many more. A medium that could never have held what was promised is a smaller room,
+    /// but what lies on it is taken, whoever it is of: what was forgotten leaves its bytes there until the last of its shelf is.
+    fn reckoned(&self, medium: Medium) -> (u64, u64) {
+        let ([most, _], [held, _]) = (self.most, self.state().held);
+        let most = most.min(medium.taken.saturating_add(medium.free) / self.cell_cost);
+        (most, most.saturating_sub(held).min(medium.free / self.cell_cost))
     }
 
     /// Learns what the lane holds, by up epoch.
@@ -136,6 +145,7 @@ mod tests {
     use super::*;
 
     const COST: u64 = 4096;
+    const ENDLESS: Medium = Medium { free: u64::MAX, taken: 0 };
 
     #[test]
     fn neither_callers_nor_devices_can_leave_the_other_without_room() {
@@ -161,27 +171,45 @@ mod tests {
     fn what_an_earlier_process_let_in_keeps_nobody_out() {
         let room = Room::new(1 << 20, COST, 259_200);
         room.measure(&[(7, 1000), (8, 1000)]);
-        assert!(room.take(Whose::Desk, 8, 96) && room.take(Whose::Callers, 8, 128) && room.rate(u64::MAX) < 10);
+        assert!(room.take(Whose::Desk, 8, 96) && room.take(Whose::Callers, 8, 128) && room.rate(ENDLESS) < 10);
     }
 
     #[test]
-    fn room_is_scarce_where_the_medium_has_less_than_was_promised() {
+    fn room_is_scarce_where_half_of_what_the_medium_has_is_taken() {
         let room = Room::new(1 << 30, COST, 259_200);
-        let small = 1000 * COST;
-        assert_eq!((room.rate(u64::MAX), room.rate(small)), (u64::MAX, u64::MAX), "a small room that is empty is no scarce one");
-        assert!(room.take(Whose::Callers, 7, 999) && room.rate(small) == u64::MAX, "half of what there is is free");
-        assert!(!room.is_scarce(small, 3_000, false));
-        assert!(room.take(Whose::Callers, 7, 1));
-        assert_eq!((room.rate(u64::MAX), room.rate(small)), (u64::MAX, 1), "a thousand more within the half of three days");
-        assert!(room.is_scarce(small, 3_000, false) && !room.is_scarce(small, 1, false));
-        let more = 1_500 * COST;
+        let cells = |free: u64, taken: u64| Medium { free: free * COST, taken: taken * COST };
+        assert_eq!(room.rate(cells(1 << 20, 0)), u64::MAX);
+        assert_eq!(room.rate(cells(1_000, 0)), u64::MAX, "a small room that is empty is no scarce one");
+        assert_eq!((room.rate(cells(500, 500)), room.rate(cells(499, 501))), (u64::MAX, 1), "half of it");
+        assert_eq!(room.rate(cells(60_000, 1 << 20)), 60_000_u64.div_ceil(2160), "what nobody here holds takes room as well");
+        assert!(room.is_scarce(cells(499, 501), 3_000, false) && !room.is_scarce(cells(499, 501), 1, false));
+        let more = cells(600, 400);
         assert_eq!(
             (room.is_scarce(more, 3_000, true), room.is_scarce(more, 3_000, false)),
             (true, false),
-            "it is not said twice in a minute"
+            "not said twice in a minute"
         );
-        assert!(!room.is_scarce(2 * more, 3_000, true));
-        assert_eq!(room.rate(0), 0);
+        assert!(!room.is_scarce(cells(700, 300), 3_000, true));
+        assert_eq!(room.rate(cells(0, 0)), 0);
+        let _ = room.take(Whose::Callers, 7, 70_000);
+        assert_eq!(room.rate(ENDLESS), 61_072_u64.div_ceil(2160), "more than half of its own part is taken");
+    }
+
+    /// With what it is forgotten in hours of, and a shelf is removed with the day: nobody holds those cells, and they take room.
+    #[test]
+    fn a_flood_whose_hours_are_forgotten_leaves_room_as_well() {
+        let room = Room::new(1 << 30, COST, 259_200);
+        // Callers may have three quarters of it, dead or alive.
+        let (all, mut on_disk) = ((1_u64 << 30) / 4 * 3 / COST, 0);
+        for minute in 0..24 * 60_u64 {
+            if minute.is_multiple_of(60) {
+                room.measure(&[(u32::try_from(minute / 60).unwrap(), 0)]);
+            }
+            let medium = Medium { free: (all - on_disk) * COST, taken: on_disk * COST };
+            on_disk += room.rate(medium).min(3_000).min(all - on_disk);
+        }
+        println!("{} of {all} cells free after a day", all - on_disk);
+        assert!(all - on_disk > all / 8);
     }
 
     #[test]
@@ -195,7 +223,7 @@ mod tests {
             lane.retain(|(epoch, _)| hour - epoch <= 73);
             room.measure(&lane);
             for _ in 0..60 {
-                let rate = room.rate(u64::MAX).min(3_000);
+                let rate = room.rate(ENDLESS).min(3_000);
                 assert!(room.take(Whose::Callers, hour, rate), "the rate is no more than there is room");
                 lane.last_mut().unwrap().1 += rate;
                 least_free = least_free.min(room.most[0] - room.state().held[0]);

@@ -47,14 +47,18 @@ impl World {
     }
 
     fn line(&self) -> Line {
+        self.line_with(settings(), 3600)
+    }
+
+    fn line_with(&self, settings: LineSettings, epoch_s: u32) -> Line {
         let (chance, now) = (Arc::clone(&self.chance), self.clock.boot());
         let keyring =
             Keyring::open(&self.dir.path().join("keys"), self.dir.path(), KeyringMedium::Anywhere, [1; 16], now, chance.as_ref())
                 .unwrap();
         let sealer = Arc::new(Sealer::new(keyring, Arc::clone(&self.store), Arc::clone(&chance) as Arc<dyn Chance>));
         let clock = Arc::new(SlotClock::start(Arc::clone(&self.clock) as Arc<dyn Clock>));
-        let ground = Ground { sealer, clock, chance, counters: Arc::default(), epoch_s: 3600 };
-        Line::open(settings(), &self.dir.path().join("public"), &ground).unwrap()
+        let ground = Ground { sealer, clock, chance, counters: Arc::default(), epoch_s };
+        Line::open(settings, &self.dir.path().join("public"), &ground).unwrap()
     }
 }
 
@@ -202,6 +206,74 @@ async fn positions_go_on_after_a_restart_even_when_nothing_is_held() {
     let held = all(&line);
     assert_eq!(held.len(), 1);
     assert!(held[0].0 > 4, "position {} was given out before", held[0].0);
+}
+
+/// A desk that read to 30 would never ask for what got a lower position later: nobody would read it, and no gap would tell.
+#[tokio::test]
+async fn positions_go_on_where_newer_epochs_died_before_an_older_one() {
+    let long = LineSettings { up_ttl_s: 604_800, ..settings() };
+    for (name, before, after) in
+        [("up_ttl_s", (long, 3600), (settings(), 3600)), ("epoch_s", (settings(), 86_400), (settings(), 3600))]
+    {
+        let world = World::new(Arc::new(MemoryStore::new()));
+        let mut line = world.line_with(before.0, before.1);
+        for (numbers, pass) in [(1..11, 0), (11..31, 5 * HOUR)] {
+            let writer = tokio::spawn(line.up.writer().unwrap().run(never()));
+            post(&line, numbers).await;
+            drop(line);
+            writer.await.unwrap();
+            world.clock.pass(pass);
+            line = world.line_with(after.0.clone(), after.1);
+        }
+        tokio::spawn(line.up.writer().unwrap().run(never()));
+        post(&line, 100..105).await;
+        assert!(all(&line).iter().any(|(_, number)| *number < 11), "VOID: {name}: the older epoch lives");
+        let page = line.up.page_of(line.floors_life(), 30).unwrap();
+        assert_eq!((page.first, numbers(&page)), (31, (100..105).collect()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn positions_go_on_where_nothing_is_held_and_no_gap_is_told() {
+    let world = World::new(Arc::new(MemoryStore::new()));
+    let mut line = world.line();
+    for (first, numbers) in [(1, 1..11), (11, 11..31), (31, 31..33)] {
+        let writer = tokio::spawn(line.up.writer().unwrap().run(never()));
+        post(&line, numbers.clone()).await;
+        assert_eq!(all(&line), (first..).zip(numbers).collect::<Vec<_>>());
+        drop(line);
+        writer.await.unwrap();
+        world.clock.pass(5 * HOUR);
+        line = world.line();
+    }
+}
+
+/// Pages ask for days at each beat, and there are many of them.
+#[test]
+fn a_day_in_memory_is_given_while_a_slot_waits_for_the_disk() {
+    let store = FaultyStore::new();
+    let world = World::new(Arc::clone(&store) as Arc<dyn Store>);
+    let line = world.line();
+    let day = Timing::PRODUCTION.day(NOON);
+    let shown = line.slow.page(day, NOON).unwrap();
+    std::thread::scope(|scope| {
+        let (begins, begun) = std::sync::mpsc::channel();
+        let (go, goes) = std::sync::mpsc::channel();
+        store.before_next_write(move || {
+            begins.send(()).unwrap();
+            goes.recv().unwrap();
+        });
+        let slot = Timing::PRODUCTION.slow_slot(NOON) + 1;
+        let line = &line;
+        let writing = scope.spawn(move || line.slow.write(slot, &Box::new([7; 1024]), &worker(1), NOON));
+        begun.recv().unwrap();
+        let (told, hears) = std::sync::mpsc::channel();
+        scope.spawn(move || told.send(line.slow.page(day, NOON)));
+        let heard = hears.recv_timeout(std::time::Duration::from_secs(30));
+        go.send(()).unwrap();
+        assert_eq!(heard, Ok(Some(shown)), "it waits for the disk");
+        assert_eq!(writing.join().unwrap(), SlotWrite::Written);
+    });
 }
 
 #[tokio::test]

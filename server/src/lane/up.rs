@@ -7,6 +7,7 @@
 //! While one group is being flushed the next one gathers, so the group grows with the load and nobody waits without need.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use porchlight_proto::limits::{LANE_PAGE_MAX_CELLS, UP_CELL_LEN};
@@ -38,9 +39,6 @@ const QUEUE_LEN: usize = 2048;
 
 /// Epochs that share a shelf: a day of them in production.
 const EPOCHS_PER_SHELF: u32 = 24;
-
-/// Positions that are promised to the keyring at once, so that it is written once in a while.
-const RESERVE_STEP: u64 = 65_536;
 
 /// The cells were not taken: try again at a later beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +86,8 @@ struct Held {
     ttl_ms: u64,
     ground: Ground,
     state: Mutex<State>,
+    /// When the group that is being written was begun, if one is, in milliseconds since boot and one.
+    writing_since: AtomicU64,
 }
 
 struct State {
@@ -95,8 +95,6 @@ struct State {
     epochs: Vec<Epoch>,
     /// The position the next cell will have.
     next: u64,
-    /// Positions below this are promised to the keyring.
-    reserved: u64,
     /// An epoch that may hold more than was counted, or whose shelf went bad: it is still read, but nothing more goes there.
     closed: Option<Place>,
     /// Positions that were given to what the medium refused, in order: what is missing there was never acknowledged.
@@ -108,15 +106,17 @@ impl UpLane {
     pub(super) fn open(settings: &LineSettings, ground: &Ground) -> Self {
         let (line, sealer) = (settings.id, &ground.sealer);
         let epochs = sealer.held(Lane::Up, &line);
+        // What the keyring noted for the line counts as well: the newest epoch may be gone, and the one before it alive, if settings or the clock have
+        // changed.
         let after_cells = epochs.iter().map(|epoch| epoch.first.saturating_add(epoch.count)).max();
-        // With epochs held the counts are exact. Without any, what was promised is all there is to go by.
-        let next = after_cells.unwrap_or_else(|| sealer.reserved(&line)).max(1);
+        let next = after_cells.unwrap_or(1).max(sealer.reserved(&line));
         // A process that was killed may have left records that nobody counted, and they would come before what is written later at their
         // positions: so what was begun before is only read.
         let closed = epochs.last().map(|epoch| epoch.place);
-        let state = State { epochs, next, reserved: sealer.reserved(&line), closed, refused: Vec::new() };
+        let state = State { epochs, next, closed, refused: Vec::new() };
         let ttl_ms = u64::from(settings.up_ttl_s) * 1000;
-        let held = Arc::new(Held { line, ttl_ms, ground: ground.clone(), state: Mutex::new(state) });
+        let held =
+            Arc::new(Held { line, ttl_ms, ground: ground.clone(), state: Mutex::new(state), writing_since: AtomicU64::new(0) });
         let (queue, parcels) = mpsc::channel(QUEUE_LEN);
         let (sender, head) = watch::channel(next);
         let writer = Writer { held: Arc::clone(&held), queue: parcels, head: sender };
@@ -166,6 +166,14 @@ impl UpLane {
         self.held.state().epochs.retain(|epoch| boot < epoch.death);
     }
 
+    /// How long the group that is being written has been on its way to the medium, in milliseconds.
+    pub fn writing_ms(&self) -> u64 {
+        match self.held.writing_since.load(Ordering::Relaxed) {
+            0 => 0,
+            since => self.held.ground.clock.boot().0.saturating_sub(since),
+        }
+    }
+
     /// Cells held now, by the number of their epoch.
     pub fn held(&self) -> Vec<(u32, u64)> {
         self.held.state().epochs.iter().map(|epoch| (epoch.name.number, epoch.count)).collect()
@@ -192,12 +200,15 @@ impl Writer {
             }
             let group = std::mem::take(&mut parcels);
             let writing = Arc::clone(&held);
+            held.writing_since.store(held.ground.clock.boot().0 + 1, Ordering::Relaxed);
             let written = tokio::task::spawn_blocking(move || {
                 let result = stack::wiped(|| writing.write(group.iter().flat_map(|parcel| &parcel.cells)));
                 (group, result)
             });
             // A writer that panicked drops its waiters, who then hear that nothing was taken.
-            let Ok((group, result)) = written.await else { continue };
+            let written = written.await;
+            held.writing_since.store(0, Ordering::Relaxed);
+            let Ok((group, result)) = written else { continue };
             head.send_replace(held.state().next);
             for parcel in group {
                 let _ = parcel.taken.send(result);
@@ -225,9 +236,10 @@ impl State {
         }
     }
 
-    /// The newest epoch, unless it was given up.
+    /// The newest epoch, unless it was given up, or ends elsewhere than where the next cell goes.
     fn writable(&self) -> Option<&Epoch> {
-        self.epochs.last().filter(|epoch| self.closed != Some(epoch.place))
+        let goes_on = |epoch: &&Epoch| epoch.first.saturating_add(epoch.count) == self.next;
+        self.epochs.last().filter(|epoch| self.closed != Some(epoch.place)).filter(goes_on)
     }
 }
 
@@ -261,20 +273,21 @@ impl Held {
         let epoch = self.current_epoch()?;
         let first = self.state().next;
         let count = cells.len() as u64;
-        self.reserve(first.saturating_add(count))?;
         let records: Vec<(u64, Vec<u8>)> = (first..).step_by(RECORD_CELLS).zip(cells.chunks(RECORD_CELLS).map(joined)).collect();
         let plain: Vec<_> = records.iter().map(|(first, bytes)| (RecordKey(u128::from(*first)), bytes.as_slice())).collect();
         let appended = self.ground.sealer.append(&epoch, &plain, count, self.ground.clock.boot());
         match &appended {
             // The hour may have ended, and all of that epoch been forgotten, since it was written to: then this went with it.
             Ok(()) if !self.state().pass(&epoch, count) => return Err(SealError::Dead),
-            Ok(()) => {}
+            Ok(()) => self.note_next(),
             // The records may lie there all the same. Nobody else gets their positions: they would come before what is written later.
             Err(SealError::Store(StoreError::Medium(_))) if self.ground.sealer.count(&epoch, count).is_ok() => {
                 let mut state = self.state();
                 if state.pass(&epoch, count) {
                     state.refuse(first..first.saturating_add(count));
                 }
+                drop(state);
+                self.note_next();
             }
             Err(SealError::Store(StoreError::Medium(_)) | SealError::Keyring(_)) => self.give_up_newest(),
             Err(_) => {}
@@ -282,14 +295,12 @@ impl Held {
         appended
     }
 
-    fn reserve(&self, through: u64) -> Result<(), SealError> {
-        if through <= self.state().reserved {
-            return Ok(());
+    /// Has the keyring note where the next cell goes. What it refuses it takes with a later group.
+    fn note_next(&self) {
+        let next = self.state().next;
+        if self.ground.sealer.reserve(&self.line, next).is_err() {
+            self.counters().store_failures.add(1);
         }
-        let reserved = through.saturating_add(RESERVE_STEP);
-        self.ground.sealer.reserve(&self.line, reserved)?;
-        self.state().reserved = reserved;
-        Ok(())
     }
 
     fn current_epoch(&self) -> Result<Epoch, SealError> {
@@ -373,11 +384,16 @@ impl Held {
             let is_current = epoch.name.unit == self.ground.epoch_s && epoch.name.number == now;
             !is_current && epoch.first.saturating_add(epoch.count) <= floor.saturating_add(1)
         };
-        let forgotten: Vec<Epoch> = self.state().epochs.extract_if(.., |epoch| over(epoch)).collect();
+        let forgotten: Vec<Epoch> = {
+            let mut state = self.state();
+            // In order: were a newer one forgotten before an older, its positions would be given again after a restart.
+            let count = state.epochs.iter().take_while(|epoch| over(epoch)).count();
+            state.epochs.drain(..count).collect()
+        };
         for epoch in forgotten {
-            match self.ground.sealer.forget(&epoch) {
-                Ok(()) => self.counters().epochs_forgotten.add(1),
-                Err(_) => self.counters().store_failures.add(1),
+            // What a disk keeps is tried again, and said, apart from failures to write what came.
+            if self.ground.sealer.forget(&epoch).is_ok() {
+                self.counters().epochs_forgotten.add(1);
             }
         }
     }

@@ -389,6 +389,29 @@ async fn a_second_signal_ends_it_at_once() {
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
 }
 
+/// Whoever has to say that a disk does not answer does not wait for it, nor does what else is to be said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_does_not_answer_is_said_and_what_else_is_wrong() {
+    assert!(rustix::process::geteuid().is_root(), "this test mounts a file system: run it as root");
+    let (site, disk) = (site(61), Disk::new());
+    std::fs::create_dir_all(site.path("data/cells")).unwrap();
+    let _mounted = disk.mount(&site.path("data/cells"));
+    let process = Process::start(&site.path("relay.toml"));
+    let mut client = process.client().await;
+    assert_eq!(post(&mut client, &site.line.post()).await, UpOutcome::Stored);
+    let hangs = disk.hang();
+    let mut waits = client.another();
+    let up = site.line.post();
+    let waiting = tokio::spawn(async move { post(&mut waits, &up).await });
+    client.get("notice").await.ok();
+    process.hear("does not answer");
+    std::fs::remove_file(site.path("keys/keyring")).unwrap();
+    process.hear("removed the keyring's file");
+    waiting.abort();
+    drop(hangs);
+    process.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_does_not_answer_is_not_waited_for_at_the_end() {
     assert!(rustix::process::geteuid().is_root(), "this test mounts a file system: run it as root");

@@ -32,10 +32,12 @@ struct History {
     world: World,
     store: Arc<FaultyStore>,
     /// None only while it starts again.
-    line: Option<Line>,
+    line: Option<Arc<Line>>,
     writer: tokio::task::JoinHandle<()>,
     given: BTreeMap<u64, Given>,
     floor: u64,
+    epoch_s: u32,
+    ttl_s: u32,
     next_number: u64,
     /// Whether gaps are to be expected in this life of the relay.
     may_have_gaps: bool,
@@ -47,10 +49,22 @@ impl History {
         let store = FaultyStore::new();
         let mut world = World::new(Arc::clone(&store) as Arc<dyn Store>);
         world.chance = Arc::new(SeededChance::new(seed));
-        let line = world.line();
+        let line = Arc::new(world.line());
         let writer = tokio::spawn(line.up.writer().unwrap().run(never()));
         let (given, floor, next_number) = (BTreeMap::new(), 0, 1);
-        Self { world, store, line: Some(line), writer, given, floor, next_number, may_have_gaps: false, read_count: 0 }
+        Self {
+            world,
+            store,
+            line: Some(line),
+            writer,
+            given,
+            floor,
+            epoch_s: 3600,
+            ttl_s: 10_800,
+            next_number,
+            may_have_gaps: false,
+            read_count: 0,
+        }
     }
 
     fn line(&self) -> &Line {
@@ -70,6 +84,7 @@ impl History {
             12 => self.forget_below_a_floor(),
             13 => self.restart().await,
             14 => self.cannot_be_read(),
+            15 => self.dies_while_it_is_read().await,
             _ => self.read(self.below(self.next() + 2), 2),
         }
     }
@@ -93,7 +108,8 @@ impl History {
             _ => false,
         };
         let (first, now, boot) = (self.next(), self.line().ground.clock.now(), self.world.clock.boot());
-        let death = boot.0 + millis_to_end(now, epoch_number(now.seconds(), 3600), 3600) + 10_800_000;
+        let death =
+            boot.0 + millis_to_end(now, epoch_number(now.seconds(), self.epoch_s), self.epoch_s) + u64::from(self.ttl_s) * 1000;
         let numbers = self.next_number..self.next_number + count;
         self.next_number += count;
         let taken = self.line().up.post(numbers.clone().map(cell).collect()).await;
@@ -113,7 +129,7 @@ impl History {
         self.line().up.forget_through(self.floor);
     }
 
-    /// Stopped, or killed before the keyring had counted what the store has; and started by a clock that may be days off.
+    /// Stopped, or killed before the keyring had counted what the store has; and started by a clock that may be days off, or with other settings.
     async fn restart(&mut self) {
         let boot = self.world.clock.boot();
         let newest = self.line().ground.sealer.held(crate::seal::Lane::Up, &self.line().settings.id).last().copied();
@@ -129,7 +145,12 @@ impl History {
         self.writer.abort();
         let _ = (&mut self.writer).await;
         self.line = None;
-        let line = self.line.insert(self.world.line());
+        if self.below(4) == 0 {
+            self.epoch_s = [900, 3600, 86_400][usize::try_from(self.below(3)).unwrap()];
+            self.ttl_s = [3_600, 10_800, 259_200][usize::try_from(self.below(3)).unwrap()];
+        }
+        let line =
+            self.line.insert(Arc::new(self.world.line_with(LineSettings { up_ttl_s: self.ttl_s, ..settings() }, self.epoch_s)));
         self.writer = tokio::spawn(line.up.writer().unwrap().run(never()));
         for given in self.given.values_mut().filter(|given| given.state == State::Refused) {
             given.state = State::Forgotten;
@@ -144,6 +165,22 @@ impl History {
         // Nothing was read where nothing lies.
         assert!(page.as_ref().is_err() || page.is_ok_and(|page| page.cells.is_empty() && page.first == self.next()));
         self.store.next_is(None);
+    }
+
+    /// The key that dies next does so between a reading's beginning and its end.
+    async fn dies_while_it_is_read(&mut self) {
+        let held = self.line().ground.sealer.held(crate::seal::Lane::Up, &self.line().settings.id);
+        let Some(death) = held.iter().map(|epoch| epoch.death).min() else { return };
+        let (clock, sealer) = (Arc::clone(&self.world.clock), Arc::clone(&self.line().ground.sealer));
+        self.store.before_next_read(move || {
+            clock.pass(death.0.saturating_sub(clock.boot().0));
+            sealer.expire_keys(death);
+        });
+        let line = Arc::clone(self.line.as_ref().unwrap());
+        let reading = tokio::task::spawn_blocking(move || line.up.page_of(line.floors_life(), 0).is_ok());
+        let patience = std::time::Duration::from_secs(60);
+        assert!(tokio::time::timeout(patience, reading).await.expect("it waits for what it holds itself").unwrap());
+        self.store.before_next_read(|| {});
     }
 
     /// At most so many pages.
