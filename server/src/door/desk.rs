@@ -57,7 +57,8 @@ impl Door {
             Call::Bulletin => bulletin(served, knock, under).await,
             Call::PutBlob(name) => put_blob(served, name, knock, under).await,
             Call::GetBlob(name) => {
-                let bytes = off_thread(under, move || served.line.blobs.blob(name)).await??;
+                // One that could not be read now is answered as a page of the lane is then: whoever asks tries again.
+                let bytes = off_thread(under, move || served.line.blobs.blob(name)).await??.ok()?;
                 Some(reply::octets(bytes))
             }
             Call::Roster | Call::Notice | Call::Up | Call::Fast | Call::Slow(_) => None,
@@ -151,7 +152,9 @@ async fn beat(served: Arc<Served>, access: &Access, knock: &Knock, under: Option
         served.gate.not_stored(Whose::Desk, up_epoch, team_cell_count);
     }
     let outcome = if are_taken && slow != SlotWrite::Refused { DeskOutcome::Done } else { DeskOutcome::Full };
-    served.gate.beat_taken();
+    if outcome == DeskOutcome::Done {
+        served.gate.beat_taken();
+    }
     Some(desk_reply(&served, outcome, slot_outcome(fast), slot_outcome(slow)))
 }
 

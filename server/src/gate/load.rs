@@ -40,7 +40,7 @@ impl Load {
     pub fn difficulty(&self, now: Millis, calm: u64) -> u8 {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         window.roll(now);
-        let left = MINUTE_MS - now.0 % MINUTE_MS;
+        let left = MINUTE_MS - now.0.saturating_sub(window.minute * MINUTE_MS);
         let rate = window.count + window.before * left / MINUTE_MS;
         let calm = calm.max(1);
         if rate <= calm {
@@ -52,11 +52,29 @@ impl Load {
 }
 
 impl Window {
+    /// Whoever read the clock a moment before the minute ended, and comes when another has begun, counts for that one.
     fn roll(&mut self, now: Millis) {
         let minute = now.0 / MINUTE_MS;
-        if minute != self.minute {
+        if minute > self.minute {
             self.before = if minute == self.minute + 1 { self.count } else { 0 };
             (self.minute, self.count) = (minute, 0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_post_that_comes_late_empties_no_window() {
+        let (load, begins) = (Load::default(), Millis(10 * MINUTE_MS));
+        let late = Millis(begins.0 - 1);
+        (0..3000).for_each(|_| load.count(Millis(begins.0 - 30_000)));
+        assert_eq!(load.difficulty(begins, 1000), 12);
+        assert_eq!(load.difficulty(late, 1000), 12, "and asks for as much of whoever is late");
+        (0..1000).for_each(|_| load.count(late));
+        assert_eq!(load.difficulty(begins, 1000), 16, "they count for the minute that is");
+        assert_eq!(load.difficulty(Millis(begins.0 + MINUTE_MS - 1), 1000), 0, "of which they are all");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use porchlight_proto::limits::BLOB_LEN;
 use porchlight_proto::line::LineId;
 
-use super::up::NotTaken;
+use super::up::{NotRead, NotTaken};
 use super::{Ground, dies_too_late, dies_too_soon, epoch_number, millis_to_end};
 use crate::seal::{Epoch, EpochName, Lane, SealError};
 use crate::store::{RecordKey, StoreError};
@@ -79,21 +79,30 @@ impl Blobs {
         self.ground.sealer.append(&epoch, &record, 1, boot).map_err(|error| (Some(epoch), error))
     }
 
-    /// The newest blob of that name, if it is still held. May block on the medium.
+    /// The newest blob of that name, if it is still held; [`NotRead`] if the medium refused where it may lie. May block on the medium.
     #[must_use]
-    pub fn blob(&self, name: BlobName) -> Option<Vec<u8>> {
-        let boot = self.ground.clock.boot();
+    pub fn blob(&self, name: BlobName) -> Option<Result<Vec<u8>, NotRead>> {
         let epochs = self.ground.sealer.held(Lane::Blob, &self.line);
-        let found = |epoch: &Epoch| {
-            let wanted = self.ground.sealer.mark(epoch, &name.0, boot).ok()?;
-            let opened = self.ground.sealer.read(epoch, wanted, 1, boot).ok()?;
-            // Blobs were counted, and the store has none: lost, even where it does not say so.
-            let is_empty = opened.last.is_none() && epoch.count > 0;
-            self.ground.counters.damaged_records.add(opened.damaged_count as u64 + u64::from(is_empty));
-            let exact = |(key, bytes): (RecordKey, Vec<u8>)| (key == wanted).then_some(bytes);
-            opened.records.into_iter().find_map(exact)
+        epochs.iter().rev().find_map(|epoch| self.blob_in(epoch, name).transpose())
+    }
+
+    fn blob_in(&self, epoch: &Epoch, name: BlobName) -> Result<Option<Vec<u8>>, NotRead> {
+        let boot = self.ground.clock.boot();
+        let Ok(wanted) = self.ground.sealer.mark(epoch, &name.0, boot) else { return Ok(None) };
+        let opened = match self.ground.sealer.read(epoch, wanted, 1, boot) {
+            Ok(opened) => opened,
+            // It may lie here: an older one of that name would be given in its place.
+            Err(SealError::Store(StoreError::Medium(_))) => {
+                self.ground.counters.store_failures.add(1);
+                return Err(NotRead);
+            }
+            Err(_) => return Ok(None),
         };
-        epochs.iter().rev().find_map(found)
+        // Blobs were counted, and the store has none: lost, even where it does not say so.
+        let is_empty = opened.last.is_none() && epoch.count > 0;
+        self.ground.counters.damaged_records.add(opened.damaged_count as u64 + u64::from(is_empty));
+        let exact = |(key, bytes): (RecordKey, Vec<u8>)| (key == wanted).then_some(bytes);
+        Ok(opened.records.into_iter().find_map(exact))
     }
 
     /// Whether the line holds as many as it may.
@@ -118,5 +127,46 @@ impl Blobs {
         }
         let name = EpochName { lane: Lane::Blob, line: self.line, number, unit: EPOCH_S, group: number / EPOCHS_PER_SHELF };
         self.ground.sealer.begin(name, 1, boot, death)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use porchlight_proto::time::Millis;
+
+    use super::*;
+    use crate::chance::{Chance, SeededChance};
+    use crate::clock::{Clock, SetClock, SlotClock};
+    use crate::seal::{Keyring, KeyringMedium, Sealer};
+    use crate::store::{FaultyStore, Store};
+
+    #[test]
+    fn an_older_blob_is_not_given_where_a_newer_one_cannot_be_read_now() {
+        let (dir, store) = (tempfile::TempDir::new().unwrap(), FaultyStore::new());
+        let (clock, chance) = (Arc::new(SetClock::new(Millis(1_795_435_205_000))), Arc::new(SeededChance::new(8)));
+        let keys = dir.path().join("keys");
+        let keyring = Keyring::open(&keys, dir.path(), KeyringMedium::Anywhere, [1; 16], clock.boot(), chance.as_ref()).unwrap();
+        let sealer = Sealer::new(keyring, Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&chance) as Arc<dyn Chance>);
+        let slot_clock = Arc::new(SlotClock::start(Arc::clone(&clock) as Arc<dyn Clock>));
+        let ground = Ground { sealer: Arc::new(sealer), clock: slot_clock, chance, counters: Arc::default(), epoch_s: 3600 };
+        let blobs = Blobs::open(LineId::from_bytes([1; 32]), &ground);
+
+        let (name, nobodys) = (BlobName([7; 16]), BlobName([8; 16]));
+        blobs.put(name, &[1; BLOB_LEN]).unwrap();
+        clock.pass(3_600_000);
+        blobs.put(name, &[2; BLOB_LEN]).unwrap();
+        let first_byte = |name| blobs.blob(name).map(|read| read.map(|bytes| bytes[0]));
+        for (asked, then) in [(name, Some(Ok(2))), (nobodys, None)] {
+            store.is_full();
+            assert_eq!(first_byte(asked), Some(Err(NotRead)), "whether it is there is not known");
+            assert_eq!(first_byte(asked), then);
+        }
+        let counted = || (ground.counters.store_failures.count(), ground.counters.damaged_records.count());
+        assert_eq!(counted(), (2, 0));
+        store.next_is(Some(StoreError::Unreadable));
+        assert_eq!(first_byte(name), Some(Ok(1)), "what is lost for good is passed over");
+        assert_eq!(counted(), (2, 0));
     }
 }

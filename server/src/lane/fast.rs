@@ -35,8 +35,20 @@ struct State {
     /// By whom is kept until the slot begins.
     written: BTreeMap<u64, (DownCell, Option<Hand>)>,
     seeds: BTreeMap<u64, Box<Zeroizing<[u8; 32]>>>,
-    /// The last page made, and the beat it belongs to: what has begun does not change.
-    page: Option<(u64, Arc<Vec<u8>>)>,
+    /// The newest beat that anybody came with: what has begun does not change, for whoever read the clock before and comes after either.
+    beat: u64,
+    /// The page of that beat, once it was asked for.
+    page: Option<Arc<Vec<u8>>>,
+}
+
+impl State {
+    /// The beat that is: `beat`, or a newer one that somebody came with meanwhile.
+    fn reach(&mut self, beat: u64) -> u64 {
+        if beat > self.beat {
+            (self.beat, self.page) = (beat, None);
+        }
+        self.beat
+    }
 }
 
 impl FastTrack {
@@ -58,7 +70,7 @@ impl FastTrack {
         }
         let mut state = self.state();
         // It may have begun while this waited: what was shown does not change.
-        if state.page.as_ref().is_some_and(|(made, _)| *made >= self.timing.beat_of(slot)) {
+        if state.beat >= self.timing.beat_of(slot) {
             return SlotWrite::NotOpen;
         }
         if state.written.get(&slot).is_some_and(|(_, hand)| !hand.is_some_and(|hand| by.may_replace(hand))) {
@@ -70,9 +82,9 @@ impl FastTrack {
 
     /// The slots of the beat before and of the current one, oldest first.
     pub fn page(&self, now: Millis) -> Arc<Vec<u8>> {
-        let beat = self.timing.beat(now);
         let mut state = self.state();
-        if let Some((_, page)) = state.page.as_ref().filter(|(made, _)| *made == beat) {
+        let beat = state.reach(self.timing.beat(now));
+        if let Some(page) = &state.page {
             return Arc::clone(page);
         }
         let first = self.timing.fast_slot(beat.saturating_sub(1), 0);
@@ -82,7 +94,7 @@ impl FastTrack {
             bytes.extend_from_slice(self.shown(&mut state, slot).as_slice());
         }
         let page = Arc::new(bytes);
-        state.page = Some((beat, Arc::clone(&page)));
+        state.page = Some(Arc::clone(&page));
         page
     }
 
@@ -101,15 +113,13 @@ impl FastTrack {
 
     /// Forgets what is no longer shown.
     pub fn tend(&self, now: Millis) {
-        let shown = self.timing.beat(now).saturating_sub(1);
         let mut state = self.state();
+        let beat = state.reach(self.timing.beat(now));
+        let shown = beat.saturating_sub(1);
         state.written = state.written.split_off(&self.timing.fast_slot(shown, 0));
-        let begun = self.timing.fast_slot(self.timing.beat(now).saturating_add(1), 0);
+        let begun = self.timing.fast_slot(beat.saturating_add(1), 0);
         state.written.range_mut(..begun).for_each(|(_, (_, hand))| *hand = None);
         state.seeds = state.seeds.split_off(&(shown / BEATS_PER_SEED));
-        if state.page.as_ref().is_some_and(|(made, _)| *made < shown) {
-            state.page = None;
-        }
     }
 }
 
@@ -177,6 +187,21 @@ mod tests {
         assert_eq!(holds(NOW.plus(60_000)), Some(1));
         track.tend(NOW.plus(90_000));
         assert_eq!(holds(NOW.plus(90_000)), None);
+    }
+
+    /// A thread that read the clock in one beat and went on in the next made the older page anew, and a slot that had been shown could be written.
+    #[test]
+    fn what_was_shown_does_not_change_for_whoever_comes_late() {
+        let (track, begins) = (track(), NOW.plus(30_000));
+        let write = |index: u8| track.write(TIMING.fast_slot(1001, index), cell(7), &writer(1), NOW);
+        assert_eq!(write(1), SlotWrite::Written);
+        let shown = track.page(begins);
+        assert_eq!(track.page(NOW), shown, "the beat that has begun");
+        assert_eq!(write(2), SlotWrite::NotOpen);
+        assert_eq!(track.page(begins), shown);
+        let later = begins.plus(60_000);
+        track.tend(later);
+        assert_eq!(track.page(begins), track.page(later), "not filler where a cell was, which would tell of it");
     }
 
     #[test]
