@@ -58,7 +58,7 @@ impl Person {
         let status = ["safe", "help", "moving", "talk"][self.at % 4];
         let next: &[&str] = if self.at.is_multiple_of(5) { &["--next", "8h"] } else { &[] };
         let relative: &[&str] = if self.at % 6 == 4 { &["--relative"] } else { &[] };
-        let words = ["caller", "checkin", "--status", status, "--text", &letter, "--wait", "180s"];
+        let words = ["caller", "checkin", "--status", status, "--text", &letter, "--wait", "300s"];
         let ran = self.caller.run(&[&words, more, next, relative].concat()).ends(0);
         self.take(&ran.objects());
         self.wrote.push(letter.nfc().collect());

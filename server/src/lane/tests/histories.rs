@@ -7,7 +7,7 @@ use std::ops::Bound;
 use super::*;
 
 /// Histories in every run.
-const HISTORIES: u64 = 4;
+const HISTORIES: u64 = 2;
 const TURNS: usize = 60;
 
 /// What became of a position.
