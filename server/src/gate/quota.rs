@@ -2,7 +2,7 @@
 //! work even when it is full.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use porchlight_proto::limits::UP_CELL_LEN;
 
@@ -29,6 +29,8 @@ pub struct Quota {
     measured: AtomicU64,
     free: AtomicU64,
     since: AtomicU64,
+    /// Whether somebody was refused since it was last asked.
+    has_refused: AtomicBool,
 }
 
 impl Quota {
@@ -36,7 +38,7 @@ impl Quota {
     #[must_use]
     pub fn new(limit: u64) -> Arc<Self> {
         let [measured, since] = [0, 0].map(AtomicU64::new);
-        Arc::new(Self { limit, measured, free: AtomicU64::new(u64::MAX), since })
+        Arc::new(Self { limit, measured, free: AtomicU64::new(u64::MAX), since, has_refused: AtomicBool::new(false) })
     }
 
     /// Asks the medium what it holds. May block on it.
@@ -52,10 +54,10 @@ impl Quota {
         self.free.store(free, Ordering::Relaxed);
     }
 
-    /// Whether callers are refused for want of room.
+    /// Whether callers are refused for want of room, or somebody was since this was last asked: what is measured in between makes room.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.free_for(Whose::Callers) < UP_CELL_LEN as u64 * GROWTH
+        self.has_refused.swap(false, Ordering::Relaxed) || self.free_for(Whose::Callers) < UP_CELL_LEN as u64 * GROWTH
     }
 
     /// Bytes that may still be spent.
@@ -83,6 +85,8 @@ impl Quota {
         let fits = cost <= self.free_for(whose);
         if fits {
             self.since.fetch_add(cost, Ordering::Relaxed);
+        } else {
+            self.has_refused.store(true, Ordering::Relaxed);
         }
         fits
     }
