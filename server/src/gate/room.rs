@@ -1,9 +1,8 @@
 //! A line's room in the store: a part for its callers and a part for its devices, so that neither can leave the other without.
 //!
 //! A cap per minute alone does not keep room: at the usual one a flood fills any disk within days, and what it leaves then falls to whoever asks
-//! first. So once half of the callers' part (or of what the
-//! medium has, if that is less) is taken the cap shrinks with what is left, and that is shared out fairly like the cap itself
-//! ([`super::fair`]): under a flood that never ends some room always stays.
+//! first. So once half of the callers' part is taken, or of what the medium has where that is less, the cap shrinks with what is left, and that is
+//! shared out fairly like the cap itself ([`super::fair`]): under a flood that never ends some room always stays.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
